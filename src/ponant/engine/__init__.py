@@ -1,0 +1,31 @@
+"""Tokens in, tokens out. No text, no users, no HTTP, no SQL; importing it pulls in no torch."""
+
+from ponant.engine.port import (
+    Capabilities,
+    Constraint,
+    ConstraintFactory,
+    Encoder,
+    Engine,
+    EngineInfo,
+    Event,
+    FinishReason,
+    Request,
+    Sampling,
+    Token,
+    Usage,
+)
+
+__all__ = [
+    "Capabilities",
+    "Constraint",
+    "ConstraintFactory",
+    "Encoder",
+    "Engine",
+    "EngineInfo",
+    "Event",
+    "FinishReason",
+    "Request",
+    "Sampling",
+    "Token",
+    "Usage",
+]

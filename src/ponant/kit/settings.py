@@ -1,0 +1,115 @@
+"""Every setting, read from the environment as ``PONANT_<NAME>``."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Self
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ponant.kit.errors import SetupError
+
+_PREFIX = "PONANT_"
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Settings(BaseSettings):
+    """What an operator may set; the descriptions are the reference."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
+
+    host: str = Field(default="127.0.0.1", description="Address that the server listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port; 0 takes a free one.")
+    home: Path = Field(
+        default_factory=lambda: user_data_path("ponant", appauthor=False),
+        description="Folder that holds everything Ponant stores.",
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="Address under which people reach the server, for links and the Host check.",
+    )
+    admin_key: SecretStr | None = Field(
+        default=None, description="The administrator's API key; made and printed once if not set."
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="Database for accounts and ledger; SQLite under home if not set."
+    )
+    live_roots: str | None = Field(
+        default=None,
+        description=(
+            "Folders that sources may lie in, separated by the system's path separator; by "
+            "default the home folder when bound to loopback, else none."
+        ),
+    )
+    engine: str = Field(
+        default="auto",
+        pattern="^(auto|native|llamacpp)$",
+        description="Backend for GGUF models: auto, native or llamacpp.",
+    )
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="Processor cores that models may use together.",
+    )
+    memory: int = Field(
+        default=0, ge=0, description="Bytes that models may use together; 0 is what is free."
+    )
+    context: int = Field(
+        default=8192, ge=256, description="Longest prompt and answer together, in tokens."
+    )
+    torch_index: str | None = Field(
+        default=None, description="Package index handed to pip when setup installs torch."
+    )
+    log_level: str = Field(
+        default="info",
+        pattern="^(debug|info|warning|error)$",
+        description="Least severe log line to print: debug, info, warning or error.",
+    )
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of this process.
+
+        Raises:
+            SetupError: for an unknown ``PONANT_*`` name or a value that does not fit.
+        """
+        _refuse_unknown_names(set(cls.model_fields))
+        try:
+            return cls()
+        except ValidationError as e:
+            first = e.errors()[0]
+            name = _PREFIX + str(first["loc"][0]).upper()
+            raise SetupError(f"{name} does not fit: {first['msg']}.") from e
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host in _LOOPBACK
+
+    @property
+    def base_url(self) -> str:
+        """The address to print in links, without a trailing slash."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def source_roots(self) -> tuple[Path, ...]:
+        """The folders inside which HTTP callers may declare sources, resolved."""
+        if self.live_roots is not None:
+            parts = (part for part in self.live_roots.split(os.pathsep) if part)
+            return tuple(Path(part).expanduser().resolve() for part in parts)
+        return (Path.home().resolve(),) if self.on_loopback else ()
+
+
+def _refuse_unknown_names(known: set[str]) -> None:
+    names = {_PREFIX + name.upper() for name in known}
+    for name in sorted(os.environ):
+        if not name.startswith(_PREFIX) or name in names:
+            continue
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise SetupError(f"There is no setting {name}.{hint} See docs/reference/settings.md.")

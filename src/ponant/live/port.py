@@ -1,0 +1,124 @@
+"""The contract of live knowledge: what sources, the API and the assistant say to each other."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Freshness(msgspec.Struct, frozen=True, kw_only=True):
+    """How a library stands to its sources at ``as_of``."""
+
+    state: Literal["in_step", "syncing", "error"]
+    version: int
+    as_of: datetime
+    pending: int = 0
+    message: str = ""
+
+
+class Library(msgspec.Struct, frozen=True, kw_only=True):
+    """A named collection of documents in one workspace."""
+
+    id: str
+    name: str
+    description: str
+    created_at: datetime
+    updated_at: datetime
+    documents: int
+    total_size: int
+    freshness: Freshness
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a library's documents come from, and what it sees there now."""
+
+    id: str
+    library_id: str
+    kind: str
+    config: dict[str, Any]
+    created_at: datetime
+    state: Literal["in_step", "syncing", "error"]
+    message: str
+    seen: int
+    indexed: int
+    failed: int
+    checked_at: datetime | None
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """A file as it was last read; ``version`` counts from 1."""
+
+    id: str
+    library_id: str
+    source_id: str | None
+    name: str
+    path: str
+    media_type: str
+    size: int
+    version: int
+    state: Literal["indexed", "failed", "pending"]
+    message: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
+    """A passage that a search found. ``hash`` names its text; it changes when the text does."""
+
+    passage_id: str
+    hash: str
+    library_id: str
+    document_id: str
+    document_name: str
+    document_version: int
+    text: str
+    start: int  # characters into the document's text
+    end: int
+    heading: str
+    score: float
+    keyword_rank: int | None
+    vector_rank: int | None
+
+
+class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Hits from the likeliest down, all of one version of the library."""
+
+    hits: tuple[Hit, ...]
+    version: int
+    as_of: datetime
+
+
+class PassageState(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a passage that an answer rests on."""
+
+    id: str
+    state: Literal["current", "changed", "gone"]
+    changed_at: datetime | None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Told to those who listen after a library moved to a new version."""
+
+    workspace_id: str
+    library_id: str
+    version: int
+    as_of: datetime
+    documents: tuple[tuple[str, str, Literal["added", "updated", "deleted"]], ...]  # id, name, what
+    freshness: Freshness
+
+
+class Embedder(Protocol):
+    """Turns text into vectors; ``identity`` changes whenever the vectors would."""
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def max_tokens(self) -> int: ...
+
+    async def embed(
+        self, texts: Sequence[str], kind: Literal["query", "passage"]
+    ) -> NDArray[np.float32]: ...
