@@ -1,0 +1,35 @@
+"""Fixtures that every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_CHECKOUT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see only the settings that they make."""
+    for name in list(os.environ):
+        if name.startswith("PONANT_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def models_home() -> Path:
+    """A home whose ``models`` folder holds what `ponant setup` brings; kept between runs."""
+    home = _CHECKOUT / ".models-cache"
+    from ponant.hub import install_bundled  # noqa: PLC0415 - heavy, and only model tests need it
+
+    install_bundled(home)
+    return home
+
+
+@pytest.fixture
+def home(tmp_path: Path, models_home: Path) -> Path:
+    """An empty home with the models linked in."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    (folder / "models").symlink_to(models_home / "models")
+    return folder
