@@ -1,0 +1,50 @@
+"""Chat completions, as OpenAI and Mistral define them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+
+from ponant.accounts import Principal, Role
+from ponant.api import sse
+from ponant.api.auth import require
+from ponant.api.chat_response import ChatResponse
+from ponant.api.chat_schemas import ChatBody
+from ponant.api.errors import error_frame
+from ponant.api.generation import (
+    cache_scope,
+    check_capabilities,
+    response_head,
+    unless_disconnected,
+)
+from ponant.api.platform import Platform, platform
+from ponant.billing import metered
+
+router = APIRouter(tags=["chat"])
+
+
+@router.post("/v1/chat/completions", summary="Answer a chat")
+async def create(
+    body: ChatBody,
+    request: Request,
+    caller: Annotated[Principal, Depends(require(Role.MEMBER))],
+    services: Annotated[Platform, Depends(platform)],
+) -> Response:
+    """Answer a list of messages, whole or as a stream of server-sent events.
+
+    Any order of roles is accepted. Parameters that have no effect are named in the response header
+    ``x-ponant-ignored-parameters``. A prompt that does not fit is refused, never shortened.
+    """
+    model = await services.models.get(body.model, caller.scope)
+    scope = cache_scope(caller)
+    requests = [body.for_choice(index).chat_request(scope) for index in range(body.choices)]
+    check_capabilities(model.card, requests[0].controls)
+    head = response_head("chatcmpl", body.model, services.clock)
+    choices = [
+        metered(model.chat(asked), caller, model.card.id, services.ledger) for asked in requests
+    ]
+    response = ChatResponse(head, choices, logprobs=bool(body.logprobs))
+    if body.stream:
+        return await sse.stream(response.frames(), error_frame, body.ignored_header())
+    whole = await unless_disconnected(request, response.body())
+    return JSONResponse(whole, headers=body.ignored_header())

@@ -1,0 +1,74 @@
+"""Fill-in-the-middle, as Mistral defines it: what stands between a prompt and a suffix."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
+
+from ponant.accounts import Principal, Role
+from ponant.api import sse
+from ponant.api.auth import require
+from ponant.api.chat_response import ChatResponse
+from ponant.api.errors import error_frame
+from ponant.api.generation import (
+    GenerationFields,
+    cache_scope,
+    check_capabilities,
+    response_head,
+    unless_disconnected,
+)
+from ponant.api.platform import Platform, platform
+from ponant.billing import metered
+from ponant.kit.errors import BadRequest
+from ponant.serving.port import CompletionRequest, Controls
+
+router = APIRouter(tags=["completions"])
+
+
+class FimBody(GenerationFields):
+    """The request of ``POST /v1/fim/completions``."""
+
+    prompt: str
+    suffix: str | None = None
+
+    def completion_request(self, scope: str) -> CompletionRequest:
+        return CompletionRequest(
+            prompt=self.prompt,
+            suffix=self.suffix or "",
+            controls=Controls(
+                sampling=self.sampling(),
+                max_tokens=self.max_tokens,
+                min_tokens=self.min_tokens or 0,
+                stop=self.stop,
+                cache_scope=scope,
+            ),
+        )
+
+
+@router.post("/v1/fim/completions", summary="Fill in the middle")
+async def create(
+    body: FimBody,
+    request: Request,
+    caller: Annotated[Principal, Depends(require(Role.MEMBER))],
+    services: Annotated[Platform, Depends(platform)],
+) -> Response:
+    """Write what stands between ``prompt`` and ``suffix``; the answer has the shape of a chat."""
+    model = await services.models.get(body.model, caller.scope)
+    if not model.card.fim:
+        raise BadRequest(
+            f"The model {model.card.id} cannot fill in the middle. Choose one whose card says "
+            "completion_fim.",
+            param="model",
+        )
+    scope = cache_scope(caller)
+    requests = [body.for_choice(index).completion_request(scope) for index in range(body.choices)]
+    check_capabilities(model.card, requests[0].controls)
+    head = response_head("cmpl", body.model, services.clock)
+    choices = [
+        metered(model.complete(asked), caller, model.card.id, services.ledger) for asked in requests
+    ]
+    response = ChatResponse(head, choices)
+    if body.stream:
+        return await sse.stream(response.frames(), error_frame, body.ignored_header())
+    whole = await unless_disconnected(request, response.body())
+    return JSONResponse(whole, headers=body.ignored_header())

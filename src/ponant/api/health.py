@@ -1,0 +1,26 @@
+"""Whether the server is ready, for those who balance loads and restart machines."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from ponant.api.platform import Platform, platform
+from ponant.kit.errors import Unavailable
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/health", summary="Tell whether a request would succeed")
+async def health(services: Annotated[Platform, Depends(platform)]) -> dict[str, Any]:
+    """Answers 200 once the models that start with the server are ready, and 503 before.
+
+    It needs no key and names nothing but the state.
+    """
+    waiting = services.models.waiting()
+    if not services.live.ready:
+        waiting = [*waiting, "live knowledge"]
+    if waiting:
+        raise Unavailable(
+            f"Not ready yet: {', '.join(waiting)}. Try again in a moment.", retry_after=1
+        )
+    return {"status": "ok"}

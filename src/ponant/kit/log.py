@@ -1,0 +1,52 @@
+"""Structured log lines on standard error, with secrets taken out."""
+
+import logging
+import re
+import sys
+from typing import Any
+
+import structlog
+
+_SECRET = re.compile(r"\b(pnt|sk|hf)[_-][A-Za-z0-9_-]{8,}|(?<=token=)[^\s&\"']+|(?<=Bearer )\S+")
+_SECRET_NAMES = frozenset({"key", "api_key", "token", "password", "secret", "authorization"})
+
+
+def configure_log(level: str) -> None:
+    """Send structlog's and the standard library's lines through one format.
+
+    Args:
+        level: least severe line to print: debug, info, warning or error.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        hide_secrets,
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def hide_secrets(_logger: object, _method: str, line: Any) -> Any:
+    """Replace what looks like a key or a token, by name or by form."""
+    for name, value in line.items():
+        if name.lower() in _SECRET_NAMES:
+            line[name] = "…"
+        elif isinstance(value, str):
+            line[name] = _SECRET.sub("…", value)
+    return line
