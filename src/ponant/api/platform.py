@@ -9,7 +9,7 @@ from ponant.assistant import Assistant
 from ponant.billing import Ledger
 from ponant.kit import Clock, Settings
 from ponant.live import LiveClient
-from ponant.serving import Models
+from ponant.serving import Models, Upstreams
 from ponant.store import Database
 
 
@@ -22,9 +22,23 @@ class Platform:
     database: Database
     accounts: Accounts
     ledger: Ledger
+    upstreams: Upstreams
     models: Models
     live: LiveClient
     assistant: Assistant
+
+    async def start(self) -> None:
+        """Start the processes that the server owns."""
+        await self.models.start()
+        await self.live.start()
+
+    async def close(self) -> None:
+        """End them, the newest first."""
+        await self.assistant.close()
+        await self.live.close()
+        await self.models.close()
+        self.ledger.close()
+        self.database.close()
 
 
 def platform(connection: HTTPConnection) -> Platform:

@@ -3,7 +3,7 @@
 import difflib
 import os
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError
@@ -69,15 +69,15 @@ class Settings(BaseSettings):
     )
 
     @classmethod
-    def load(cls) -> Self:
-        """The settings of this process.
+    def load(cls, **given: Any) -> Self:
+        """The settings of this process; ``given`` ones, from a command line, come first.
 
         Raises:
             SetupError: for an unknown ``PONANT_*`` name or a value that does not fit.
         """
         _refuse_unknown_names(set(cls.model_fields))
         try:
-            return cls()
+            return cls(**given)
         except ValidationError as e:
             first = e.errors()[0]
             name = _PREFIX + str(first["loc"][0]).upper()

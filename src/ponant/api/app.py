@@ -1,0 +1,79 @@
+"""The HTTP application: every route, and what surrounds them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from ponant import __version__
+from ponant.api import (
+    chat,
+    completions,
+    conversations,
+    embeddings,
+    fim,
+    folders,
+    health,
+    identity,
+    keys,
+    libraries,
+    mcp,
+    metrics,
+    models,
+    page,
+    passages,
+    session,
+    usage,
+)
+from ponant.api.errors import install_error_handlers
+from ponant.api.platform import Platform
+from ponant.api.security import SecurityMiddleware
+
+_ROUTERS = (
+    chat.router,
+    completions.router,
+    fim.router,
+    embeddings.router,
+    models.router,
+    conversations.router,
+    libraries.router,
+    passages.router,
+    folders.router,
+    session.router,
+    identity.router,
+    keys.router,
+    usage.router,
+    health.router,
+    metrics.router,
+)
+
+
+def create_app(services: Platform) -> FastAPI:
+    """The application over ``services``, which it starts and closes with itself."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await services.start()
+        try:
+            async with mcp.running(app):
+                yield
+        finally:
+            await services.close()
+
+    app = FastAPI(
+        title="Ponant",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.platform = services
+    install_error_handlers(app)
+    for router in _ROUTERS:
+        app.include_router(router)
+    mcp.mount(app)
+    app.include_router(page.router)  # last: it answers whatever is left
+    app.add_middleware(metrics.MetricsMiddleware)
+    app.add_middleware(SecurityMiddleware, settings=services.settings)
+    return app

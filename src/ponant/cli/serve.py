@@ -1,0 +1,127 @@
+"""``ponant serve``: one process that owns the database, the workers and the port."""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import psutil
+import typer
+import uvicorn
+from rich.console import Console
+
+from ponant.accounts import FirstStart
+from ponant.api.app import create_app
+from ponant.api.platform import Platform
+from ponant.cli.platform import open_platform, require_home
+from ponant.hub import Catalogue
+from ponant.kit import Settings
+from ponant.kit.errors import SetupError
+from ponant.kit.lock import exclusive
+from ponant.kit.log import configure_log
+
+
+class ServerAddress(msgspec.Struct, frozen=True):
+    """Where the running server of a home listens; kept in ``run/server.json``."""
+
+    url: str
+    pid: int
+    started: float  # tells a process from a later one with the same number
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+) -> None:
+    """Serve the page, the API and live knowledge until interrupted."""
+    given = {"host": host, "port": port}
+    settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
+    configure_log(settings.log_level)
+    require_home(settings)
+    with exclusive(settings.home / "run" / "serve.lock") as alone:
+        if not alone:
+            raise SetupError(
+                f"Another Ponant already serves {settings.home}. Stop it first, or set PONANT_HOME "
+                "to another folder."
+            )
+        with _listening(settings) as listener:
+            _serve(settings.model_copy(update={"port": listener.getsockname()[1]}), listener)
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    services, first = open_platform(settings)
+    file = settings.home / "run" / "server.json"
+    started = psutil.Process().create_time()
+    address = ServerAddress(_local_url(settings), os.getpid(), started)
+    file.write_bytes(msgspec.json.encode(address))
+    _greet(settings, services, first)
+    try:
+        config = uvicorn.Config(
+            create_app(services), log_config=None, access_log=False, timeout_graceful_shutdown=5
+        )
+        asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    try:
+        with socket.create_server(
+            (settings.host, settings.port),
+            family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
+        ) as listener:
+            yield listener
+    except OSError as e:
+        if e.errno == errno.EADDRINUSE:
+            raise SetupError(
+                f"Port {settings.port} on {settings.host} is in use. Stop what uses it, or set "
+                "PONANT_PORT to another port."
+            ) from e
+        if e.errno in {errno.EADDRNOTAVAIL, errno.EACCES} or isinstance(e, socket.gaierror):
+            raise SetupError(
+                f"Cannot listen on {settings.host}:{settings.port}: {e.strerror}. Set PONANT_HOST "
+                "and PONANT_PORT to an address of this machine."
+            ) from e
+        raise
+
+
+def _local_url(settings: Settings) -> str:
+    """The address that commands on this machine reach the server under."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared, not bound
+    host = everywhere.get(settings.host, settings.host)
+    return f"http://{host}:{settings.port}"
+
+
+def _greet(settings: Settings, services: Platform, first: FirstStart | None) -> None:
+    console = Console(stderr=False, highlight=False, soft_wrap=True)
+    console.print(f"[bold]Ponant[/bold] serves {settings.base_url}")
+    console.print(f"  data in {settings.home}")
+    link = services.accounts.create_link(services.accounts.administrator())
+    console.print(f"  sign in: {settings.base_url}/sign-in#token={link}")
+    console.print("  the link works once, for 15 minutes; `ponant link` prints a fresh one")
+    if first is None:
+        return
+    if settings.admin_key is None:
+        console.print(f"  API key, shown this once: [bold]{first.key}[/bold]")
+    for model in Catalogue(settings.home).models():
+        console.print(f"  model {model.id}: {model.name}, from {model.origin}")
+        console.print(f"    licence {model.licence}. {model.restrictions}")
+
+
+def server_address(home: Path) -> ServerAddress | None:
+    """Where the server of ``home`` listens, or None where none runs."""
+    file = home / "run" / "server.json"
+    try:
+        address = msgspec.json.decode(file.read_bytes(), type=ServerAddress)
+        running = psutil.Process(address.pid).create_time() == address.started
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return None
+    return address if running else None
