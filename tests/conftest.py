@@ -1,9 +1,12 @@
 """Fixtures that every test may use."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.server import Server, serving
 
 _CHECKOUT = Path(__file__).parent.parent
 
@@ -33,3 +36,13 @@ def home(tmp_path: Path, models_home: Path) -> Path:
     folder.mkdir(mode=0o700)
     (folder / "models").symlink_to(models_home / "models")
     return folder
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, models_home: Path) -> Iterator[Server]:
+    """One server for every test that leaves it as it was found."""
+    home = tmp_path_factory.mktemp("server") / "home"
+    home.mkdir(mode=0o700)
+    (home / "models").symlink_to(models_home / "models")
+    with serving(home) as running:
+        yield running

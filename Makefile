@@ -1,0 +1,74 @@
+# Everything that people do with a checkout. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .stamps
+WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
+PAGE := src/ponant/api/page/index.html
+
+.DEFAULT_GOAL := help
+.PHONY: help serve setup test check format page web-check chromium wheel bench clean
+
+help: ## List what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+serve: setup ## Set everything up and serve (PONANT_HOST, PONANT_PORT, PONANT_HOME)
+	@exec $(BIN)/ponant serve
+
+setup: $(STAMPS)/base page ## Install the pinned dependencies, the backend that suits, the models
+	@$(BIN)/ponant setup
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Ponant needs Python 3.11 or newer; set PYTHON to one.")'
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMPS)/base: requirements/base.txt pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/base.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/base
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+page: $(PAGE) ## Build the page into the package
+
+ifneq ($(shell command -v npm),)
+$(PAGE): $(WEB)
+	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run build
+	@touch $@
+else
+$(PAGE):
+	@echo "Node is not installed: the page of the released wheel is used where there is one."
+endif
+
+test: check web-check setup $(STAMPS)/dev chromium ## Run every check
+	$(BIN)/pytest
+
+check: $(STAMPS)/dev ## Format, lint, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMPS)/dev ## Format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+web-check: $(PAGE) ## Format, lint, types and unit tests of the page
+	cd web && npm run check
+
+chromium: ## Install Debian's Chromium where it is missing
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  || { echo "The browser tests need Chromium: install it (on Debian: apt-get install chromium)."; exit 1; }; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+
+wheel: $(PAGE) $(STAMPS)/dev ## Build the wheel, with the page inside
+	$(BIN)/python -m build --wheel
+
+bench: setup $(STAMPS)/dev ## Measure what the README states
+	$(BIN)/python bench/first_light.py
+
+clean: ## Remove what was built, not what was stored
+	rm -rf $(STAMPS) build dist web/dist src/ponant/api/page
