@@ -1,0 +1,23 @@
+"""A prompt as a template wrote it: its own words, and the data it was given."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Segment(NamedTuple):
+    """A stretch of a prompt; only template text may hold special tokens."""
+
+    text: str
+    is_template: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The segments of a prompt in order."""
+
+    segments: tuple[Segment, ...]
+
+    @property
+    def text(self) -> str:
+        """The whole prompt, for people to read: which parts are data does not show."""
+        return "".join(segment.text for segment in self.segments)

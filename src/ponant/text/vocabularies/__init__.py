@@ -1,0 +1,1 @@
+"""Builders of tokenizers, one per kind of file that a vocabulary comes in."""

