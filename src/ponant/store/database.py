@@ -7,13 +7,16 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
-from ponant.kit.errors import StorageFull
+from ponant.kit.errors import SetupError, StorageFull, Unavailable
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 7_666_268_116  # any number, the same in every process
+_WAIT_SECONDS = 30
 
 
 class Database:
@@ -25,7 +28,7 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine: Engine = create_engine(url, connect_args=_connect_args(url))
+        self.engine: Engine = _engine(url)
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -38,8 +41,9 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that sees one state of the database and writes nothing."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        """A session that sees one state of the database; an attempt to write raises."""
+        engine = self.engine.execution_options(ponant_mode="read")
+        with Session(engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -48,32 +52,75 @@ class Database:
 
         Raises:
             StorageFull: the disk is full; nothing of the block was stored.
+            Unavailable: another process kept the database locked.
         """
-        engine = self.engine.execution_options(ponant_write=True)
-        try:
-            with Session(engine, expire_on_commit=False) as session, session.begin():
-                yield session
-        except OperationalError as e:
-            if "database or disk is full" in str(e.orig):
-                raise StorageFull(
-                    "The disk is full, so nothing was stored. Free some space and try again."
-                ) from e
-            raise
+        engine = self.engine.execution_options(ponant_mode="write")
+        with _plain_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
 
     def migrate(self, name: str) -> None:
-        """Bring the tables up to date with the migrations in ``store/migrations/<name>``."""
+        """Bring the tables up to date with the migrations in ``store/migrations/<name>``.
+
+        Processes that start at the same time take turns; the later ones find nothing to do.
+
+        Raises:
+            SetupError: the database cannot be opened, or a newer Ponant wrote it.
+            StorageFull: the disk is full; the tables are as they were.
+        """
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS / name).replace("%", "%%"))
-        with self.engine.execution_options(ponant_write=True).begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        engine = self.engine.execution_options(ponant_mode="write")
+        where = self.engine.url.render_as_string(hide_password=True)
+        try:
+            with _plain_errors(), engine.begin() as connection:
+                _take_turns(connection)
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except DatabaseError as e:
+            raise SetupError(
+                f"The database {where} cannot be used: {e.orig}. Check that the file is Ponant's "
+                "own and that this user may write it."
+            ) from e
+        except CommandError as e:
+            raise SetupError(
+                f"The database {where} was written by another version of Ponant ({e}). Install "
+                "that version, or a newer one."
+            ) from e
 
     def close(self) -> None:
         self.engine.dispose()
 
 
-def _connect_args(url: str) -> dict[str, Any]:
-    return {"timeout": 30, "check_same_thread": False} if url.startswith("sqlite") else {}
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url)
+    # Named parameters reach the driver as they are, so what a statement is bound to can be told
+    # from its text.
+    waits = {"timeout": _WAIT_SECONDS, "check_same_thread": False}
+    return create_engine(url, paramstyle="named", connect_args=waits)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as e:
+        cause = str(e.orig)
+        if "database or disk is full" in cause:
+            raise StorageFull(
+                "The disk is full, so nothing was stored. Free some space and try again."
+            ) from e
+        if "database is locked" in cause:
+            raise Unavailable(
+                "The database is busy with other writes. Try again in a moment.", retry_after=1
+            ) from e
+        raise
+
+
+def _take_turns(connection: Connection) -> None:
+    # On SQLite the write transaction itself is the lock.
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -86,6 +133,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Any) -> None:
-    writes = connection.get_execution_options().get("ponant_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _begin_sqlite(connection: Connection) -> None:
+    mode = connection.get_execution_options().get("ponant_mode")
+    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if mode == 'read' else 'OFF'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if mode == "write" else "BEGIN")

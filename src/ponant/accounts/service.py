@@ -1,0 +1,309 @@
+"""Who there is and who is asking: the first start, keys, sign-in links and sessions."""
+
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from ponant.accounts import credentials, repository
+from ponant.accounts.principal import Principal, Role
+from ponant.accounts.schemas import ApiKey, FirstStart, Identity, NewKey
+from ponant.accounts.tables import (
+    ApiKeyRow,
+    InstallationRow,
+    KeyLookupRow,
+    SessionRow,
+    SignInTokenRow,
+)
+from ponant.kit import Clock, PonantError, new_id
+from ponant.kit.errors import Forbidden, NotFound, SetupError, Unauthorized, Unprocessable
+from ponant.store import Database, Scope
+
+_LINK_LIFE = timedelta(minutes=15)
+SESSION_LIFE = timedelta(days=30)
+_TOUCH_EVERY = timedelta(hours=1)
+_LONGEST_NAME = 100
+_FIRST_KEY_NAME = "first start"
+_SETTING_KEY_NAME = "PONANT_ADMIN_KEY"
+_FIRST_NAMES = Identity(
+    organisation="My organisation",
+    workspace="Main",
+    person="Administrator",
+    email=None,
+    key=None,
+)
+# A key that nobody has takes the same statements, and so the same time, as one that was revoked.
+_NO_KEY = KeyLookupRow(
+    key_hash=credentials.digest(""), key_id="", organisation_id="", workspace_id=""
+)
+
+log = structlog.get_logger()
+
+
+class Accounts:
+    """People and what they sign in with. Every method is one transaction."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def ensure_first(self, admin_key: str | None) -> FirstStart | None:
+        """Make what the first start needs, and make ``admin_key`` the administrator's.
+
+        Args:
+            admin_key: what PONANT_ADMIN_KEY says. It takes the place of the key that the setting
+                named before; keys made otherwise stay.
+
+        Returns:
+            What was made, at the first start; None at later ones.
+
+        Raises:
+            SetupError: ``admin_key`` is too short, or is already somebody else's key.
+        """
+        if admin_key is not None:
+            credentials.check_chosen(admin_key)
+        with self._database.write() as session:
+            installed = repository.installation(session)
+            is_first = installed is None
+            administrator = self._administrator(session, installed or self._install(session))
+            plain = None
+            if admin_key is not None:
+                self._adopt_setting(session, administrator, admin_key)
+            elif is_first:
+                plain = self._add_key(session, administrator, _FIRST_KEY_NAME, Role.ADMIN).key
+            return FirstStart(administrator, plain) if is_first else None
+
+    def administrator(self) -> Principal:
+        """The first administrator, for whom the command line acts.
+
+        Raises:
+            SetupError: nothing was started here yet.
+        """
+        with self._database.read() as session:
+            installed = repository.installation(session)
+            if installed is None:
+                raise SetupError("Nothing is set up here yet. Start Ponant first: `ponant serve`.")
+            return self._administrator(session, installed)
+
+    def principal_for_key(self, key: str) -> Principal:
+        """Whom a key speaks for, with the lesser of its role and its person's.
+
+        Raises:
+            Unauthorized: unknown or revoked; the message does not tell which.
+        """
+        key_hash = credentials.digest(key)
+        with self._database.read() as session:
+            lookup = repository.key_lookup(session, key_hash) or _NO_KEY
+            owner = repository.key_owner(session, lookup)
+        if not credentials.same(lookup.key_hash, key_hash) or owner is None:
+            raise wrong_key()
+        self._touch(owner)
+        return owner.principal
+
+    def create_key(self, caller: Principal, name: str, role: Role | None = None) -> NewKey:
+        """Make a key that speaks for the caller, with at most the caller's role.
+
+        Raises:
+            Forbidden: the caller is a viewer, or asks for more than their own role.
+            Unprocessable: the name is empty or too long.
+        """
+        wanted = role or caller.role
+        if not caller.role.covers(Role.MEMBER):
+            raise Forbidden("A viewer makes no keys. Ask an administrator for one.")
+        if not caller.role.covers(wanted):
+            raise Forbidden(f"Your role is {caller.role}, so your keys cannot have role {wanted}.")
+        name = name.strip()
+        if not 0 < len(name) <= _LONGEST_NAME:
+            raise Unprocessable(
+                f"A key's name has between 1 and {_LONGEST_NAME} characters.", param="name"
+            )
+        with self._database.write() as session:
+            return self._add_key(session, caller, name, wanted)
+
+    def list_keys(self, caller: Principal) -> list[ApiKey]:
+        """The workspace's keys for an administrator, the caller's own for everybody else."""
+        person = None if caller.role.covers(Role.ADMIN) else caller.person_id
+        with self._database.read() as session:
+            return [
+                repository.as_key(row) for row in repository.keys(session, caller.scope, person)
+            ]
+
+    def revoke_key(self, caller: Principal, key_id: str) -> None:
+        """End a key for good; a second time changes nothing.
+
+        Raises:
+            NotFound: no such key in the workspace, or it is not the caller's to revoke.
+        """
+        with self._database.write() as session:
+            row = repository.key(session, caller.scope, key_id)
+            own = row is not None and row.person_id == caller.person_id
+            if row is None or not (own or caller.role.covers(Role.ADMIN)):
+                raise NotFound(f"There is no key {key_id}. List yours to see their ids.")
+            if row.revoked_at is None:
+                repository.set_revoked(session, caller.scope, key_id, self._clock.now())
+
+    def identity(self, caller: Principal) -> Identity:
+        """The names behind the caller's ids."""
+        with self._database.read() as session:
+            found = repository.identity(session, caller)
+        if found is None:
+            raise wrong_key()
+        return found
+
+    def create_link(self, caller: Principal | None = None) -> str:
+        """A sign-in token for the caller, or the first administrator: once, within 15 minutes."""
+        person = caller or self.administrator()
+        token, now = credentials.make_token(), self._clock.now()
+        with self._database.write() as session:
+            repository.drop_expired(session, now)
+            session.add(
+                SignInTokenRow(
+                    token_hash=credentials.digest(token),
+                    organisation_id=person.organisation_id,
+                    workspace_id=person.workspace_id,
+                    person_id=person.person_id,
+                    expires_at=now + _LINK_LIFE,
+                )
+            )
+        return token
+
+    def open_session(self, token: str) -> tuple[str, Principal]:
+        """Turn a sign-in token into a session of 30 days.
+
+        Returns:
+            The cookie's value, stored nowhere, and who it speaks for.
+
+        Raises:
+            Unauthorized: the token is unknown, used or too old.
+        """
+        cookie, now = credentials.make_token(), self._clock.now()
+        with self._database.write() as session:
+            row = repository.take_token(session, credentials.digest(token), now)
+            opened = None if row is None else self._open(session, row, cookie, now)
+            if opened is None:
+                raise Unauthorized(
+                    "This sign-in link was used already or is older than 15 minutes. Run "
+                    "`ponant link` for a fresh one."
+                )
+        return cookie, opened
+
+    def principal_for_session(self, cookie: str) -> Principal:
+        """Whom a session speaks for.
+
+        Raises:
+            Unauthorized: unknown, closed or expired.
+        """
+        with self._database.read() as session:
+            row = repository.session_row(session, credentials.digest(cookie))
+            if row is not None and row.expires_at > self._clock.now():
+                scope = Scope(row.organisation_id, row.workspace_id, row.person_id)
+                found = repository.principal(session, scope, row.person_id, row.id)
+                if found is not None:
+                    return found
+        raise wrong_key()
+
+    def close_session(self, cookie: str) -> None:
+        """End a session; an unknown one is none."""
+        with self._database.write() as session:
+            repository.drop_session(session, credentials.digest(cookie))
+
+    def _install(self, session: Session) -> InstallationRow:
+        scope = Scope(new_id("org"), new_id("ws"), new_id("person"))
+        return repository.install(session, scope, _FIRST_NAMES, self._clock.now())
+
+    def _administrator(self, session: Session, installed: InstallationRow) -> Principal:
+        scope = Scope(installed.organisation_id, installed.workspace_id, installed.person_id)
+        found = repository.principal(session, scope, installed.person_id)
+        if found is None:
+            raise SetupError(
+                "The first administrator is no longer a member of the first workspace."
+            )
+        return found
+
+    def _add_key(self, session: Session, owner: Principal, name: str, role: Role) -> NewKey:
+        key = credentials.make_key()
+        row = self._key_row(owner, name, role, credentials.hint(key), from_setting=False)
+        repository.add_key(session, owner.scope, row, credentials.digest(key))
+        return NewKey(key, repository.as_key(row))
+
+    def _key_row(
+        self, owner: Principal, name: str, role: Role, hint: str, *, from_setting: bool
+    ) -> ApiKeyRow:
+        return ApiKeyRow(
+            id=new_id("key"),
+            workspace_id=owner.workspace_id,
+            person_id=owner.person_id,
+            name=name,
+            role=role.value,
+            hint=hint,
+            from_setting=from_setting,
+            created_at=self._clock.now(),
+            last_used_at=None,
+            revoked_at=None,
+        )
+
+    def _adopt_setting(self, session: Session, administrator: Principal, key: str) -> None:
+        """Make ``key`` the one live key that comes from the setting."""
+        scope, key_hash = administrator.scope, credentials.digest(key)
+        lookup = repository.key_lookup(session, key_hash)
+        for row in repository.keys(session, scope):
+            is_it = lookup is not None and row.id == lookup.key_id
+            if row.from_setting and not is_it and row.revoked_at is None:
+                repository.set_revoked(session, scope, row.id, self._clock.now())
+        if lookup is not None:
+            self._keep_setting(session, administrator, lookup)
+            return
+        row = self._key_row(administrator, _SETTING_KEY_NAME, Role.ADMIN, "", from_setting=True)
+        repository.add_key(session, scope, row, key_hash)
+
+    def _keep_setting(
+        self, session: Session, administrator: Principal, lookup: KeyLookupRow
+    ) -> None:
+        row = repository.key(session, administrator.scope, lookup.key_id)
+        if row is not None and row.from_setting:
+            repository.set_revoked(session, administrator.scope, row.id, None)
+            return
+        owner = repository.key_owner(session, lookup)
+        is_his = owner is not None and owner.principal.person_id == administrator.person_id
+        if owner is None or not is_his or owner.principal.role is not Role.ADMIN:
+            raise SetupError(
+                "PONANT_ADMIN_KEY is a key that was made for something else or revoked. Choose a "
+                "fresh one: `openssl rand -hex 32`."
+            )
+
+    def _open(
+        self, session: Session, token: SignInTokenRow, cookie: str, now: datetime
+    ) -> Principal | None:
+        scope = Scope(token.organisation_id, token.workspace_id, token.person_id)
+        row = SessionRow(
+            cookie_hash=credentials.digest(cookie),
+            id=new_id("sess"),
+            organisation_id=token.organisation_id,
+            workspace_id=token.workspace_id,
+            person_id=token.person_id,
+            created_at=now,
+            expires_at=now + SESSION_LIFE,
+        )
+        session.add(row)
+        return repository.principal(session, scope, token.person_id, row.id)
+
+    def _touch(self, owner: repository.KeyOwner) -> None:
+        """Note when a key was last used, right to the hour: a write at each request is too much."""
+        now, last = self._clock.now(), owner.last_used_at
+        caller = owner.principal
+        if caller.key_id is None or (last is not None and now - last < _TOUCH_EVERY):
+            return
+        try:
+            with self._database.write() as session:
+                repository.touch_key(session, caller.scope, caller.key_id, now)
+        except PonantError as e:
+            # A right key works on a full disk too.
+            log.warning("last use of a key not stored", key_id=caller.key_id, reason=e.message)
+
+
+def wrong_key() -> Unauthorized:
+    """The one answer to every credential that is missing, unknown, revoked or expired."""
+    return Unauthorized(
+        "The API key is missing, wrong or revoked. Send it as `Authorization: Bearer <key>`; "
+        "`ponant keys create NAME` makes one, `ponant link` signs in to the page."
+    )

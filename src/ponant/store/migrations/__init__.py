@@ -1,0 +1,1 @@
+"""The tables of each database as numbered steps; `Database.migrate` runs them."""

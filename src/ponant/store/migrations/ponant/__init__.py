@@ -1,0 +1,1 @@
+"""Migrations of ponant.db: accounts, usage, upstreams, conversations."""
