@@ -1,6 +1,8 @@
 """Puts the services of one installation together."""
 
 import os
+from dataclasses import dataclass
+from typing import cast
 
 from ponant.accounts import Accounts, FirstStart
 from ponant.api.platform import Platform
@@ -77,3 +79,14 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
         ),
         first,
     )
+
+
+def describe_platform() -> Platform:
+    """Services that are never started, for whoever only wants to know the routes."""
+    settings = Settings()
+    return cast("Platform", _Described(settings))
+
+
+@dataclass(frozen=True)
+class _Described:
+    settings: Settings
