@@ -1,0 +1,366 @@
+"""Runs any GGUF model through llama.cpp, in this process, by the ``xllamacpp`` wheel.
+
+The wheel's only door is llama.cpp's own server, called without HTTP. Its listener cannot be
+switched off, so it sits on a Unix socket in a private folder behind a random key. Prompt caching
+is off: llama.cpp cannot bind cached pages to a `cache_scope`.
+"""
+
+import functools
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+import psutil
+import xllamacpp
+
+from ponant.engine.backends.pieces import Pieces
+from ponant.engine.errors import ModelFileError, ModelTooLarge
+from ponant.engine.port import (
+    Capabilities,
+    ConstraintFactory,
+    EngineInfo,
+    Event,
+    FinishReason,
+    Request,
+    Sampling,
+    Token,
+    Usage,
+)
+from ponant.engine.weights.gguf import GgufFile
+
+Emit = Callable[[Event], None]
+
+_RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this seed for "none"
+_BATCH = 256  # tokens computed between two chances to cancel a prompt
+_COMPUTE_BYTES = 300 << 20  # llama.cpp's buffers for a batch, roughly
+
+
+class LlamaCppEngine:
+    """A GGUF model in llama.cpp.
+
+    Penalties are not declared: llama.cpp counts the prompt's tokens towards presence and
+    frequency. An answer also ends at the model's own end-of-generation tokens, whether or not a
+    request lists them.
+
+    Args:
+        path: the GGUF file.
+        context_length: tokens that all requests in flight share; cut to what the model knows.
+        threads: cores to compute on.
+        constraints: checks a request's grammar before llama.cpp, which ignores faulty ones; None
+            leaves grammars out.
+        memory: bytes that the model may take; 0 is what is free.
+        parallel: requests that run at once; more wait in a queue.
+
+    Raises:
+        ModelFileError: the file is missing, corrupt, or of an architecture that is unknown.
+        ModelTooLarge: it does not fit the memory.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        context_length: int,
+        threads: int,
+        constraints: ConstraintFactory | None = None,
+        memory: int = 0,
+        parallel: int = 4,
+    ) -> None:
+        model = GgufFile(path)
+        shape = _Shape(model)
+        context_length = min(context_length, shape.context_length)
+        needed = path.stat().st_size + context_length * shape.cache_bytes + _COMPUTE_BYTES
+        _check_memory(path, needed, memory)
+        self._pieces = Pieces(model.metadata)
+        self._constraints = constraints
+        self._folder = Path(tempfile.mkdtemp(prefix="ponant-llama-"))
+        self._server = self._load(path, context_length, threads, parallel, shape.architecture)
+        self._info = EngineInfo(
+            backend="llamacpp",
+            model_hash=_sha256(path),
+            weight_form="gguf",
+            context_length=context_length,
+            vocabulary_size=shape.vocabulary_size,
+            resident_bytes=needed,
+            capabilities=Capabilities(
+                grammar=constraints is not None, logit_bias=True, logprobs=True
+            ),
+        )
+        self._lock = threading.Lock()
+        self._runs: dict[str, _Run] = {}
+        self._closed = False
+        self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="llamacpp")
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def submit(self, request: Request, emit: Emit) -> None:
+        self._check(request)
+        run = _Run(request, emit, self._pieces)
+        with self._lock:
+            if self._closed:
+                raise ValueError("the engine is closed")
+            if request.id in self._runs:
+                raise ValueError(f"a request with the id {request.id} is already running")
+            self._runs[request.id] = run
+            self._pool.submit(self._serve, run)
+
+    def cancel(self, request_id: str) -> None:
+        with self._lock:
+            run = self._runs.get(request_id)
+        if run is not None:
+            run.cancelled = True
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for run in self._runs.values():
+                run.closed = True
+        self._pool.shutdown(wait=True)
+        self._server = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _load(
+        self, path: Path, context_length: int, threads: int, parallel: int, architecture: str
+    ) -> Any:
+        parameters = _parameters(path, context_length, threads, parallel)
+        parameters.hostnames = [str(self._folder / "llama.sock")]
+        try:
+            return xllamacpp.Server(parameters)
+        except RuntimeError as e:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise ModelFileError(
+                f"llama.cpp cannot load {path} (architecture {architecture}). Either the file is "
+                "damaged or this version of llama.cpp does not know the architecture; fetch it "
+                "again or choose another model."
+            ) from e
+
+    def _check(self, request: Request) -> None:
+        if not request.prompt:
+            raise ValueError("the prompt is empty")
+        if len(request.prompt) > self._info.context_length:
+            raise ValueError(
+                f"the prompt has {len(request.prompt)} tokens; "
+                f"the context holds {self._info.context_length}"
+            )
+        ids = (*request.prompt, *request.sampling.logit_bias, *request.stop_tokens)
+        if any(not 0 <= token < self._info.vocabulary_size for token in ids):
+            raise ValueError("a token id lies outside the vocabulary")
+        for name, used in _undeclared(request).items():
+            if used:
+                raise ValueError(f"the llamacpp backend does not offer {name}")
+        if request.grammar is not None:
+            if self._constraints is None:
+                raise ValueError("this engine was started without grammars")
+            self._constraints(request.grammar)
+
+    def _serve(self, run: "_Run") -> None:
+        try:
+            limit = self._info.context_length - len(run.request.prompt)
+            run.generate(self._server, limit)
+        finally:
+            with self._lock:
+                del self._runs[run.request.id]
+
+
+class _Run:
+    """One request on its way; llama.cpp calls `_receive` for every piece of its answer."""
+
+    def __init__(self, request: Request, emit: Emit, pieces: Pieces) -> None:
+        self.request = request
+        self.cancelled = False
+        self.closed = False
+        self._emit = emit
+        self._pieces = pieces
+        self._produced = 0
+        self._seen = 0
+        self._silent: Token | None = None
+        self._finish: FinishReason | None = None
+        self._error: str | None = None
+
+    def generate(self, server: Any, limit: int) -> None:
+        limit = min(limit, self.request.max_tokens)
+        if self.cancelled or self.closed or limit <= 0:
+            self._finish = FinishReason.LENGTH
+        else:
+            server.handle_completions(_body(self.request, limit), self._receive)
+        self._end()
+
+    def _receive(self, chunk: dict[str, Any]) -> bool:
+        """Take the next piece; True tells llama.cpp to stop."""
+        if self._finish is not None:
+            return True
+        if "error" in chunk:
+            self._finish, self._error = FinishReason.ERROR, str(chunk["error"].get("message"))
+            return True
+        choice = chunk["choices"][0]
+        if choice["finish_reason"] == "stop":  # the silent token ended the answer
+            self._finish = FinishReason.STOP
+            return True
+        self._release()
+        if choice["logprobs"]:
+            self._take(choice["logprobs"]["content"][0], chunk["timings"]["predicted_n"])
+        if choice["finish_reason"] == "length":
+            self._finish = FinishReason.LENGTH
+        return self.cancelled or self.closed or self._finish is not None
+
+    def _take(self, entry: dict[str, Any], predicted: int) -> None:
+        """Emit a token, and before it those that llama.cpp held back.
+
+        llama.cpp streams no token that ends inside a character; it hands their bytes over with
+        the token that completes it. Those tokens are found again by their bytes, without a
+        log probability. A token without text waits for the next piece, which says whether it
+        ended the answer.
+        """
+        last, data = int(entry["id"]), bytes(entry["bytes"])
+        missed, self._seen = predicted - self._seen - 1, predicted
+        if last in self.request.stop_tokens:
+            self._finish = FinishReason.STOP
+            return
+        if not data:
+            self._silent = self._scored(entry)
+            return
+        held = self._pieces.split(data, last, missed)
+        self._send((*(Token(token) for token in held), self._scored(entry)))
+
+    def _release(self) -> None:
+        if self._silent is not None:
+            silent, self._silent = self._silent, None
+            self._send((silent,))
+
+    def _send(self, tokens: tuple[Token, ...]) -> None:
+        self._produced += len(tokens)
+        self._emit(Event(request_id=self.request.id, tokens=tokens))
+
+    def _scored(self, entry: dict[str, Any]) -> Token:
+        wanted = self.request.logprobs
+        if wanted is None:
+            return Token(entry["id"])
+        top = tuple((other["id"], other["logprob"]) for other in entry["top_logprobs"][:wanted])
+        return Token(entry["id"], entry["logprob"], top)
+
+    def _end(self) -> None:
+        finish, error = self._finish or FinishReason.ERROR, self._error
+        if self.closed:
+            finish, error = FinishReason.ERROR, "the engine was closed"
+        elif self.cancelled and finish is not FinishReason.STOP:
+            finish = FinishReason.CANCELLED
+        elif finish is FinishReason.ERROR and error is None:
+            error = "llama.cpp ended the answer without saying why"
+        usage = Usage(prompt_tokens=len(self.request.prompt), completion_tokens=self._produced)
+        self._emit(Event(request_id=self.request.id, finish=finish, usage=usage, error=error))
+
+
+class _Shape:
+    """What a GGUF's header says about the model's size."""
+
+    def __init__(self, model: GgufFile) -> None:
+        read = model.metadata.get
+        self.architecture = str(read("general.architecture", "unknown"))
+        value = functools.partial(self._number, model)
+        self.context_length = value("context_length", 1 << 20)
+        embedding = model.tensors.get("token_embd.weight")
+        if embedding is None:
+            raise ModelFileError(
+                f"{model.path} holds no token embedding, so it is no language model."
+            )
+        self.vocabulary_size = embedding.shape[0]
+        heads = value("attention.head_count", 1)
+        width = value("embedding_length", 1) // max(heads, 1)
+        sides = value("attention.key_length", width) + value("attention.value_length", width)
+        # Two bytes a value: llama.cpp keeps keys and values as float16.
+        self.cache_bytes = (
+            value("block_count", 1) * value("attention.head_count_kv", heads) * sides * 2
+        )
+
+    def _number(self, model: GgufFile, name: str, default: int) -> int:
+        found = model.metadata.get(f"{self.architecture}.{name}", default)
+        try:
+            return int(max(found)) if hasattr(found, "__len__") else int(found)
+        except (TypeError, ValueError) as e:
+            raise ModelFileError(f"{model.path} says {found!r} for {name}. Fetch it again.") from e
+
+
+def _check_memory(path: Path, needed: int, memory: int) -> None:
+    free = memory or psutil.virtual_memory().available
+    if needed > free:
+        raise ModelTooLarge(
+            f"{path.name} needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB may "
+            "be used. Choose a smaller model or a shorter context (PONANT_CONTEXT)."
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _parameters(path: Path, context_length: int, threads: int, parallel: int) -> Any:
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(path)
+    parameters.n_ctx = context_length
+    parameters.n_parallel = parallel
+    parameters.kv_unified = True
+    parameters.n_batch = _BATCH
+    parameters.cache_prompt = False
+    parameters.cache_ram_mib = 0
+    parameters.fit_params = False
+    parameters.warmup = False
+    parameters.ui = False
+    parameters.endpoint_slots = False
+    parameters.verbosity = -1
+    parameters.api_keys = [secrets.token_urlsafe(32)]
+    for cpu in (parameters.cpuparams, parameters.cpuparams_batch):
+        cpu.n_threads = threads
+        cpu.poll = 0  # waiting threads sleep, for others compute on these cores too
+    return parameters
+
+
+def _body(request: Request, limit: int) -> dict[str, Any]:
+    """The request in the words of llama.cpp's server."""
+    sampling = request.sampling
+    body: dict[str, Any] = {
+        "prompt": request.prompt,
+        "n_predict": limit,
+        "stream": True,
+        "cache_prompt": False,
+        # Token ids come only beside log probabilities, so one is always asked for.
+        "n_probs": max(request.logprobs or 1, 1),
+        "post_sampling_probs": False,
+        "timings_per_token": True,
+        "return_progress": True,
+        "samplers": ["temperature", "top_k", "top_p", "min_p"],
+        "temperature": sampling.temperature,
+        "top_k": sampling.top_k,
+        "top_p": sampling.top_p,
+        "min_p": sampling.min_p,
+        "seed": _seed(sampling),
+        "logit_bias": [[token, bias] for token, bias in sampling.logit_bias.items()],
+    }
+    if request.grammar is not None:
+        body["grammar"] = "%llguidance {}\n" + request.grammar
+    return body
+
+
+def _seed(sampling: Sampling) -> int:
+    if sampling.seed is None:
+        return _RANDOM_SEED
+    return sampling.seed % _RANDOM_SEED
+
+
+def _undeclared(request: Request) -> dict[str, bool]:
+    sampling = request.sampling
+    return {
+        "repetition_penalty": sampling.repetition_penalty != 1.0,
+        "presence_penalty": sampling.presence_penalty != 0.0,
+        "frequency_penalty": sampling.frequency_penalty != 0.0,
+        "prompt_logprobs": request.prompt_logprobs is not None,
+        "min_tokens": request.min_tokens > 0,
+    }
