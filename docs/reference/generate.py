@@ -18,6 +18,11 @@ from ponant.kit import Settings
 
 _HERE = Path(__file__).parent
 _NOTE = "<!-- Written by docs/reference/generate.py. -->\n"
+_AUTHENTICATION = (
+    "Each request carries `Authorization: Bearer <key>` or the page's session cookie, but for "
+    "`/health` and the sign-in. The whole description, with every field, is at "
+    "`/v1/openapi.json` and comes from `ponant openapi`.\n"
+)
 
 
 def settings_page() -> str:
@@ -72,15 +77,13 @@ def http_page() -> str:
     """Every route with what it does."""
     parts = [
         _NOTE + "# HTTP\n",
-        "Each request carries `Authorization: Bearer <key>` or the page's session cookie, but for "
-        "`/health` and the sign-in. The whole description, with every field, is at "
-        "`/v1/openapi.json` and comes from `ponant openapi`.\n",
+        _AUTHENTICATION,
     ]
     for route in _routes():
         methods = ", ".join(sorted(route.methods - {"HEAD"}))
         parts.append(f"## {methods} {route.path}\n\n{(route.description or '').strip()}\n")
     parts.append(
-        "## POST /mcp\n\nThe Model Context Protocol over HTTP, with the tools `search` and `fetch`.\n"
+        "## POST /mcp\n\nThe Model Context Protocol over HTTP; its tools are `search` and `fetch`.\n"
     )
     return "\n".join(parts)
 
