@@ -23,6 +23,7 @@ _AUTHENTICATION = (
     "`/health` and the sign-in. The whole description, with every field, is at "
     "`/v1/openapi.json` and comes from `ponant openapi`.\n"
 )
+_MCP = "## POST /mcp\n\nThe Model Context Protocol over HTTP: the tools `search` and `fetch`.\n"
 
 
 def settings_page() -> str:
@@ -82,9 +83,7 @@ def http_page() -> str:
     for route in _routes():
         methods = ", ".join(sorted(route.methods - {"HEAD"}))
         parts.append(f"## {methods} {route.path}\n\n{(route.description or '').strip()}\n")
-    parts.append(
-        "## POST /mcp\n\nThe Model Context Protocol over HTTP; its tools are `search` and `fetch`.\n"
-    )
+    parts.append(_MCP)
     return "\n".join(parts)
 
 

@@ -25,7 +25,7 @@ from ponant.api import (
     session,
     usage,
 )
-from ponant.api.errors import install_error_handlers
+from ponant.api import errors as error_handlers
 from ponant.api.platform import Platform
 from ponant.api.security import SecurityMiddleware
 
@@ -69,7 +69,7 @@ def create_app(services: Platform) -> FastAPI:
         redoc_url=None,
     )
     app.state.platform = services
-    install_error_handlers(app)
+    error_handlers.install(app)
     for router in _ROUTERS:
         app.include_router(router)
     mcp.mount(app)

@@ -1,13 +1,10 @@
 """Chat completions, as OpenAI and Mistral define them."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from ponant.accounts import Principal, Role
 from ponant.api import sse
-from ponant.api.auth import require
+from ponant.api.auth import Member
 from ponant.api.chat_response import ChatResponse
 from ponant.api.chat_schemas import ChatBody
 from ponant.api.errors import error_frame
@@ -17,7 +14,7 @@ from ponant.api.generation import (
     response_head,
     unless_disconnected,
 )
-from ponant.api.platform import Platform, platform
+from ponant.api.platform import Services
 from ponant.billing import metered
 
 router = APIRouter(tags=["chat"])
@@ -27,8 +24,8 @@ router = APIRouter(tags=["chat"])
 async def create(
     body: ChatBody,
     request: Request,
-    caller: Annotated[Principal, Depends(require(Role.MEMBER))],
-    services: Annotated[Platform, Depends(platform)],
+    caller: Member,
+    services: Services,
 ) -> Response:
     """Answer a list of messages, whole or as a stream of server-sent events.
 

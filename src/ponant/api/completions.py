@@ -2,15 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
-from ponant.accounts import Principal, Role
+from ponant.accounts import Principal
 from ponant.api import sse
-from ponant.api.auth import require
+from ponant.api.auth import Member
 from ponant.api.errors import error_frame
 from ponant.api.generation import (
     Answer,
@@ -26,7 +26,7 @@ from ponant.api.generation import (
     usage_body,
 )
 from ponant.api.logprobs import completion_logprobs
-from ponant.api.platform import Platform, platform
+from ponant.api.platform import Platform, Services
 from ponant.billing import metered
 from ponant.engine import Usage
 from ponant.kit.errors import BadRequest
@@ -90,8 +90,8 @@ class CompletionBody(GenerationFields):
 async def create(
     body: CompletionBody,
     request: Request,
-    caller: Annotated[Principal, Depends(require(Role.MEMBER))],
-    services: Annotated[Platform, Depends(platform)],
+    caller: Member,
+    services: Services,
 ) -> Response:
     """Continue one or several prompts, as text or token ids; ``echo`` gives the prompt back.
 

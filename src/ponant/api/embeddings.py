@@ -1,18 +1,17 @@
 """Embeddings, in the dimensions and number formats that both vendors define."""
 
 import base64
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from numpy.typing import NDArray
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from ponant.accounts import Principal, Role
-from ponant.api.auth import require
+from ponant.api.auth import Member
 from ponant.api.generation import IGNORED_HEADER, unless_disconnected, usage_body
-from ponant.api.platform import Platform, platform
+from ponant.api.platform import Services
 from ponant.billing import UsageEvent, usage_event
 from ponant.kit import new_id
 from ponant.kit.errors import BadRequest
@@ -59,8 +58,8 @@ class EmbeddingBody(BaseModel):
 async def create(
     body: EmbeddingBody,
     request: Request,
-    caller: Annotated[Principal, Depends(require(Role.MEMBER))],
-    services: Annotated[Platform, Depends(platform)],
+    caller: Member,
+    services: Services,
 ) -> Response:
     """Turn texts into vectors of length 1.
 

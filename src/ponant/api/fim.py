@@ -1,13 +1,10 @@
 """Fill-in-the-middle, as Mistral defines it: what stands between a prompt and a suffix."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from ponant.accounts import Principal, Role
 from ponant.api import sse
-from ponant.api.auth import require
+from ponant.api.auth import Member
 from ponant.api.chat_response import ChatResponse
 from ponant.api.errors import error_frame
 from ponant.api.generation import (
@@ -17,7 +14,7 @@ from ponant.api.generation import (
     response_head,
     unless_disconnected,
 )
-from ponant.api.platform import Platform, platform
+from ponant.api.platform import Services
 from ponant.billing import metered
 from ponant.kit.errors import BadRequest
 from ponant.serving.port import CompletionRequest, Controls
@@ -49,8 +46,8 @@ class FimBody(GenerationFields):
 async def create(
     body: FimBody,
     request: Request,
-    caller: Annotated[Principal, Depends(require(Role.MEMBER))],
-    services: Annotated[Platform, Depends(platform)],
+    caller: Member,
+    services: Services,
 ) -> Response:
     """Write what stands between ``prompt`` and ``suffix``; the answer has the shape of a chat."""
     model = await services.models.get(body.model, caller.scope)

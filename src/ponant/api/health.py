@@ -1,17 +1,17 @@
 """Whether the server is ready, for those who balance loads and restart machines."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
-from ponant.api.platform import Platform, platform
+from ponant.api.platform import Services
 from ponant.kit.errors import Unavailable
 
 router = APIRouter(tags=["operation"])
 
 
 @router.get("/health", summary="Tell whether a request would succeed")
-async def health(services: Annotated[Platform, Depends(platform)]) -> dict[str, Any]:
+async def health(services: Services) -> dict[str, Any]:
     """Answers 200 once the models that start with the server are ready, and 503 before.
 
     It needs no key and names nothing but the state.

@@ -5,19 +5,22 @@ import time
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request, Security
 from fastapi.responses import Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
 from prometheus_client import generate_latest as render
 from prometheus_client.core import GaugeMetricFamily, Metric
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ponant.accounts import Role
-from ponant.api.auth import principal
-from ponant.api.platform import Platform, platform
+from ponant.api.auth import identify
+from ponant.api.platform import Platform, Services
 from ponant.kit.errors import Forbidden
 
 router = APIRouter(tags=["operation"])
+
+_bearer = HTTPBearer(auto_error=False, description="An API key.")
 
 _REGISTRY = CollectorRegistry()
 _REQUESTS = Counter(
@@ -63,13 +66,15 @@ class MetricsMiddleware:
 
 
 @router.get("/metrics", summary="Show metrics", response_class=Response)
-async def show_metrics(
-    request: Request, services: Annotated[Platform, Depends(platform)]
+def show_metrics(
+    request: Request,
+    services: Services,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Response:
     """Metrics in Prometheus' text format, for this machine and for administrators."""
     if not _is_this_machine(request):
-        caller = await principal(request)
-        if caller.role is not Role.ADMIN:
+        caller = identify(services.accounts, bearer.credentials if bearer else None, None)
+        if not caller.role.covers(Role.ADMIN):
             raise Forbidden("Metrics are for administrators. Use an administrator's key.")
     registry = CollectorRegistry()
     registry.register(_States(services))

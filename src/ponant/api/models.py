@@ -1,12 +1,11 @@
 """The models that a caller may use, in one card that both vendors' clients read."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
-from ponant.accounts import Principal
-from ponant.api.auth import principal
-from ponant.api.platform import Platform, platform
+from ponant.api.auth import Caller
+from ponant.api.platform import Services
 from ponant.kit.errors import Forbidden
 from ponant.serving.port import ModelCard
 
@@ -15,8 +14,8 @@ router = APIRouter(tags=["models"])
 
 @router.get("/v1/models", summary="List models")
 async def list_models(
-    caller: Annotated[Principal, Depends(principal)],
-    services: Annotated[Platform, Depends(platform)],
+    caller: Caller,
+    services: Services,
 ) -> dict[str, Any]:
     """Every model of this installation and of the organisation's upstream servers."""
     cards = await services.models.list(caller.scope)
@@ -26,8 +25,8 @@ async def list_models(
 @router.get("/v1/models/{model_id:path}", summary="Show a model")
 async def show_model(
     model_id: str,
-    caller: Annotated[Principal, Depends(principal)],
-    services: Annotated[Platform, Depends(platform)],
+    caller: Caller,
+    services: Services,
 ) -> dict[str, Any]:
     """One model's card, by its id or an alias."""
     model = await services.models.get(model_id, caller.scope)
@@ -37,8 +36,8 @@ async def show_model(
 @router.delete("/v1/models/{model_id:path}", summary="Delete a model")
 async def delete_model(
     model_id: str,
-    caller: Annotated[Principal, Depends(principal)],
-    services: Annotated[Platform, Depends(platform)],
+    caller: Caller,
+    services: Services,
 ) -> dict[str, Any]:
     """Refused for models that the operator installed: only fine-tuned ones can be deleted."""
     model = await services.models.get(model_id, caller.scope)

@@ -1,7 +1,9 @@
 """The services that the routes speak to, put together once by the command line."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from ponant.accounts import Accounts
@@ -45,3 +47,6 @@ def platform(connection: HTTPConnection) -> Platform:
     """The platform of the application that serves this connection."""
     found: Platform = connection.app.state.platform
     return found
+
+
+Services = Annotated[Platform, Depends(platform)]
