@@ -1,6 +1,6 @@
 """The chat-shaped response, whole and as events; chat completions and FIM answer in it."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -22,7 +22,7 @@ class ChatResponse:
     """
 
     def __init__(
-        self, head: dict[str, Any], choices: list[AsyncIterator[Delta]], *, logprobs: bool = False
+        self, head: dict[str, Any], choices: list[AsyncGenerator[Delta]], *, logprobs: bool = False
     ) -> None:
         self._head = head
         self._choices = choices
@@ -35,7 +35,7 @@ class ChatResponse:
         usage = usage_body(total([answer.usage for answer in answers]))
         return self._head | {"object": "chat.completion", "choices": choices, "usage": usage}
 
-    async def frames(self) -> AsyncGenerator[bytes, None]:
+    async def frames(self) -> AsyncGenerator[bytes]:
         """The answer as server-sent events; the last chunk has the usage and no choice."""
         usages: list[Usage] = []
         started: set[int] = set()

@@ -1,8 +1,8 @@
 """Legacy completions: a prompt continued as it stands."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -54,18 +54,17 @@ class CompletionBody(GenerationFields):
         Raises:
             BadRequest: there are none, or too many.
         """
-        match self.prompt:
-            case str(text):
-                return [text]
-            case [int(), *_] as tokens:
-                return [tokens]  # type: ignore[list-item]
-            case [_, *_] as several if len(several) <= _MOST_PROMPTS:
-                return list(several)  # type: ignore[arg-type]
-            case []:
-                raise BadRequest("The prompt is empty. Give it some text.", param="prompt")
-        raise BadRequest(
-            f"At most {_MOST_PROMPTS} prompts fit one request. Send several.", param="prompt"
-        )
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        if not self.prompt:
+            raise BadRequest("The prompt is empty. Give it some text.", param="prompt")
+        if isinstance(self.prompt[0], int):
+            return [cast("list[int]", self.prompt)]
+        if len(self.prompt) > _MOST_PROMPTS:
+            raise BadRequest(
+                f"At most {_MOST_PROMPTS} prompts fit one request. Send several.", param="prompt"
+            )
+        return cast("list[Prompt]", self.prompt)
 
     def completion_request(self, prompt: Prompt, scope: str) -> CompletionRequest:
         echoed = self.logprobs if self.echo else None
@@ -122,7 +121,7 @@ class _Completion:
             "object": "text_completion"
         }
 
-    def _streams(self) -> list[AsyncIterator[Delta]]:
+    def _streams(self) -> list[AsyncGenerator[Delta]]:
         scope = cache_scope(self._caller)
         requests = [
             self._body.for_choice(index % self._body.choices).completion_request(prompt, scope)
@@ -163,7 +162,7 @@ class _Completion:
             )
         return prompt
 
-    async def frames(self) -> AsyncIterator[bytes]:
+    async def frames(self) -> AsyncGenerator[bytes]:
         usages: list[Usage] = []
         offsets = [0] * len(self._prompts)
         if self._body.echo:

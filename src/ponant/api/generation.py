@@ -1,7 +1,7 @@
 """What chat, completions and FIM share: fields, checks, metering, choices and disconnects."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -193,7 +193,7 @@ class Answer(msgspec.Struct, kw_only=True):
             self.usage = delta.usage
 
 
-async def gather(streams: list[AsyncIterator[Delta]]) -> list[Answer]:
+async def gather(streams: list[AsyncGenerator[Delta]]) -> list[Answer]:
     """Wait until every answer has ended; they are made side by side."""
     answers = [Answer() for _ in streams]
     async with aclosing(merge(streams)) as deltas:
@@ -221,7 +221,7 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     }
 
 
-async def merge(streams: list[AsyncIterator[T]]) -> AsyncGenerator[tuple[int, T], None]:
+async def merge(streams: list[AsyncGenerator[T]]) -> AsyncGenerator[tuple[int, T]]:
     """Items of several streams as they come, each with the number of its stream."""
     pending = {asyncio.ensure_future(anext(stream)): index for index, stream in enumerate(streams)}
     try:
@@ -241,7 +241,7 @@ async def merge(streams: list[AsyncIterator[T]]) -> AsyncGenerator[tuple[int, T]
         if pending:
             await asyncio.wait(pending)
         for stream in streams:
-            await stream.aclose()  # type: ignore[attr-defined]
+            await stream.aclose()
 
 
 async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -5,7 +5,7 @@ section 9.2.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -29,7 +29,7 @@ def frame(data: Any, event: str | None = None, number: int | None = None) -> byt
 
 
 async def stream(
-    frames: AsyncIterator[bytes],
+    frames: AsyncGenerator[bytes],
     on_error: Callable[[PonantError], bytes],
     headers: dict[str, str] | None = None,
 ) -> StreamingResponse:
@@ -43,7 +43,7 @@ async def stream(
         await asyncio.wait({first}, timeout=_FIRST_SECONDS)
     except asyncio.CancelledError:
         first.cancel()
-        await frames.aclose()  # type: ignore[attr-defined]
+        await frames.aclose()
         raise
     if first.done() and not isinstance(first.exception(), StopAsyncIteration):
         first.result()
@@ -56,10 +56,10 @@ async def stream(
 
 async def _with_keepalives(
     pending: "asyncio.Future[bytes]",
-    frames: AsyncIterator[bytes],
+    frames: AsyncGenerator[bytes],
     on_error: Callable[[PonantError], bytes],
-) -> AsyncIterator[bytes]:
-    async with aclosing(frames):  # type: ignore[type-var]
+) -> AsyncGenerator[bytes]:
+    async with aclosing(frames):
         try:
             while True:
                 done, _ = await asyncio.wait({pending}, timeout=_KEEPALIVE_SECONDS)
