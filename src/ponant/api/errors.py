@@ -26,7 +26,7 @@ _JSON_FAULT = "json_invalid"
 log = structlog.get_logger()
 
 
-class _HttpFault(PonantError):
+class HttpError(PonantError):
     """A refusal by the framework, which knows only a status and a phrase."""
 
     code = "http_error"
@@ -37,12 +37,14 @@ class _HttpFault(PonantError):
         self.type = "invalid_request_error" if status < 500 else "server_error"  # type: ignore[misc]
 
 
-def install(app: FastAPI) -> None:
-    """Let the application answer every error in the one form."""
+def install_error_handlers(app: FastAPI) -> None:
+    """Let the application answer every refusal in the one form.
+
+    What nobody foresaw goes on to `SecurityMiddleware`, which logs it and answers for it.
+    """
     app.add_exception_handler(PonantError, _on_ponant_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_unexpected)
 
 
 def error_body(error: PonantError) -> dict[str, Any]:
@@ -83,6 +85,21 @@ def error_response(
 ) -> JSONResponse:
     """The whole refusal: status, headers and body."""
     return _response(request, error, error_body(error), headers)
+
+
+def unexpected_response(request: Request, fault: Exception) -> JSONResponse:
+    """Answers for an error that is no `PonantError`: the log has it whole, the caller a number."""
+    reference = correlation_id(request)
+    log.error(
+        "request failed in a way nobody foresaw",
+        path=request.url.path,
+        correlation_id=reference,
+        exc_info=fault,
+    )
+    return error_response(
+        request,
+        PonantError(f"Ponant failed here, and its log says why under {reference}. Try again."),
+    )
 
 
 def _response(
@@ -139,24 +156,10 @@ async def _on_http_exception(request: Request, fault: Exception) -> Response:
             told: PonantError = NotFound(f"There is no {asked} here.")
         case 405:
             allowed = headers.get("Allow", headers.get("allow", "another method"))
-            told = _HttpFault(405, f"{asked} is not allowed; use {allowed}.")
+            told = HttpError(405, f"{asked} is not allowed; use {allowed}.")
         case status:
-            told = _HttpFault(status, str(error.detail))
+            told = HttpError(status, str(error.detail))
     return error_response(request, told, headers)
-
-
-async def _on_unexpected(request: Request, fault: Exception) -> Response:
-    reference = correlation_id(request)
-    log.error(
-        "request failed in a way nobody foresaw",
-        path=request.url.path,
-        correlation_id=reference,
-        exc_info=fault,
-    )
-    return error_response(
-        request,
-        PonantError(f"Ponant failed here, and its log says why under {reference}. Try again."),
-    )
 
 
 def _field(location: tuple[Any, ...]) -> str:
