@@ -173,7 +173,7 @@ def _speed(models: Path) -> dict[str, Any]:
             serving(other, {"PONANT_ENGINE": "llamacpp"}) as llamacpp,
         ):
             measured: dict[str, list[tuple[float, float]]] = {"native": [], "llamacpp": []}
-            for name, server in (("native", native), ("llamacpp", llamacpp)):
+            for server in (native, llamacpp):
                 _generate(server)  # the first request pays for what is loaded lazily
             for _ in range(_PAIRS):
                 for name, server in (("native", native), ("llamacpp", llamacpp)):
