@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 STAMPS := .stamps
 WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 PAGE := src/ponant/api/page/index.html
+PAGE_WHEEL ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help serve setup test check format page web-check chromium wheel bench clean
@@ -39,8 +40,9 @@ $(PAGE): $(WEB)
 	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run build
 	@touch $@
 else
-$(PAGE):
-	@echo "Node is not installed: the page of the released wheel is used where there is one."
+$(PAGE): $(PAGE_WHEEL)
+	@test -n "$(PAGE_WHEEL)" || { echo "Node is not installed, so there is no page: install Node, or name a released wheel with PAGE_WHEEL=ponant-….whl."; exit 0; }; \
+	  $(PYTHON) -c 'import sys, zipfile; w = zipfile.ZipFile(sys.argv[1]); w.extractall("src", [n for n in w.namelist() if n.startswith("ponant/api/page/")])' "$(PAGE_WHEEL)"
 endif
 
 test: check web-check setup $(STAMPS)/dev chromium ## Run every check
