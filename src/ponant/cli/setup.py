@@ -1,0 +1,72 @@
+"""``ponant setup``: brings the backends that suit this machine, and the models."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+
+from ponant.cli.packages import install_package, installed_version, wanted_packages
+from ponant.cli.platform import require_home
+from ponant.hub import InstalledModel, install_bundled
+from ponant.kit import Settings
+from ponant.kit.machine import Machine, this_machine
+
+
+def setup(
+    models_only: Annotated[
+        bool, typer.Option("--models-only", help="Leave the Python packages as they are.")
+    ] = False,
+) -> None:
+    """Fetch what running models needs; what is there already is left alone."""
+    settings = Settings.load()
+    require_home(settings)
+    console = Console(highlight=False, soft_wrap=True)
+    if not models_only:
+        _bring_packages(settings, this_machine(), console)
+    _bring_models(settings, console)
+
+
+def _bring_packages(settings: Settings, machine: Machine, console: Console) -> None:
+    for package in wanted_packages(settings, machine):
+        if installed_version(package.project) == package.version:
+            continue
+        about = f"Installing {package.pin}, {package.purpose} (about {package.size // 10**6} MB)"
+        with console.status(f"{about} …"):
+            install_package(package, settings, machine)
+        console.print(f"Installed {package.pin}, {package.purpose}.")
+
+
+def _bring_models(settings: Settings, console: Console) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bars = ProgressBars(progress)
+        models = install_bundled(settings.home, bars.report)
+    if bars.used:
+        for model in models:
+            _introduce(model, console)
+
+
+def _introduce(model: InstalledModel, console: Console) -> None:
+    console.print(f"[bold]{model.id}[/bold]: {model.name}. {model.description}")
+    console.print(f"  from {model.origin}")
+    console.print(f"  licence: {model.licence}. {model.restrictions}")
+
+
+class ProgressBars:
+    """One bar for each thing that is being done."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+
+    @property
+    def used(self) -> bool:
+        """Whether there was anything to do."""
+        return bool(self._bars)
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """Show ``done`` of ``total`` bytes on the bar of ``what``."""
+        if what not in self._bars:
+            self._bars[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._bars[what], completed=done, total=total)
