@@ -1,0 +1,202 @@
+/** The shapes that the page and the server exchange, named as in the HTTP reference. */
+
+export interface Named {
+  id: string;
+  name: string;
+}
+
+export type Role = "admin" | "member" | "viewer";
+
+export interface WhoAmI {
+  person: Named & { role: Role };
+  workspace: Named;
+  organisation: Named;
+}
+
+export interface ApiKey {
+  id: string;
+  name: string;
+  created_at: string;
+  last_used_at?: string | null;
+  revoked_at?: string | null;
+  /** The last characters, to tell keys apart. */
+  hint?: string | null;
+}
+
+export interface NewApiKey extends ApiKey {
+  key: string;
+}
+
+export interface ModelCard {
+  id: string;
+  aliases?: string[];
+  max_context_length?: number;
+  ponant: {
+    place: "here" | "elsewhere";
+    state: string;
+    detail?: string;
+    backend?: string;
+    chat: boolean;
+    embedding: boolean;
+    origin?: string;
+    licence?: string;
+    restrictions?: string;
+    name?: string;
+    description?: string;
+  };
+}
+
+export type SyncState = "in_step" | "syncing" | "error";
+
+export interface Freshness {
+  state: SyncState;
+  version: number;
+  as_of: string;
+  pending: number;
+  message: string;
+}
+
+export interface Library {
+  id: string;
+  name: string;
+  description?: string | null;
+  created_at: string;
+  updated_at: string;
+  total_size: number;
+  nb_documents: number;
+  freshness: Freshness;
+}
+
+export interface LibrarySource {
+  id: string;
+  kind: string;
+  config: { path?: string };
+  state: SyncState;
+  message: string;
+  seen: number;
+  indexed: number;
+  failed: number;
+  checked_at: string | null;
+}
+
+export interface LibraryDocument {
+  id: string;
+  name: string;
+  size: number;
+  process_status: string;
+  created_at: string;
+  updated_at?: string | null;
+  version?: number;
+  message?: string | null;
+  source_id?: string | null;
+}
+
+export interface Folders {
+  path: string | null;
+  parent: string | null;
+  folders: { name: string; path: string }[];
+  roots: string[];
+}
+
+export interface LibraryChanged {
+  library_id: string;
+  version: number;
+  as_of: string;
+  documents?: { id: string; name: string; change: "added" | "updated" | "deleted" }[];
+  freshness?: Freshness;
+}
+
+/** What an answer keeps of a passage: enough to ask later whether it still holds. */
+export interface PassageReference {
+  id: string;
+  hash: string;
+  library_id: string;
+}
+
+export interface PassageState {
+  id: string;
+  state: "current" | "changed" | "gone";
+  changed_at: string | null;
+}
+
+export interface PassageInDocument {
+  passage: { hash: string; heading?: string; text: string };
+  document: { id: string; name: string; version: number; state?: string };
+  text: string;
+  start: number;
+  end: number;
+}
+
+/** A passage that was handed to the model, under the number that it may cite. */
+export interface AnswerSource {
+  number: number;
+  passage_id: string;
+  hash: string;
+  library_id: string;
+  document_id: string;
+  document_name: string;
+  document_version: number;
+  heading: string;
+  text: string;
+  start: number;
+  end: number;
+}
+
+export interface Conversation {
+  id: string;
+  name?: string | null;
+  model?: string | null;
+  created_at: string;
+  updated_at: string;
+  metadata?: { library_ids?: string[] } | null;
+}
+
+export interface TextChunk {
+  type: "text";
+  text: string;
+}
+
+export interface ReferenceChunk {
+  type: "tool_reference";
+  tool: string;
+  title: string;
+  url?: string | null;
+  number: number;
+  passage_id: string;
+  hash: string;
+  library_id: string;
+}
+
+export type Content = string | (TextChunk | ReferenceChunk)[];
+
+export type HistoryEntry =
+  | { type: "message.input"; id: string; role: string; content: Content }
+  | {
+      type: "message.output";
+      id: string;
+      content: Content;
+      ponant?: { tokens_per_second?: number | null } | null;
+    }
+  | { type: "tool.execution"; id: string; name: string; info?: SearchInfo | null };
+
+export interface SearchInfo {
+  sources?: AnswerSource[];
+  version?: number;
+  as_of?: string;
+}
+
+export interface History {
+  conversation_id: string;
+  entries: HistoryEntry[];
+}
+
+export type ConversationEvent =
+  | { type: "conversation.response.started"; conversation_id: string }
+  | { type: "tool.execution.started"; id: string; name: string }
+  | { type: "tool.execution.done"; id: string; name: string; info?: SearchInfo | null }
+  | { type: "message.output.delta"; id: string; content: string | TextChunk | ReferenceChunk }
+  | {
+      type: "conversation.response.done";
+      ponant?: { sources?: AnswerSource[]; tokens_per_second?: number | null } | null;
+    }
+  | { type: "conversation.response.error"; message: string; code: number };

@@ -1,0 +1,34 @@
+/** The number behind a sentence; it opens the passage that supports it. */
+import { useAnswerSources } from "@/chat/sources";
+import { classes } from "@/ui/classes";
+
+export function CitationButton({ number }: { number: number }) {
+  const { find, open, opened } = useAnswerSources();
+  const found = find(number);
+  if (!found) return null;
+  const stale = found.state !== undefined && found.state.state !== "current";
+  return (
+    <button
+      type="button"
+      aria-label={`Source ${number}`}
+      title={describe(found.citation.title, found.state?.state)}
+      aria-expanded={opened === number}
+      onClick={() => {
+        open(number);
+      }}
+      className={classes(
+        "mx-0.5 inline-flex h-5 min-w-5 items-center justify-center rounded-md border border-transparent bg-link-soft px-1 align-[0.08em] text-xs font-medium text-link tabular-nums transition-colors duration-100 hover:border-link",
+        opened === number && "border-link",
+        stale && "border-warm bg-warm-soft text-text",
+      )}
+    >
+      {number}
+    </button>
+  );
+}
+
+function describe(title: string, state: string | undefined): string {
+  if (state === "changed") return `${title}, changed since`;
+  if (state === "gone") return `${title}, gone since`;
+  return title;
+}

@@ -1,0 +1,34 @@
+/** Finds the citation marks in rendered Markdown and makes elements of them. */
+import type { Element, ElementContent, Root, RootContent } from "hast";
+
+import { MARK_CLOSE, MARK_OPEN } from "@/chat/turns";
+
+/** The element that stands for a citation until React renders it. */
+export const MARK_ELEMENT = "citation-mark";
+
+const MARKED = new RegExp(`${MARK_OPEN}(\\d+)${MARK_CLOSE}`);
+
+/** A rehype plugin. Code is left alone: nothing is cited inside it. */
+export function rehypeCitations() {
+  return (tree: Root): void => {
+    tree.children = tree.children.flatMap(marked);
+  };
+}
+
+function marked(node: RootContent | ElementContent): (RootContent | ElementContent)[] {
+  if (node.type === "text") return split(node.value);
+  if (node.type === "element") node.children = node.children.flatMap(marked) as ElementContent[];
+  return [node];
+}
+
+/** Splitting by a pattern with one group leaves the numbers at the odd places. */
+function split(text: string): ElementContent[] {
+  return text.split(MARKED).flatMap((piece, index): ElementContent[] => {
+    if (index % 2 === 1) return [mark(piece)];
+    return piece === "" ? [] : [{ type: "text", value: piece }];
+  });
+}
+
+function mark(number: string): Element {
+  return { type: "element", tagName: MARK_ELEMENT, properties: { number }, children: [] };
+}

@@ -1,0 +1,71 @@
+/** Listens to what changes in the libraries and lets the queries that show it run again. */
+import { useQueryClient, type QueryClient } from "@tanstack/react-query";
+import { useEffect } from "react";
+
+import type { Library, LibraryChanged } from "@/api/types";
+
+/** Keys of what the page keeps; a change in a library makes the first four stale. */
+export const keys = {
+  evidence: ["evidence"] as const,
+  passage: ["passage"] as const,
+  libraries: ["libraries"] as const,
+  library: (id: string) => ["library", id] as const,
+  questions: (id: string) => ["questions", id] as const,
+  models: ["models"] as const,
+  whoami: ["whoami"] as const,
+  apiKeys: ["api-keys"] as const,
+  conversations: ["conversations"] as const,
+  history: (id: string) => ["history", id] as const,
+};
+
+/** The browser reconnects by itself after a cut, but not after a refusal. */
+const RETRY_MS = 3000;
+
+/** Mount once; every connection starts with a fresh look. */
+export function LibraryEvents() {
+  const client = useQueryClient();
+  useEffect(() => listen(client), [client]);
+  return null;
+}
+
+function listen(client: QueryClient): () => void {
+  let source: EventSource;
+  let retry: ReturnType<typeof setTimeout> | undefined;
+
+  const open = () => {
+    source = new EventSource("/v1/libraries/events");
+    source.addEventListener("open", () => {
+      refresh(client);
+    });
+    source.addEventListener("library.changed", (event) => {
+      onChange(client, JSON.parse(event.data as string) as LibraryChanged);
+    });
+    source.addEventListener("error", () => {
+      if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, RETRY_MS);
+    });
+  };
+
+  open();
+  return () => {
+    clearTimeout(retry);
+    source.close();
+  };
+}
+
+function refresh(client: QueryClient): void {
+  void client.invalidateQueries({ queryKey: keys.evidence });
+  void client.invalidateQueries({ queryKey: keys.passage });
+  void client.invalidateQueries({ queryKey: keys.libraries });
+}
+
+function onChange(client: QueryClient, change: LibraryChanged): void {
+  const { freshness } = change;
+  if (freshness) {
+    client.setQueryData<Library[]>(keys.libraries, (libraries) =>
+      libraries?.map((one) => (one.id === change.library_id ? { ...one, freshness } : one)),
+    );
+  }
+  refresh(client);
+  void client.invalidateQueries({ queryKey: keys.library(change.library_id) });
+  void client.invalidateQueries({ queryKey: keys.questions(change.library_id) });
+}

@@ -1,0 +1,13 @@
+/** Who is signed in. */
+import { useQuery } from "@tanstack/react-query";
+
+import { api } from "@/api/client";
+import { keys } from "@/live/events";
+
+export function useWhoAmI() {
+  return useQuery({ queryKey: keys.whoami, queryFn: api.session.whoami, staleTime: 60_000 });
+}
+
+export function useIsAdmin(): boolean {
+  return useWhoAmI().data?.person.role === "admin";
+}
