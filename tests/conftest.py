@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scope_guard import guarding
 from tests.server import Server, serving
 
 _CHECKOUT = Path(__file__).parent.parent
@@ -17,6 +18,13 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("PONANT_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def scope_guard() -> Iterator[None]:
+    """No statement of any test may touch rows without saying on whose behalf."""
+    with guarding():
+        yield
 
 
 @pytest.fixture(scope="session")

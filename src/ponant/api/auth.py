@@ -1,13 +1,13 @@
 """Who is calling: an API key in the header, or the session cookie of the page."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Security
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from ponant.accounts import Accounts, Principal, Role, wrong_key
-from ponant.api.platform import Platform, platform
+from ponant.api.platform import Services
 from ponant.kit.errors import Forbidden
 
 SESSION_COOKIE = "ponant_session"
@@ -30,7 +30,7 @@ def identify(accounts: Accounts, key: str | None, cookie: str | None) -> Princip
 
 
 def principal(
-    services: Annotated[Platform, Depends(platform)],
+    services: Services,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     cookie: Annotated[str | None, Security(_cookie)],
 ) -> Principal:
@@ -38,10 +38,10 @@ def principal(
     return identify(services.accounts, bearer.credentials if bearer else None, cookie)
 
 
-def require(role: Role) -> Callable[[Principal], Principal]:
+def require(role: Role) -> Callable[[Principal], Awaitable[Principal]]:
     """A dependency that lets pass who has at least this role."""
 
-    def check(caller: Annotated[Principal, Depends(principal)]) -> Principal:
+    async def check(caller: Annotated[Principal, Depends(principal)]) -> Principal:
         if caller.role.covers(role):
             return caller
         raise Forbidden(

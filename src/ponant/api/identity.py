@@ -1,18 +1,18 @@
 """Who the caller is, in our words and in those of Mistral's client."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from ponant.accounts import Identity, Principal
 from ponant.api.auth import Caller
-from ponant.api.platform import Platform, platform
+from ponant.api.platform import Services
 
 router = APIRouter(prefix="/v1", tags=["identity"])
 
 
 @router.get("/whoami", summary="Tell who is calling")
-def whoami(caller: Caller, services: Annotated[Platform, Depends(platform)]) -> dict[str, Any]:
+def whoami(caller: Caller, services: Services) -> dict[str, Any]:
     """The person, workspace and organisation that the key or session speaks for."""
     names = services.accounts.identity(caller)
     return who(caller, names) | {
@@ -22,7 +22,7 @@ def whoami(caller: Caller, services: Annotated[Platform, Depends(platform)]) -> 
 
 
 @router.get("/users/me", summary="Tell who is calling, in Mistral's form")
-def users_me(caller: Caller, services: Annotated[Platform, Depends(platform)]) -> dict[str, Any]:
+def users_me(caller: Caller, services: Services) -> dict[str, Any]:
     """The same for clients that ask for a user."""
     names = services.accounts.identity(caller)
     return _person(caller, names) | {
@@ -34,7 +34,7 @@ def users_me(caller: Caller, services: Annotated[Platform, Depends(platform)]) -
 
 @router.get("/users/me/organizations", summary="List the caller's organisations")
 def organizations(
-    caller: Caller, services: Annotated[Platform, Depends(platform)], offset: int = 0
+    caller: Caller, services: Services, offset: int = 0
 ) -> dict[str, Any]:
     """One, today."""
     names = services.accounts.identity(caller)
@@ -44,7 +44,7 @@ def organizations(
 
 @router.get("/users/me/workspaces", summary="List the caller's workspaces")
 def workspaces(
-    caller: Caller, services: Annotated[Platform, Depends(platform)], offset: int = 0
+    caller: Caller, services: Services, offset: int = 0
 ) -> dict[str, Any]:
     """One, today."""
     names = services.accounts.identity(caller)

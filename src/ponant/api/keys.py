@@ -1,13 +1,13 @@
 """API keys: made, listed and revoked."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from ponant.accounts import ApiKey, Role
 from ponant.api.auth import Caller, Member
-from ponant.api.platform import Platform, platform
+from ponant.api.platform import Services
 
 router = APIRouter(prefix="/v1/admin/api-keys", tags=["keys"])
 
@@ -22,7 +22,7 @@ class NewKeyBody(BaseModel):
 
 
 @router.get("", summary="List API keys")
-def list_keys(caller: Caller, services: Annotated[Platform, Depends(platform)]) -> dict[str, Any]:
+def list_keys(caller: Caller, services: Services) -> dict[str, Any]:
     """All of the workspace's for an administrator, the caller's own for everybody else."""
     return {
         "object": "list",
@@ -32,7 +32,7 @@ def list_keys(caller: Caller, services: Annotated[Platform, Depends(platform)]) 
 
 @router.post("", status_code=201, summary="Make an API key")
 def create_key(
-    body: NewKeyBody, caller: Member, services: Annotated[Platform, Depends(platform)]
+    body: NewKeyBody, caller: Member, services: Services
 ) -> dict[str, Any]:
     """The response shows the key, once: only its hash is stored."""
     made = services.accounts.create_key(caller, body.name, body.role)
@@ -41,7 +41,7 @@ def create_key(
 
 @router.delete("/{key_id}", status_code=204, summary="Revoke an API key")
 def revoke_key(
-    key_id: str, caller: Caller, services: Annotated[Platform, Depends(platform)]
+    key_id: str, caller: Caller, services: Services
 ) -> Response:
     """From now on the key opens nothing. An administrator may revoke anybody's."""
     services.accounts.revoke_key(caller, key_id)

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Cookie, Depends, Response
+from fastapi import APIRouter, Cookie, Response
 from pydantic import BaseModel
 
 from ponant.accounts import SESSION_LIFE
 from ponant.api.auth import SESSION_COOKIE
 from ponant.api.identity import who
-from ponant.api.platform import Platform, platform
+from ponant.api.platform import Services
 
 router = APIRouter(prefix="/v1/session", tags=["session"])
 
@@ -21,7 +21,7 @@ class TokenBody(BaseModel):
 
 @router.post("", summary="Sign in")
 def sign_in(
-    body: TokenBody, response: Response, services: Annotated[Platform, Depends(platform)]
+    body: TokenBody, response: Response, services: Services
 ) -> dict[str, Any]:
     """Trade a link's token, which works once, for a session cookie of 30 days."""
     cookie, caller = services.accounts.open_session(body.token)
@@ -39,7 +39,7 @@ def sign_in(
 
 @router.delete("", status_code=204, summary="Sign out")
 def sign_out(
-    services: Annotated[Platform, Depends(platform)],
+    services: Services,
     cookie: Annotated[str | None, Cookie(alias=SESSION_COOKIE, include_in_schema=False)] = None,
 ) -> Response:
     """End the session of this browser."""
@@ -52,6 +52,6 @@ def sign_out(
     return response
 
 
-def _is_secure(services: Platform) -> bool:
+def _is_secure(services: Services) -> bool:
     # A browser sends a secure cookie over https alone, which a server on loopback does not speak.
     return services.settings.base_url.startswith("https:")

@@ -4,10 +4,10 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
 from ponant.api.auth import Caller
-from ponant.api.platform import Platform, platform
+from ponant.api.platform import Services
 from ponant.billing import GroupBy
 from ponant.kit.errors import Unprocessable
 
@@ -20,7 +20,7 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 9998
 @router.get("", summary="Sum up usage")
 def usage(
     caller: Caller,
-    services: Annotated[Platform, Depends(platform)],
+    services: Services,
     since: Annotated[
         datetime | date | None,
         Query(description="From here on; 30 days before until if not given."),

@@ -15,21 +15,6 @@ def upgrade() -> None:
     _create_sign_in()
 
 
-def downgrade() -> None:
-    for table in (
-        "installation",
-        "sessions",
-        "sign_in_tokens",
-        "key_lookups",
-        "api_keys",
-        "memberships",
-        "people",
-        "workspaces",
-        "organisations",
-    ):
-        op.drop_table(table)
-
-
 def _create_people() -> None:
     op.create_table(
         "organisations",

@@ -28,7 +28,3 @@ def upgrade() -> None:
         sa.Column("received_at", sa.DateTime(), nullable=False),
     )
     op.create_index("ix_usage_workspace_id_occurred_at", "usage", ["workspace_id", "occurred_at"])
-
-
-def downgrade() -> None:
-    op.drop_table("usage")
