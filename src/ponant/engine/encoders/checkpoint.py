@@ -19,6 +19,7 @@ from ponant.engine.encoders.weights import (
     Pooling,
     fuse_qkv,
 )
+from ponant.engine.errors import ModelFileError
 
 _ROBERTA = frozenset({"camembert", "roberta", "xlm-roberta"})
 _ANCHOR = "embeddings.word_embeddings.weight"
@@ -28,37 +29,37 @@ def read_checkpoint(folder: Path, file: str = "model.safetensors") -> BertWeight
     """Read an encoder and, where sentence-transformers' files lie beside it, how it pools.
 
     Raises:
-        ValueError: a file is missing or damaged, or the architecture is another one.
+        ModelFileError: a file is missing or damaged, or the architecture is another one.
     """
     config = _json(folder / "config.json")
     _refuse_other_architectures(folder, config)
     try:
         tensors = load_file(folder / file)
     except (OSError, SafetensorError, TypeError) as e:
-        raise ValueError(f"{folder / file} cannot be read: {e}. Fetch it again.") from e
+        raise ModelFileError(f"{folder / file} cannot be read: {e}. Fetch it again.") from e
     try:
         return _Checkpoint(config, tensors).weights(_longest(folder), _pooling(folder))
     except (KeyError, IndexError, TypeError, ZeroDivisionError) as e:
-        raise ValueError(f"{folder} does not hold a whole BERT encoder: {e} is missing.") from e
+        raise ModelFileError(f"{folder} does not hold a whole BERT encoder: {e} is missing.") from e
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError) as e:
-        raise ValueError(f"{path} cannot be read: {e}. Fetch it again.") from e
+        raise ModelFileError(f"{path} cannot be read: {e}. Fetch it again.") from e
 
 
 def _refuse_other_architectures(folder: Path, config: Mapping[str, Any]) -> None:
     family = config.get("model_type")
     if family != "bert" and family not in _ROBERTA:
-        raise ValueError(
+        raise ModelFileError(
             f"{folder} holds a {family} model; Ponant embeds with BERT, RoBERTa and XLM-R."
         )
     if config.get("position_embedding_type", "absolute") != "absolute":
-        raise ValueError(f"{folder} uses relative positions, which Ponant does not know.")
+        raise ModelFileError(f"{folder} uses relative positions, which Ponant does not know.")
     if config.get("hidden_act", "gelu") != "gelu":
-        raise ValueError(f"{folder} uses {config['hidden_act']}; Ponant knows gelu alone.")
+        raise ModelFileError(f"{folder} uses {config['hidden_act']}; Ponant knows gelu alone.")
 
 
 def _longest(folder: Path) -> int | None:
@@ -76,7 +77,7 @@ def _pooling(folder: Path) -> Pooling:
         return "mean"
     if modes.get("pooling_mode_cls_token"):
         return "cls"
-    raise ValueError(f"{path} asks for a way of pooling that Ponant does not know.")
+    raise ModelFileError(f"{path} asks for a way of pooling that Ponant does not know.")
 
 
 class _Checkpoint:
@@ -100,7 +101,7 @@ class _Checkpoint:
             or words.shape[1] % self._heads
             or positions.shape[1:] != words.shape[1:]
         ):
-            raise ValueError("The embedding tables of this model do not fit its configuration.")
+            raise ModelFileError("The embedding tables of this model do not fit its configuration.")
         return BertWeights(
             heads=self._heads,
             epsilon=float(self._config.get("layer_norm_eps", 1e-12)),

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponant.engine.encoders.weights import BertWeights, Floats, Layer, Linear, Norm, fuse_qkv
+from ponant.engine.errors import ModelFileError
 
 MAGIC = b"E5S1"
 
@@ -61,12 +62,14 @@ def read_e5(path: Path) -> BertWeights:
     """Read the encoder of an E5S1 file. Its word table stays mapped, the rest becomes float32.
 
     Raises:
-        ValueError: the file is damaged, cut short, or of a version that is not known.
+        ModelFileError: the file is damaged, cut short, or of a version that is not known.
     """
     try:
         return _File(path).weights()
-    except (struct.error, KeyError, IndexError) as e:
-        raise ValueError(f"{path} is damaged or cut short: {e}. Fetch it again.") from e
+    except ModelFileError:
+        raise
+    except (struct.error, KeyError, ValueError) as e:
+        raise ModelFileError(f"{path} is damaged or cut short: {e}. Fetch it again.") from e
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class _File:
         self.hidden, self.depth, self.heads, self.inner, *counts = sizes
         self.vocabulary, self.positions, self.types = counts
         if magic != MAGIC or version != _VERSION or block != _BLOCK:
-            raise ValueError(f"{path} is no E5S1 file of version {_VERSION}.")
+            raise ModelFileError(f"{path} is no E5S1 file of version {_VERSION}.")
         self._check_sizes()
         self._tensors: dict[str, _Tensor] = self._directory(self._after_tokenizer())
 
@@ -107,7 +110,7 @@ class _File:
         sizes = (self.hidden, self.depth, self.heads, self.inner, self.vocabulary, self.positions)
         fits = min(*sizes, self.types) > 0 and max(sizes) <= 1 << 24 and 0 <= self.epsilon < 1
         if not fits or self.hidden % self.heads or self.hidden % _BLOCK or self.inner % _BLOCK:
-            raise ValueError(f"{self._path} is damaged: its header holds impossible sizes.")
+            raise ModelFileError(f"{self._path} is damaged: its header holds impossible sizes.")
 
     def _after_tokenizer(self) -> int:
         offset = _HEADER.size
@@ -120,7 +123,7 @@ class _File:
     def _directory(self, offset: int) -> dict[str, _Tensor]:
         (count,) = struct.unpack_from("<i", self._data, offset)
         if not 0 < count <= _MOST_TENSORS:
-            raise ValueError(f"{self._path} is damaged: it lists {count} tensors.")
+            raise ModelFileError(f"{self._path} is damaged: it lists {count} tensors.")
         offset += 4
         tensors = {}
         for _ in range(count):
@@ -135,9 +138,11 @@ class _File:
         tensor = self._tensors[name]
         size = count * 4 if kind == _FLOAT32 else count // _BLOCK * _Q4.itemsize
         if tensor.kind != kind or tensor.count != count:
-            raise ValueError(f"{self._path} is damaged: {name} has another shape than its header.")
+            raise ModelFileError(
+                f"{self._path} is damaged: {name} has another shape than its header."
+            )
         if tensor.offset + size > len(self._data):
-            raise ValueError(f"{self._path} is cut short: {name} lies past its end.")
+            raise ModelFileError(f"{self._path} is cut short: {name} lies past its end.")
         return tensor
 
     def _floats(self, name: str, *shape: int) -> Floats:
@@ -149,7 +154,9 @@ class _File:
 
     def _check_finite(self, name: str, values: NDArray[np.floating[Any]]) -> None:
         if not np.isfinite(values).all():
-            raise ValueError(f"{self._path} is damaged: {name} holds values that are no numbers.")
+            raise ModelFileError(
+                f"{self._path} is damaged: {name} holds values that are no numbers."
+            )
 
     def _blocks(self, name: str, rows: int, columns: int) -> NDArray[np.void]:
         tensor = self._find(name, _QUANTISED, rows * columns)

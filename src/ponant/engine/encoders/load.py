@@ -5,6 +5,7 @@ from pathlib import Path
 from ponant.engine.encoders.bert import BertEncoder
 from ponant.engine.encoders.checkpoint import read_checkpoint
 from ponant.engine.encoders.e5file import MAGIC, read_e5
+from ponant.engine.errors import ModelFileError
 
 
 def load_encoder(path: Path, threads: int) -> BertEncoder:
@@ -16,16 +17,16 @@ def load_encoder(path: Path, threads: int) -> BertEncoder:
         threads: most processor cores to compute on at once.
 
     Raises:
-        ValueError: nothing is there, the file is damaged, or it is another architecture.
+        ModelFileError: nothing is there, the file is damaged, or it is another architecture.
     """
     if path.is_dir():
         return BertEncoder(read_checkpoint(path), threads)
     if not path.is_file():
-        raise ValueError(f"There is no embedding model at {path}.")
+        raise ModelFileError(f"There is no embedding model at {path}.")
     if path.suffix == ".safetensors":
         return BertEncoder(read_checkpoint(path.parent, path.name), threads)
     with path.open("rb") as file:
         start = file.read(len(MAGIC))
     if start != MAGIC:
-        raise ValueError(f"{path} is no embedding model that Ponant can read.")
+        raise ModelFileError(f"{path} is no embedding model that Ponant can read.")
     return BertEncoder(read_e5(path), threads)
