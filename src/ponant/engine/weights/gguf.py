@@ -208,6 +208,13 @@ class GgufFile:
         values = self._expand(info, first * per_row, last * per_row)
         return values.reshape(last - first, *info.shape[1:])
 
+    def rows(self, name: str, indices: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+        """Some rows of a matrix, in the order asked for: shape (indices, columns)."""
+        info = self.tensors[name]
+        picked = self.raw(name).reshape(info.shape[0], -1)[indices]
+        values = info.format.expand(picked.reshape(-1, info.format.size))
+        return values.reshape(len(indices), -1)
+
     def _expand(self, info: TensorInfo, first: int, last: int | None) -> NDArray[np.float32]:
         """Blocks ``first:last`` of a tensor, in chunks that stay in cache."""
         blocks = self.raw(info.name).reshape(-1, info.format.size)[first:last]
