@@ -193,7 +193,6 @@ def _generate(server: Server) -> tuple[float, float]:
         "model": "starter",
         "prompt": _PROMPT,
         "max_tokens": _TOKENS,
-        "min_tokens": _TOKENS,
         "temperature": 0,
         "stream": True,
     }
