@@ -99,6 +99,47 @@ class PassageState(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: datetime | None
 
 
+class PassageRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A passage as an answer remembers it."""
+
+    id: str
+    hash: str
+
+
+class PassageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A passage in its document: ``text`` is the whole document, ``passage`` points into it."""
+
+    passage: Hit
+    document: Document
+    text: str
+
+
+class Folder(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder that a source may be declared in."""
+
+    name: str
+    path: str
+
+
+class FolderListing(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies in a folder inside the allowed roots; ``path`` None lists the roots."""
+
+    path: str | None
+    parent: str | None
+    folders: tuple[Folder, ...]
+    roots: tuple[str, ...]
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How the live process fares."""
+
+    libraries: int
+    documents: int
+    passages: int
+    embedder: str | None  # identity, or None where search goes by keywords alone
+    watching: int
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Told to those who listen after a library moved to a new version."""
 

@@ -1,0 +1,140 @@
+"""Looks at a folder: which files are there, whether they changed, and what they hold."""
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ponant.live.parsing import LARGEST_FILE, MEDIA_TYPES, UnreadableDocument
+
+_SETTLED_NS = 20_000_000  # a later write within the file system's tick would look the same
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as the file system describes it; equal signatures mean an unchanged file."""
+
+    path: str  # relative to the folder, with forward slashes
+    size: int
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a folder holds now."""
+
+    files: dict[str, Seen]
+    others: int  # files of kinds that are not read
+    faults: tuple[str, ...]  # folders inside that cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file's bytes, with the signature that they were read under; empty while it may change."""
+
+    data: bytes
+    hash: str
+    signature: str
+
+
+def scan(root: Path, is_private: Callable[[Path], bool]) -> Scan:
+    """Walk a folder; hidden files, symbolic links and private places are passed over.
+
+    Raises:
+        OSError: the folder itself is not there or cannot be read.
+    """
+    files: dict[str, Seen] = {}
+    faults: list[str] = []
+    others = 0
+    for entry in _walk(root, is_private, faults):
+        if _suffix(entry.name) not in MEDIA_TYPES:
+            others += 1
+            continue
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except OSError:
+            continue  # gone since it was listed
+        path = Path(entry.path).relative_to(root).as_posix()
+        files[path] = Seen(path, status.st_size, signature(status))
+    return Scan(files, others, tuple(faults))
+
+
+def _walk(
+    root: Path, is_private: Callable[[Path], bool], faults: list[str]
+) -> Iterator["os.DirEntry[str]"]:
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError as e:
+            if folder == root:
+                raise
+            faults.append(f"{folder.relative_to(root)}: {e.strerror}")
+            continue
+        for entry in entries:
+            if entry.name.startswith(".") or entry.is_symlink():
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if not is_private(Path(entry.path)):
+                    folders.append(Path(entry.path))
+            elif entry.is_file(follow_symlinks=False):
+                yield entry
+
+
+def read(root: Path, path: str) -> Content:
+    """Read a file of a folder, and nothing outside it.
+
+    Raises:
+        FileNotFoundError: it is gone, or is no file any more.
+        UnreadableDocument: it may not be read, or is too large.
+    """
+    full = root / path
+    try:
+        handle = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError as e:
+        raise UnreadableDocument(f"The file cannot be read: {e.strerror}.") from e
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or not _is_inside(root, full, status):
+            raise FileNotFoundError(full)
+        if status.st_size > LARGEST_FILE:
+            raise UnreadableDocument(
+                f"The file has {status.st_size // 2**20} MiB; the most is {LARGEST_FILE // 2**20}."
+            )
+        begun = time.time_ns()
+        data = file.read(LARGEST_FILE + 1)
+        after = os.fstat(handle)
+    settled = signature(after) == signature(status) and begun - after.st_ctime_ns > _SETTLED_NS
+    digest = hashlib.sha256(data).hexdigest()
+    return Content(data, digest, signature(after) if settled else "")
+
+
+def signature(status: os.stat_result) -> str:
+    """What changes whenever a file does, at the latest with its next inode change."""
+    return f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
+
+
+def media_type(name: str) -> str | None:
+    """How a file of this name is read; None for kinds that are not."""
+    return MEDIA_TYPES.get(_suffix(name))
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - called for every file of a walk
+
+
+def _is_inside(root: Path, full: Path, status: os.stat_result) -> bool:
+    """Whether the opened file still lies in the folder once every link on the way is followed."""
+    real = full.resolve()
+    try:
+        there = real.stat()
+    except OSError:
+        return False
+    same = (there.st_dev, there.st_ino) == (status.st_dev, status.st_ino)
+    return same and real.is_relative_to(root)

@@ -1,0 +1,399 @@
+"""What is known: live.db and the vectors in memory, moved from version to version together.
+
+Every method that writes is one transaction. It stages the vectors of the next version before SQL
+commits, so that a reader who sees version V in SQL finds V's vectors too. One thread writes.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from difflib import SequenceMatcher
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import bindparam, update
+from sqlalchemy.orm import Session
+
+from ponant.kit import Clock, new_id
+from ponant.live import repository
+from ponant.live.chunking import Chunk
+from ponant.live.tables import DocumentRow, LibraryRow, PassageRow
+from ponant.live.vectors import LibraryVectors, Snapshot
+from ponant.store import Database, Scope, in_scope
+
+Vector = NDArray[np.float32]
+DocumentChange = tuple[str, str, Literal["added", "updated", "deleted"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A file as it was read: what the file system said, its bytes' hash, its text in pieces."""
+
+    path: str
+    name: str
+    media_type: str
+    size: int
+    signature: str
+    content_hash: str
+    text: str
+    chunks: Sequence[Chunk]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A library reached a new version."""
+
+    library_id: str
+    version: int
+    as_of: datetime
+    documents: tuple[DocumentChange, ...]
+
+
+@dataclass(slots=True)
+class _Move:
+    """A transaction on its way to the next version."""
+
+    session: Session
+    version: int
+    now: datetime
+    removed: list[int] = field(default_factory=list)  # rows whose vectors die
+    added: dict[int, Vector] = field(default_factory=dict)
+    documents: list[DocumentChange] = field(default_factory=list)
+
+    @property
+    def result(self) -> tuple[DocumentChange, ...]:
+        return tuple(self.documents)
+
+
+def fingerprint(text: str) -> str:
+    """Names a text: the first 128 bits of its SHA-256, in hex."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class Index:
+    """All libraries of an installation."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database = database
+        self.clock = clock
+        self.identity: str | None = None
+        self._vectors: dict[str, LibraryVectors] = {}
+
+    def load_vectors(self, identity: str) -> None:
+        """Bring the stored vectors of this embedder into memory; until then there are none."""
+        loaded: dict[str, LibraryVectors] = {}
+        with self.database.read() as session:
+            for library_id, workspace_id in repository.places(session):
+                scope = Scope(workspace_id=workspace_id)
+                row = repository.library(session, scope, library_id)
+                stored = repository.library_vectors(session, scope, library_id, identity)
+                loaded[library_id] = vectors = LibraryVectors(row.version - 1)
+                rows = {key: np.frombuffer(vector, np.float32) for key, vector in stored}
+                vectors.stage(row.version, (), rows)
+                vectors.publish(row.version)
+        self._vectors, self.identity = loaded, identity
+
+    def snapshot(self, library_id: str, version: int) -> Snapshot | None:
+        """The vectors of one version; None where none are loaded or the version is long past."""
+        vectors = self._vectors.get(library_id)
+        return None if vectors is None else vectors.at(version)
+
+    def put_document(
+        self,
+        scope: Scope,
+        library_id: str,
+        reading: Reading,
+        *,
+        document_id: str | None,
+        source_id: str | None,
+        vectors: Mapping[str, Vector],
+    ) -> tuple[str, Moved]:
+        """Store a document's new text with its passages, keywords and the vectors at hand.
+
+        Returns:
+            The document's id, and the version that shows it.
+
+        Raises:
+            NotFound: the library or the document is gone.
+        """
+        with self._moving(scope, library_id) as move:
+            if document_id is None:
+                document_id = _insert_document(move, scope, library_id, source_id, reading)
+            else:
+                _update_document(move, scope, library_id, document_id, reading)
+            self._put_passages(move, scope, library_id, document_id, reading, vectors)
+        return document_id, Moved(library_id, move.version, move.now, move.result)
+
+    def delete_documents(self, scope: Scope, library_id: str, ids: Sequence[str]) -> Moved:
+        """Remove documents; their passages stop answering with this version."""
+        with self._moving(scope, library_id) as move:
+            for document_id in ids:
+                row = repository.document(move.session, scope, library_id, document_id)
+                dead = repository.passages(move.session, scope, document_id)
+                repository.bury(move.session, dead, {}, move.now)
+                repository.remove(move.session, scope, DocumentRow, document_id)
+                move.removed.extend(passage.id for passage in dead)
+                move.documents.append((document_id, row.name, "deleted"))
+        return Moved(library_id, move.version, move.now, move.result)
+
+    def move_document(
+        self, scope: Scope, library_id: str, document_id: str, path: str, name: str, signature: str
+    ) -> Moved:
+        """Note that a file has a new place; its passages stay what they are."""
+        with self._moving(scope, library_id) as move:
+            values = {"path": path, "name": name, "signature": signature, "updated_at": move.now}
+            _set_document(move.session, scope, document_id, values)
+            rows = repository.passages(move.session, scope, document_id)
+            repository.drop_keywords(move.session, [row.id for row in rows])
+            repository.write_keywords(move.session, library_id, name, rows)
+            move.documents.append((document_id, name, "updated"))
+        return Moved(library_id, move.version, move.now, move.result)
+
+    def put_vectors(
+        self, scope: Scope, library_id: str, identity: str, rows: Mapping[int, tuple[str, Vector]]
+    ) -> Moved:
+        """Add vectors that were not at hand when their passages were stored.
+
+        Args:
+            rows: by passage row id, what was embedded (`input_hash`) and its vector. Passages
+                that went in the meantime are left out.
+        """
+        with self._moving(scope, library_id) as move:
+            alive: dict[int, str] = {
+                row.id: row.input_hash
+                for row in repository.passages_at(move.session, scope, library_id, list(rows))
+            }
+            kept = {row: vector for row, (key, vector) in rows.items() if alive.get(row) == key}
+            by_hash = {alive[row]: vector.tobytes() for row, vector in kept.items()}
+            repository.store_vectors(move.session, scope, identity, by_hash)
+            repository.mark_embedded(move.session, scope, list(kept), identity)
+            if identity == self.identity:
+                move.added.update(kept)
+        return Moved(library_id, move.version, move.now, ())
+
+    def set_document(self, scope: Scope, document_id: str, **values: str | int) -> None:
+        """Change what is noted of a document without a new version of its library."""
+        with self.database.write() as session:
+            _set_document(session, scope, document_id, values)
+
+    def forget_library(self, library_id: str) -> None:
+        """Free the vectors of a library that was deleted."""
+        self._vectors.pop(library_id, None)
+
+    def _put_passages(
+        self,
+        move: _Move,
+        scope: Scope,
+        library_id: str,
+        document_id: str,
+        reading: Reading,
+        vectors: Mapping[str, Vector],
+    ) -> None:
+        session = move.session
+        before = repository.passages(session, scope, document_id)
+        wanted = _passages(scope, library_id, document_id, reading.chunks)
+        same = {row.passage_id: row for row in before}
+        wanted_inputs = {row.passage_id: row.input_hash for row in wanted}
+        # Under another heading a passage keeps its id, but not its vector and keywords.
+        new = [
+            row
+            for row in wanted
+            if row.passage_id not in same or same[row.passage_id].input_hash != row.input_hash
+        ]
+        old = [row for row in before if wanted_inputs.get(row.passage_id) != row.input_hash]
+        at_hand = self._vectors_for(session, scope, new, vectors)
+        dead = [row for row in old if row.passage_id not in wanted_inputs]
+        repository.bury(session, dead, _fates(before, wanted), move.now)
+        repository.delete_passages(session, scope, [row.id for row in old])
+        repository.unbury(session, scope, [row.passage_id for row in new])
+        _shift(session, scope, same, wanted)
+        self._insert_passages(move, scope, new, reading.name, at_hand)
+        move.removed.extend(row.id for row in old)
+
+    def _insert_passages(
+        self,
+        move: _Move,
+        scope: Scope,
+        rows: Sequence[PassageRow],
+        name: str,
+        vectors: Mapping[str, Vector],
+    ) -> None:
+        if not rows:
+            return
+        for row in rows:
+            row.embedded_by = self.identity if row.input_hash in vectors else None
+        move.session.add_all(rows)
+        move.session.flush()
+        repository.write_keywords(move.session, rows[0].library_id, name, rows)
+        if self.identity is None:
+            return
+        used = {row.id: vectors[row.input_hash] for row in rows if row.input_hash in vectors}
+        stored = {row.input_hash: vectors[row.input_hash] for row in rows if row.id in used}
+        repository.store_vectors(
+            move.session, scope, self.identity, {key: v.tobytes() for key, v in stored.items()}
+        )
+        move.added.update(used)
+
+    def _vectors_for(
+        self,
+        session: Session,
+        scope: Scope,
+        rows: Sequence[PassageRow],
+        given: Mapping[str, Vector],
+    ) -> dict[str, Vector]:
+        if self.identity is None:
+            return {}
+        keys = [row.input_hash for row in rows if row.input_hash not in given]
+        stored = repository.known_vectors(session, scope, self.identity, keys)
+        return {key: np.frombuffer(v, np.float32) for key, v in stored.items()} | dict(given)
+
+    @contextmanager
+    def _moving(self, scope: Scope, library_id: str) -> Iterator[_Move]:
+        """A transaction that ends with the library's next version, in SQL and in memory."""
+        with self.database.write() as session:
+            row = repository.library(session, scope, library_id)
+            move = _Move(session, row.version + 1, self.clock.now())
+            yield move
+            session.execute(
+                update(LibraryRow)
+                .where(LibraryRow.id == library_id, in_scope(LibraryRow, scope))
+                .values(version=move.version, as_of=move.now, updated_at=move.now)
+                .execution_options(synchronize_session=False)
+            )
+            vectors = self._library_vectors(library_id, row.version)
+            if vectors is not None:
+                vectors.stage(move.version, move.removed, move.added)
+        if vectors is not None:
+            vectors.publish(move.version)
+
+    def _library_vectors(self, library_id: str, version: int) -> LibraryVectors | None:
+        if self.identity is None:
+            return None
+        return self._vectors.setdefault(library_id, LibraryVectors(version))
+
+
+def _passages(
+    scope: Scope, library_id: str, document_id: str, chunks: Sequence[Chunk]
+) -> list[PassageRow]:
+    """Rows whose ids depend on nothing but document, text and how often it came before."""
+    seen: Counter[str] = Counter()
+    rows: list[PassageRow] = []
+    for position, chunk in enumerate(chunks):
+        digest = fingerprint(chunk.text)
+        occurrence, seen[digest] = seen[digest], seen[digest] + 1
+        name = fingerprint(f"{document_id}/{digest}/{occurrence}")
+        rows.append(
+            PassageRow(
+                workspace_id=scope.workspace_id,
+                library_id=library_id,
+                document_id=document_id,
+                passage_id=f"psg_{name[:26]}",
+                hash=digest,
+                input_hash=fingerprint(chunk.input),
+                embedded_by=None,
+                position=position,
+                start=chunk.start,
+                end=chunk.end,
+                heading=chunk.heading,
+                text=chunk.text,
+            )
+        )
+    return rows
+
+
+def _fates(before: Sequence[PassageRow], after: Sequence[PassageRow]) -> dict[str, str]:
+    """Which lost passages had their place taken by others: those are ``changed``."""
+    matcher = SequenceMatcher(
+        None, [row.hash for row in before], [row.hash for row in after], autojunk=False
+    )
+    return {
+        row.passage_id: "changed"
+        for what, begin, end, _, _ in matcher.get_opcodes()
+        if what == "replace"
+        for row in before[begin:end]
+    }
+
+
+def _shift(
+    session: Session, scope: Scope, same: Mapping[str, PassageRow], wanted: Sequence[PassageRow]
+) -> None:
+    """Note the new places of passages that an edit elsewhere moved."""
+    moved = [
+        {
+            "moved_id": same[row.passage_id].id,
+            "position": row.position,
+            "start": row.start,
+            "end": row.end,
+        }
+        for row in wanted
+        if row.passage_id in same
+        and same[row.passage_id].input_hash == row.input_hash
+        and (same[row.passage_id].position, same[row.passage_id].start) != (row.position, row.start)
+    ]
+    if moved:
+        statement = (
+            update(PassageRow)
+            .where(PassageRow.id == bindparam("moved_id"), in_scope(PassageRow, scope))
+            .values(position=bindparam("position"), start=bindparam("start"), end=bindparam("end"))
+        )
+        session.connection().execute(statement, moved)
+
+
+def _insert_document(
+    move: _Move, scope: Scope, library_id: str, source_id: str | None, reading: Reading
+) -> str:
+    document_id = new_id("doc")
+    move.session.add(
+        DocumentRow(
+            id=document_id,
+            workspace_id=scope.workspace_id,
+            library_id=library_id,
+            source_id=source_id,
+            version=1,
+            created_at=move.now,
+            updated_at=move.now,
+            **_values(reading),
+        )
+    )
+    move.session.flush()
+    move.documents.append((document_id, reading.name, "added"))
+    return document_id
+
+
+def _update_document(
+    move: _Move, scope: Scope, library_id: str, document_id: str, reading: Reading
+) -> None:
+    row = repository.document(move.session, scope, library_id, document_id)
+    is_first = row.state == "pending"
+    values = _values(reading) | {"version": row.version + 1 - is_first, "updated_at": move.now}
+    _set_document(move.session, scope, document_id, values)
+    move.documents.append((document_id, reading.name, "added" if is_first else "updated"))
+
+
+def _values(reading: Reading) -> dict[str, str | int]:
+    return {
+        "path": reading.path,
+        "name": reading.name,
+        "media_type": reading.media_type,
+        "size": reading.size,
+        "state": "indexed",
+        "message": "",
+        "signature": reading.signature,
+        "content_hash": reading.content_hash,
+        "text": reading.text,
+    }
+
+
+def _set_document(
+    session: Session, scope: Scope, document_id: str, values: Mapping[str, object]
+) -> None:
+    session.execute(
+        update(DocumentRow)
+        .where(DocumentRow.id == document_id, in_scope(DocumentRow, scope))
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,359 @@
+"""Reads and writes rows of live.db; every statement stays inside the scope it is given."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Session, undefer
+
+from ponant.kit.errors import NotFound
+from ponant.live.tables import (
+    DocumentRow,
+    LibraryRow,
+    PassageRow,
+    PlaceRow,
+    RootRow,
+    SourceRow,
+    TombstoneRow,
+    VectorRow,
+)
+from ponant.live.words import spaced
+from ponant.store import Scope, in_scope
+
+_Item = TypeVar("_Item")
+
+
+def places(session: Session) -> list[tuple[str, str]]:
+    """Every library with its workspace: (library id, workspace id)."""
+    rows = session.execute(select(PlaceRow.library_id, PlaceRow.workspace_id))
+    return [(library_id, workspace_id) for library_id, workspace_id in rows]
+
+
+def roots(session: Session) -> list[str]:
+    """The folders that the command line allowed."""
+    return list(session.scalars(select(RootRow.path).order_by(RootRow.path)))
+
+
+def allow_root(session: Session, path: str, now: datetime) -> bool:
+    """Allow a folder; False where it was allowed already."""
+    if session.get(RootRow, path) is not None:
+        return False
+    session.add(RootRow(path=path, added_at=now))
+    return True
+
+
+def libraries(session: Session, scope: Scope) -> list[LibraryRow]:
+    """A workspace's libraries, the oldest first."""
+    statement = select(LibraryRow).where(in_scope(LibraryRow, scope)).order_by(LibraryRow.id)
+    return list(session.scalars(statement))
+
+
+def library(session: Session, scope: Scope, library_id: str) -> LibraryRow:
+    """One library.
+
+    Raises:
+        NotFound: there is none by that id in this workspace.
+    """
+    statement = select(LibraryRow).where(LibraryRow.id == library_id, in_scope(LibraryRow, scope))
+    if (row := session.scalar(statement)) is None:
+        raise NotFound(f"There is no library {library_id}. List the libraries to see which exist.")
+    return row
+
+
+def sizes(session: Session, scope: Scope) -> dict[str, tuple[int, int]]:
+    """Documents and bytes of each library."""
+    statement = (
+        select(DocumentRow.library_id, func.count(), func.sum(DocumentRow.size))
+        .where(in_scope(DocumentRow, scope))
+        .group_by(DocumentRow.library_id)
+    )
+    return {
+        library_id: (count, int(size)) for library_id, count, size in session.execute(statement)
+    }
+
+
+def sources(session: Session, scope: Scope, library_id: str) -> list[SourceRow]:
+    """A library's sources, the oldest first."""
+    statement = (
+        select(SourceRow)
+        .where(SourceRow.library_id == library_id, in_scope(SourceRow, scope))
+        .order_by(SourceRow.id)
+    )
+    return list(session.scalars(statement))
+
+
+def source(session: Session, scope: Scope, library_id: str, source_id: str) -> SourceRow:
+    """One source of a library.
+
+    Raises:
+        NotFound: there is none by that id.
+    """
+    for row in sources(session, scope, library_id):
+        if row.id == source_id:
+            return row
+    raise NotFound(f"There is no source {source_id} in this library.")
+
+
+def documents(
+    session: Session, scope: Scope, library_id: str, source_id: str | None = None
+) -> list[DocumentRow]:
+    """A library's documents by path; those of one source where it is named."""
+    statement = select(DocumentRow).where(
+        DocumentRow.library_id == library_id, in_scope(DocumentRow, scope)
+    )
+    if source_id is not None:
+        statement = statement.where(DocumentRow.source_id == source_id)
+    return list(session.scalars(statement.order_by(DocumentRow.path, DocumentRow.id)))
+
+
+def uploads(session: Session, scope: Scope, library_id: str) -> list[DocumentRow]:
+    """The documents of a library that no source brought."""
+    rows = documents(session, scope, library_id)
+    return [row for row in rows if row.source_id is None]
+
+
+def document(
+    session: Session, scope: Scope, library_id: str, document_id: str, *, whole: bool = False
+) -> DocumentRow:
+    """One document, with its text where that is asked for.
+
+    Raises:
+        NotFound: there is none by that id in this library.
+    """
+    statement = select(DocumentRow).where(
+        DocumentRow.id == document_id,
+        DocumentRow.library_id == library_id,
+        in_scope(DocumentRow, scope),
+    )
+    if whole:
+        statement = statement.options(undefer(DocumentRow.text))
+    if (row := session.scalar(statement)) is None:
+        raise NotFound(f"There is no document {document_id} in this library; it may be deleted.")
+    return row
+
+
+def passages(session: Session, scope: Scope, document_id: str) -> list[PassageRow]:
+    """A document's passages in the order of its text."""
+    statement = (
+        select(PassageRow)
+        .where(PassageRow.document_id == document_id, in_scope(PassageRow, scope))
+        .order_by(PassageRow.position)
+    )
+    return list(session.scalars(statement))
+
+
+def passage(session: Session, scope: Scope, passage_id: str) -> PassageRow | None:
+    """The passage of that id, if it is there now."""
+    statement = select(PassageRow).where(
+        PassageRow.passage_id == passage_id, in_scope(PassageRow, scope)
+    )
+    return session.scalar(statement)
+
+
+def passages_at(
+    session: Session, scope: Scope, library_id: str, rows: Sequence[int]
+) -> list[PassageRow]:
+    """The passages of a library in these rows, as far as they are there."""
+    statement = select(PassageRow).where(
+        PassageRow.id.in_(rows), PassageRow.library_id == library_id, in_scope(PassageRow, scope)
+    )
+    return list(session.scalars(statement))
+
+
+def passages_with_documents(
+    session: Session, scope: Scope, rows: Sequence[int]
+) -> dict[int, tuple[PassageRow, str, int]]:
+    """Passages by row id, each with its document's name and version."""
+    statement = (
+        select(PassageRow, DocumentRow.name, DocumentRow.version)
+        .join(DocumentRow, DocumentRow.id == PassageRow.document_id)
+        .where(PassageRow.id.in_(rows), in_scope(PassageRow, scope), in_scope(DocumentRow, scope))
+    )
+    return {row.id: (row, name, version) for row, name, version in session.execute(statement)}
+
+
+def known_vectors(
+    session: Session, scope: Scope, identity: str, hashes: Sequence[str]
+) -> dict[str, bytes]:
+    """Vectors that are stored already, by what was embedded."""
+    found: dict[str, bytes] = {}
+    for some in batches(hashes):
+        statement = select(VectorRow.input_hash, VectorRow.vector).where(
+            VectorRow.input_hash.in_(some),
+            VectorRow.identity == identity,
+            in_scope(VectorRow, scope),
+        )
+        found.update((key, vector) for key, vector in session.execute(statement))
+    return found
+
+
+def without_vector(
+    session: Session, scope: Scope, library_id: str, identity: str, limit: int
+) -> list[PassageRow]:
+    """Passages that this embedder has not embedded yet, the newest first."""
+    statement = (
+        select(PassageRow)
+        .where(
+            PassageRow.library_id == library_id,
+            PassageRow.embedded_by.is_distinct_from(identity),
+            in_scope(PassageRow, scope),
+        )
+        .order_by(PassageRow.id.desc())
+        .limit(limit)
+    )
+    return list(session.scalars(statement))
+
+
+def library_vectors(
+    session: Session, scope: Scope, library_id: str, identity: str
+) -> list[tuple[int, bytes]]:
+    """Every vector of a library, by its passage's row id."""
+    statement = (
+        select(PassageRow.id, VectorRow.vector)
+        .join(
+            VectorRow,
+            (VectorRow.input_hash == PassageRow.input_hash)
+            & (VectorRow.workspace_id == PassageRow.workspace_id),
+        )
+        .where(
+            PassageRow.library_id == library_id,
+            PassageRow.embedded_by == identity,
+            VectorRow.identity == identity,
+            in_scope(PassageRow, scope),
+            in_scope(VectorRow, scope),
+        )
+        .order_by(PassageRow.id)
+    )
+    return [(row, vector) for row, vector in session.execute(statement)]
+
+
+def missing_vectors(session: Session, scope: Scope, library_id: str, identity: str) -> int:
+    """How many passages wait for this embedder."""
+    statement = select(func.count()).where(
+        PassageRow.library_id == library_id,
+        PassageRow.embedded_by.is_distinct_from(identity),
+        in_scope(PassageRow, scope),
+    )
+    return session.scalar(statement) or 0
+
+
+def mark_embedded(session: Session, scope: Scope, rows: Sequence[int], identity: str) -> None:
+    """Note that the vectors of these passages are stored."""
+    session.execute(
+        update(PassageRow)
+        .where(PassageRow.id.in_(rows), in_scope(PassageRow, scope))
+        .values(embedded_by=identity)
+    )
+
+
+def tombstones(
+    session: Session, scope: Scope, passage_ids: Sequence[str]
+) -> dict[str, tuple[str, datetime]]:
+    """What became of passages that are no longer there: state and time."""
+    statement = select(TombstoneRow).where(
+        TombstoneRow.passage_id.in_(passage_ids), in_scope(TombstoneRow, scope)
+    )
+    return {row.passage_id: (row.state, row.at) for row in session.scalars(statement)}
+
+
+def bury(
+    session: Session, dead: Sequence[PassageRow], states: Mapping[str, str], now: datetime
+) -> None:
+    """Leave word of what became of passages, without their text; ``gone`` where nothing is said."""
+    rows = [
+        {
+            "passage_id": row.passage_id,
+            "workspace_id": row.workspace_id,
+            "library_id": row.library_id,
+            "document_id": row.document_id,
+            "state": states.get(row.passage_id, "gone"),
+            "at": now,
+        }
+        for row in dead
+    ]
+    if not rows:
+        return
+    statement = insert(TombstoneRow)
+    kept = statement.on_conflict_do_update(
+        index_elements=["passage_id"],
+        set_={"state": statement.excluded.state, "at": statement.excluded.at},
+    )
+    session.execute(kept, rows)
+
+
+def unbury(session: Session, scope: Scope, passage_ids: Sequence[str]) -> None:
+    """Forget the tombstones of passages that are back."""
+    for some in batches(passage_ids):
+        session.execute(
+            delete(TombstoneRow).where(
+                TombstoneRow.passage_id.in_(some), in_scope(TombstoneRow, scope)
+            )
+        )
+
+
+def store_vectors(
+    session: Session, scope: Scope, identity: str, vectors: Mapping[str, bytes]
+) -> None:
+    """Keep vectors under what was embedded; those already there stay."""
+    if vectors:
+        session.execute(
+            insert(VectorRow).on_conflict_do_nothing(),
+            [
+                {
+                    "workspace_id": scope.workspace_id,
+                    "input_hash": key,
+                    "identity": identity,
+                    "vector": vector,
+                }
+                for key, vector in vectors.items()
+            ],
+        )
+
+
+def write_keywords(
+    session: Session, library_id: str, name: str, passages: Sequence[PassageRow]
+) -> None:
+    """Put passages into the keyword index; a trigger takes them out again."""
+    if passages:
+        session.execute(
+            text(
+                "INSERT INTO live_keywords (rowid, library, name, heading, body) "
+                "VALUES (:row, :library, :name, :heading, :body)"
+            ),
+            [
+                {
+                    "row": passage.id,
+                    "library": library_id,
+                    "name": spaced(name),
+                    "heading": spaced(passage.heading),
+                    "body": spaced(passage.text),
+                }
+                for passage in passages
+            ],
+        )
+
+
+def drop_keywords(session: Session, rows: Sequence[int]) -> None:
+    """Take passages out of the keyword index before they are put in anew."""
+    if rows:
+        statement = text("DELETE FROM live_keywords WHERE rowid = :row")
+        session.execute(statement, [{"row": row} for row in rows])
+
+
+def delete_passages(session: Session, scope: Scope, rows: Sequence[int]) -> None:
+    for some in batches(rows):
+        session.execute(
+            delete(PassageRow).where(PassageRow.id.in_(some), in_scope(PassageRow, scope))
+        )
+
+
+def batches(items: Sequence[_Item]) -> list[Sequence[_Item]]:
+    """Runs short enough for one statement's parameters."""
+    return [items[begin : begin + 500] for begin in range(0, len(items), 500)]
+
+
+def remove(session: Session, scope: Scope, table: Any, row_id: str) -> None:
+    """Delete the row of ``table`` by its ``id``; what hangs on it goes too."""
+    session.execute(delete(table).where(table.id == row_id, in_scope(table, scope)))

@@ -1,0 +1,132 @@
+"""Finds passages by keywords and by meaning, and puts the two lists together.
+
+Reciprocal rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from ponant.live import repository
+from ponant.live.index import Index
+from ponant.live.port import Hit, SearchResult
+from ponant.live.tables import PassageRow
+from ponant.live.words import expression
+from ponant.store import Scope, ScopeKind, scoped_text
+
+_CANDIDATES = 50
+_SMOOTHING = 10  # the paper's 60 is for lists of thousands; short lists want their tops apart
+
+_KEYWORDS = """
+    SELECT p.id FROM live_keywords k JOIN live_passages p ON p.id = k.rowid
+    WHERE k.live_keywords MATCH :expression AND {scope}
+    ORDER BY bm25(k.live_keywords, 0.0, 1.0, 2.0, 1.0), p.id LIMIT :limit
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranks:
+    keyword: int | None
+    vector: int | None
+
+    @property
+    def score(self) -> float:
+        return sum(1 / (_SMOOTHING + rank) for rank in (self.keyword, self.vector) if rank)
+
+
+def search(
+    index: Index,
+    scope: Scope,
+    library_ids: Sequence[str],
+    query: str,
+    vector: NDArray[np.float32] | None,
+    limit: int,
+) -> SearchResult:
+    """The likeliest passages, all of one version of each library.
+
+    With several libraries, ``version`` is the highest and ``as_of`` the oldest of them.
+
+    Args:
+        vector: the embedded query, or None to go by keywords alone.
+
+    Raises:
+        NotFound: a library is not there for this scope.
+    """
+    with index.database.read() as session:
+        versions: dict[str, int] = {}
+        times: list[datetime] = []
+        for library_id in library_ids:
+            row = repository.library(session, scope, library_id)
+            versions[library_id] = row.version
+            times.append(row.as_of)
+        by_keyword = _by_keyword(session, scope, tuple(versions), query)
+        by_vector = [] if vector is None else _by_vector(index, versions, vector)
+        ranks = _fuse(by_keyword, by_vector)
+        best = sorted(ranks, key=lambda row: (-ranks[row].score, row))[:limit]
+        hits = _hits(session, scope, best, ranks)
+    return SearchResult(
+        hits=tuple(hits),
+        version=max(versions.values(), default=0),
+        as_of=min(times, default=index.clock.now()),
+    )
+
+
+def _by_keyword(
+    session: Session, scope: Scope, library_ids: tuple[str, ...], query: str
+) -> list[int]:
+    if (words := expression(query, library_ids)) is None:
+        return []
+    statement = scoped_text(_KEYWORDS, scope, ScopeKind.WORKSPACE, "p")
+    found = session.execute(statement, {"expression": words, "limit": _CANDIDATES})
+    return [row for (row,) in found]
+
+
+def _by_vector(index: Index, versions: dict[str, int], vector: NDArray[np.float32]) -> list[int]:
+    found: list[tuple[int, float]] = []
+    for library_id, version in versions.items():
+        snapshot = index.snapshot(library_id, version)
+        if snapshot is not None:
+            found.extend(snapshot.search(vector, _CANDIDATES))
+    found.sort(key=lambda item: (-item[1], item[0]))
+    return [row for row, _ in found[:_CANDIDATES]]
+
+
+def _fuse(by_keyword: Sequence[int], by_vector: Sequence[int]) -> dict[int, _Ranks]:
+    keyword = {row: rank for rank, row in enumerate(by_keyword, start=1)}
+    vector = {row: rank for rank, row in enumerate(by_vector, start=1)}
+    return {row: _Ranks(keyword.get(row), vector.get(row)) for row in keyword | vector}
+
+
+def _hits(
+    session: Session, scope: Scope, rows: Sequence[int], ranks: dict[int, _Ranks]
+) -> list[Hit]:
+    found = repository.passages_with_documents(session, scope, rows)
+    hits = []
+    for row in rows:
+        if row in found:  # a row that is not is no part of this version
+            passage, name, version = found[row]
+            hits.append(hit(passage, name, version, ranks[row]))
+    return hits
+
+
+def hit(passage: PassageRow, name: str, version: int, ranks: _Ranks = _Ranks(None, None)) -> Hit:
+    """A passage with its document's name and version."""
+    return Hit(
+        passage_id=passage.passage_id,
+        hash=passage.hash,
+        library_id=passage.library_id,
+        document_id=passage.document_id,
+        document_name=name,
+        document_version=version,
+        text=passage.text,
+        start=passage.start,
+        end=passage.end,
+        heading=passage.heading,
+        score=ranks.score,
+        keyword_rank=ranks.keyword,
+        vector_rank=ranks.vector,
+    )

@@ -1,0 +1,132 @@
+"""The tables of live.db.
+
+Two of them are read before any scope is known: the folders that sources may lie in, and the
+workspace that each library is in. The keyword index ``live_keywords`` is an FTS5 table whose rows
+carry a passage's row id; triggers remove keywords and unused vectors together with a passage.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ponant.store import Base, ScopeKind, UtcDateTime
+
+
+class RootRow(Base):
+    """A folder that sources may lie in, added by the command line."""
+
+    __tablename__ = "live_roots"
+    __scope__ = ScopeKind.PLATFORM
+
+    path: Mapped[str] = mapped_column(primary_key=True)
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class PlaceRow(Base):
+    """Where a library is: what the process needs to start its sources."""
+
+    __tablename__ = "live_places"
+    __scope__ = ScopeKind.PLATFORM
+
+    library_id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+
+
+class LibraryRow(Base):
+    __tablename__ = "live_libraries"
+    __scope__ = ScopeKind.WORKSPACE
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    owner_id: Mapped[str | None]
+    name: Mapped[str]
+    description: Mapped[str]
+    version: Mapped[int]
+    as_of: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SourceRow(Base):
+    __tablename__ = "live_sources"
+    __scope__ = ScopeKind.WORKSPACE
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    library_id: Mapped[str] = mapped_column(ForeignKey("live_libraries.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    config: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class DocumentRow(Base):
+    """A file as last read. ``signature`` is what the file system said of it at that time."""
+
+    __tablename__ = "live_documents"
+    __scope__ = ScopeKind.WORKSPACE
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    library_id: Mapped[str] = mapped_column(ForeignKey("live_libraries.id", ondelete="CASCADE"))
+    source_id: Mapped[str | None] = mapped_column(ForeignKey("live_sources.id", ondelete="CASCADE"))
+    path: Mapped[str]
+    name: Mapped[str]
+    media_type: Mapped[str]
+    size: Mapped[int]
+    version: Mapped[int]
+    state: Mapped[str]
+    message: Mapped[str]
+    signature: Mapped[str]
+    content_hash: Mapped[str]
+    text: Mapped[str] = mapped_column(deferred=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class PassageRow(Base):
+    """A piece of a document's text. ``input_hash`` names what is embedded: heading and text."""
+
+    __tablename__ = "live_passages"
+    __scope__ = ScopeKind.WORKSPACE
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    library_id: Mapped[str] = mapped_column(ForeignKey("live_libraries.id", ondelete="CASCADE"))
+    document_id: Mapped[str] = mapped_column(ForeignKey("live_documents.id", ondelete="CASCADE"))
+    passage_id: Mapped[str] = mapped_column(unique=True)
+    hash: Mapped[str]
+    input_hash: Mapped[str]
+    embedded_by: Mapped[str | None]
+    position: Mapped[int]
+    start: Mapped[int]
+    end: Mapped[int]
+    heading: Mapped[str]
+    text: Mapped[str]
+
+
+class VectorRow(Base):
+    """An embedding, kept under what was embedded and by which embedder; float32 bytes."""
+
+    __tablename__ = "live_vectors"
+    __scope__ = ScopeKind.WORKSPACE
+
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    input_hash: Mapped[str] = mapped_column(primary_key=True)
+    identity: Mapped[str] = mapped_column(primary_key=True)
+    vector: Mapped[bytes]
+
+
+class TombstoneRow(Base):
+    """What became of a passage that is no longer there; without its text."""
+
+    __tablename__ = "live_tombstones"
+    __scope__ = ScopeKind.WORKSPACE
+
+    passage_id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    library_id: Mapped[str]
+    document_id: Mapped[str]
+    state: Mapped[str]
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
