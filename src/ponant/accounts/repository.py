@@ -36,43 +36,45 @@ def installation(session: Session) -> InstallationRow | None:
     return session.get(InstallationRow, _INSTALLATION)
 
 
-def install(session: Session, scope: Scope, names: Identity, now: datetime) -> InstallationRow:
-    """Write the organisation, the workspace and the administrator that everything begins with."""
-    ids = {
-        "organisation_id": scope.organisation_id,
-        "workspace_id": scope.workspace_id,
-        "person_id": scope.person_id,
-    }
-    organisation_id = scope.organisation_id
-    session.add(
-        OrganisationRow(organisation_id=organisation_id, name=names.organisation, created_at=now)
+def install(session: Session, owner: Scope, now: datetime) -> InstallationRow:
+    """Note which organisation, workspace and administrator everything began with."""
+    installed = InstallationRow(
+        id=_INSTALLATION,
+        organisation_id=owner.organisation_id,
+        workspace_id=owner.workspace_id,
+        person_id=owner.person_id,
+        created_at=now,
     )
-    session.flush()
-    session.add(
-        WorkspaceRow(
-            id=scope.workspace_id,
-            organisation_id=organisation_id,
-            name=names.workspace,
-            created_at=now,
-        )
-    )
-    session.add(
-        PersonRow(
-            id=scope.person_id,
-            organisation_id=organisation_id,
-            name=names.person,
-            email=names.email,
-            created_at=now,
-        )
-    )
-    session.flush()
-    session.add(
-        MembershipRow(workspace_id=scope.workspace_id, person_id=scope.person_id, role=Role.ADMIN)
-    )
-    installed = InstallationRow(id=_INSTALLATION, created_at=now, **ids)
     session.add(installed)
     session.flush()
     return installed
+
+
+def add_organisation(session: Session, owner: Scope, names: Identity, now: datetime) -> None:
+    """Write an organisation with its first workspace and its first administrator."""
+    organisation_id = owner.organisation_id
+    organisation = OrganisationRow(
+        organisation_id=organisation_id, name=names.organisation, created_at=now
+    )
+    workspace = WorkspaceRow(
+        id=owner.workspace_id,
+        organisation_id=organisation_id,
+        name=names.workspace,
+        created_at=now,
+    )
+    person = PersonRow(
+        id=owner.person_id,
+        organisation_id=organisation_id,
+        name=names.person,
+        email=names.email,
+        created_at=now,
+    )
+    membership = MembershipRow(
+        workspace_id=owner.workspace_id, person_id=owner.person_id, role=Role.ADMIN.value
+    )
+    for row in (organisation, workspace, person, membership):
+        session.add(row)
+        session.flush()  # each points at one before it
 
 
 def principal(

@@ -208,8 +208,9 @@ class Accounts:
             repository.drop_session(session, credentials.digest(cookie))
 
     def _install(self, session: Session) -> InstallationRow:
-        scope = Scope(new_id("org"), new_id("ws"), new_id("person"))
-        return repository.install(session, scope, _FIRST_NAMES, self._clock.now())
+        owner, now = Scope(new_id("org"), new_id("ws"), new_id("person")), self._clock.now()
+        repository.add_organisation(session, owner, _FIRST_NAMES, now)
+        return repository.install(session, owner, now)
 
     def _administrator(self, session: Session, installed: InstallationRow) -> Principal:
         scope = Scope(installed.organisation_id, installed.workspace_id, installed.person_id)
