@@ -17,7 +17,8 @@ export function CitationButton({ number }: { number: number }) {
         open(number);
       }}
       className={classes(
-        "mx-0.5 inline-flex h-5 min-w-5 items-center justify-center rounded-md border border-transparent bg-link-soft px-1 align-[0.08em] text-xs font-medium text-link tabular-nums transition-colors duration-100 hover:border-link",
+        // Inline, so that no line breaks between a sentence and its number.
+        "mx-0.5 inline rounded-md border border-transparent bg-link-soft px-1.5 py-px align-[0.08em] text-xs font-medium text-link tabular-nums transition-colors duration-100 hover:border-link",
         opened === number && "border-link",
         stale && "border-warm bg-warm-soft text-text",
       )}

@@ -50,9 +50,7 @@ export function SourcePanel({ citation, read, state, onClose }: SourcePanelProps
           <h2 ref={heading} tabIndex={-1} className="font-semibold outline-none">
             Source {citation.number}
           </h2>
-          <p className="text-sm [overflow-wrap:anywhere] text-quiet">
-            {data ? `${data.document.name}, version ${data.document.version}` : citation.title}
-          </p>
+          <p className="text-sm [overflow-wrap:anywhere] text-quiet">{citation.title}</p>
         </div>
         <Button kind="quiet" size="icon" aria-label="Close source" onClick={onClose}>
           <X aria-hidden className="size-4" />
@@ -68,7 +66,11 @@ export function SourcePanel({ citation, read, state, onClose }: SourcePanelProps
         {state && state.state !== "current" ? <AsRead read={read} /> : null}
         {isPending ? <p className="text-quiet">Opening the document</p> : null}
         {error && state?.state !== "gone" ? <p>{error.message}</p> : null}
-        {data ? <Passage found={data} /> : null}
+        {data ? (
+          <Titled title={`${data.document.name}, version ${data.document.version}`}>
+            <Passage found={data} />
+          </Titled>
+        ) : null}
       </div>
     </section>
   );
@@ -99,7 +101,7 @@ function AsRead({ read }: { read: AnswerSource | undefined }) {
 function Titled({ title, children }: { title: string; children: ReactNode }) {
   return (
     <div className="mb-6">
-      <h3 className="mb-1.5 text-xs font-semibold text-quiet">{title}</h3>
+      <h3 className="mb-2 text-xs font-semibold text-quiet">{title}</h3>
       {children}
     </div>
   );

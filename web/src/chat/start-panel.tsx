@@ -33,7 +33,7 @@ function Welcome() {
       <h1 className="text-2xl font-semibold tracking-tight">Ask what your documents know</h1>
       <p className="mt-2 mb-8 max-w-prose text-quiet">
         Give Ponant something to read. It answers with the passages it found, and tells you when
-        they change. Nothing leaves this machine.
+        they change. With a model that runs here, nothing leaves this machine.
       </p>
       <AddActions sample />
     </>
@@ -58,9 +58,7 @@ function Ready({ libraries, onAsk }: StartPanelProps) {
       <h1 className="text-2xl font-semibold tracking-tight text-balance">
         Ask {libraries.length === 1 ? first.name : "your libraries"}
       </h1>
-      {libraries.map((library) => (
-        <ReadingProgress key={library.id} library={library} />
-      ))}
+      <ReadingProgress library={first} />
       <Questions library={first} onAsk={onAsk} />
       <Places library={first} />
     </>

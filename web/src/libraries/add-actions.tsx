@@ -1,5 +1,5 @@
 /** The ways to give Ponant something to read: the sample, files, a folder. */
-import { FilePlus2, FolderPlus, Sparkles } from "lucide-react";
+import { FilePlus2, FolderPlus, LibraryBig } from "lucide-react";
 import { useState } from "react";
 import { useLocation } from "wouter";
 
@@ -60,7 +60,7 @@ export function AddActions({ sample = false }: { sample?: boolean }) {
               start({ kind: "sample" });
             }}
           >
-            <Sparkles aria-hidden className="size-4" />
+            <LibraryBig aria-hidden className="size-4" />
             Try the sample
           </Button>
         ) : null}

@@ -10,8 +10,7 @@ export function ReadingProgress({ library }: { library: Library }) {
   return (
     <div className="mt-2 text-sm text-quiet">
       <p role="status">
-        {library.name}: {documents(read)} read,{" "}
-        <FreshnessText words={freshnessWords(freshness, now)} />
+        {documents(read)} read, <FreshnessText words={freshnessWords(freshness, now)} />
       </p>
       {freshness.state === "syncing" ? (
         <progress

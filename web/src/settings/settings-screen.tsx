@@ -44,22 +44,24 @@ function You() {
   });
   if (!data) return null;
   return (
-    <div className="flex flex-wrap items-center justify-between gap-4 border-y px-2 py-4">
-      <div>
-        <p className="font-medium">{data.person.name}</p>
-        <p className="text-sm text-quiet">
-          {ROLES[data.person.role]} of {data.workspace.name}, {data.organisation.name}
-        </p>
+    <div className="border-y px-2 py-4">
+      <div className="flex flex-wrap items-center justify-between gap-4">
+        <div>
+          <p className="font-medium">{data.person.name}</p>
+          <p className="text-sm text-quiet">
+            {ROLES[data.person.role]} of {data.workspace.name}, {data.organisation.name}
+          </p>
+        </div>
+        <Button
+          disabled={leaving.isPending}
+          onClick={() => {
+            leaving.mutate();
+          }}
+        >
+          <LogOut aria-hidden className="size-4" />
+          Sign out
+        </Button>
       </div>
-      <Button
-        disabled={leaving.isPending}
-        onClick={() => {
-          leaving.mutate();
-        }}
-      >
-        <LogOut aria-hidden className="size-4" />
-        Sign out
-      </Button>
       <ErrorLine error={leaving.error} />
     </div>
   );
