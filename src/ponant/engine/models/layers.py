@@ -119,3 +119,14 @@ class Embedding:
     def rows(self, tokens: np.ndarray) -> Tensor:
         """Float32 rows, shape (tokens, width)."""
         return torch.from_numpy(self._file.rows(self._name, tokens))
+
+
+def packs_bfloat16() -> bool:
+    """Whether oneDNN multiplies packed bfloat16 on this processor."""
+    try:
+        PackedLinear(torch.zeros(2, 2, dtype=torch.bfloat16))(
+            torch.zeros(2, 2, dtype=torch.bfloat16)
+        )
+    except RuntimeError:
+        return False
+    return True
