@@ -11,36 +11,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from ponant.text.grammar import constraint_factory, json_schema, regex
 
-from ponant.engine import Capabilities, Engine, Event, FinishReason, Request, Sampling, Token
+from ponant.engine import Engine, Event, FinishReason, Request, Sampling, Token
 from ponant.engine.backends.echo import ANSWER, BEGIN, EchoEngine
 from ponant.kit import new_id
+from ponant.serving.backend import CAPABILITIES
 from ponant.serving.echo import load_echo_tokenizer
+from ponant.text.grammar import constraint_factory, json_schema, regex
 from ponant.text.tokenizer import load_tokenizer
 
 GREEDY = Sampling(temperature=0.0)
-
-DECLARED = {
-    "echo": Capabilities(
-        grammar=True,
-        logit_bias=True,
-        logprobs=True,
-        prompt_logprobs=True,
-        penalties=True,
-        min_tokens=True,
-    ),
-    "llamacpp": Capabilities(grammar=True, logit_bias=True, logprobs=True),
-    "native": Capabilities(
-        grammar=True,
-        logit_bias=True,
-        logprobs=True,
-        prompt_logprobs=True,
-        penalties=True,
-        min_tokens=True,
-        scoped_prefix_cache=True,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -157,7 +137,7 @@ def _starter(name: str, path: Path) -> Subject:
 
 def test_declares_its_capabilities(subject: Subject) -> None:
     assert subject.engine.info.backend == subject.name
-    assert subject.engine.info.capabilities == DECLARED[subject.name]
+    assert subject.engine.info.capabilities == CAPABILITIES[subject.name]
 
 
 def test_says_what_it_is(subject: Subject) -> None:

@@ -1,0 +1,185 @@
+"""A model in a worker of ours, asked in text."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+import msgspec
+
+from ponant.engine import Request
+from ponant.kit import new_id
+from ponant.kit.errors import BadRequest, ContextTooLong
+from ponant.serving.answer import Answer
+from ponant.serving.backend import CAPABILITIES
+from ponant.serving.fim import PLAIN_END, fim_prompt, plain_prompt
+from ponant.serving.port import (
+    ChatRequest,
+    CompletionRequest,
+    Controls,
+    Delta,
+    Embeddings,
+    InputKind,
+    ModelCard,
+)
+from ponant.serving.supervisor import WorkerProcess
+from ponant.serving.voice import Voice, VoiceLoader
+from ponant.text.messages import Role
+
+
+class LocalModel:
+    """A `TextModel` whose tokens come from a worker process.
+
+    Args:
+        card: what is known of the model before it is loaded.
+        worker: the process that holds it, started at the first request.
+        load: builds the text side; run once, in a thread.
+    """
+
+    def __init__(self, card: ModelCard, worker: WorkerProcess, load: VoiceLoader) -> None:
+        self._card = card
+        self._worker = worker
+        self._load = load
+        self._voice: Voice | None = None
+        self._loading = asyncio.Lock()
+
+    @property
+    def card(self) -> ModelCard:
+        loaded = self._worker.loaded
+        card = msgspec.structs.replace(
+            self._card,
+            state=self._worker.state,
+            detail=self._worker.detail or self._card.detail,
+            capabilities=CAPABILITIES[self._worker.backend],
+        )
+        if loaded is None or loaded.info is None:
+            return card
+        return msgspec.structs.replace(
+            card,
+            context_length=loaded.info.context_length,
+            capabilities=loaded.info.capabilities,
+        )
+
+    def start(self) -> None:
+        """Begin to load the model."""
+        self._worker.start()
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta]:
+        voice = await self._ready()
+        if voice.template is None:
+            raise BadRequest(
+                f"The model {self._card.id} has no chat template, so it only completes text. "
+                "Use /v1/completions or choose another model.",
+                param="model",
+            )
+        rendered = await asyncio.to_thread(
+            voice.template.render,
+            request.messages,
+            tools=request.tools,
+            passages=request.passages,
+        )
+        ids = await asyncio.to_thread(voice.tokenizer.encode_template, rendered)
+        last = request.messages[-1] if request.messages else None
+        continues = last is not None and last.prefix and last.role is Role.ASSISTANT
+        if last is not None and continues and last.content:
+            yield Delta(text=last.content)
+        stops = (*request.controls.stop, *voice.stops)
+        answer = Answer(voice.tokenizer, stops, trim=voice.trim and not continues)
+        async for delta in self._generate(answer, ids, request.controls, "messages"):
+            yield delta
+
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
+        voice = await self._ready()
+        stops = request.controls.stop
+        if request.suffix is None:
+            ids = _prompt(voice, request.prompt)
+        else:
+            ids, more = _middle(voice, request.prompt, request.suffix)
+            stops = (*stops, *more)
+        answer = Answer(voice.tokenizer, stops)
+        async for delta in self._generate(answer, ids, request.controls, "prompt"):
+            yield delta
+
+    async def embed(self, texts: Sequence[str], kind: InputKind = "passage") -> Embeddings:
+        del texts, kind
+        raise BadRequest(
+            f"The model {self._card.id} does not embed. Choose an embedding model, such as embed.",
+            param="model",
+        )
+
+    async def tokenize(self, text: str) -> list[int]:
+        voice = await self.voice()
+        return voice.tokenizer.encode(text)
+
+    async def voice(self) -> Voice:
+        """The model's text side."""
+        async with self._loading:
+            if self._voice is None:
+                self._voice = await asyncio.to_thread(self._load)
+        return self._voice
+
+    async def _ready(self) -> Voice:
+        """Load the worker and the text side beside each other."""
+        self._worker.start()
+        voice = await self.voice()
+        await self._worker.ready()
+        return voice
+
+    async def _generate(
+        self, answer: Answer, ids: list[int], controls: Controls, param: str
+    ) -> AsyncGenerator[Delta]:
+        voice = await self.voice()
+        request = Request(
+            id=new_id("gen"),
+            prompt=ids,
+            max_tokens=self._room(len(ids), controls.max_tokens, param),
+            sampling=controls.sampling,
+            stop_tokens=voice.tokenizer.stop_tokens,
+            min_tokens=controls.min_tokens,
+            grammar=controls.grammar,
+            cache_scope=controls.cache_scope,
+            logprobs=controls.logprobs,
+            prompt_logprobs=controls.prompt_logprobs,
+        )
+        stream = answer.stream(self._worker.generate(request), request)
+        try:
+            async for delta in stream:
+                yield delta
+        finally:
+            await stream.aclose()
+
+    def _room(self, prompt: int, wanted: int | None, param: str) -> int:
+        """Tokens that the answer may have.
+
+        Raises:
+            ContextTooLong: prompt and answer do not fit the context.
+        """
+        limit = self.card.context_length
+        room = limit - prompt
+        if wanted is None and room >= 1:
+            return room
+        if wanted is not None and wanted <= room:
+            return wanted
+        asked = "" if wanted is None else f" and {wanted} more are asked for"
+        raise ContextTooLong(
+            f"The prompt has {prompt} tokens{asked}, but {self._card.id} takes {limit} tokens for "
+            "prompt and answer together. Shorten the prompt or ask for fewer tokens.",
+            param=param,
+        )
+
+
+def _prompt(voice: Voice, prompt: str | list[int]) -> list[int]:
+    if isinstance(prompt, str):
+        prompt = voice.tokenizer.encode_prompt(prompt)
+    if not prompt:
+        raise BadRequest("The prompt is empty.", param="prompt")
+    return prompt
+
+
+def _middle(
+    voice: Voice, prompt: str | list[int], suffix: str
+) -> tuple[list[int], tuple[str, ...]]:
+    """The prompt for the text before ``suffix``, and the strings that end it."""
+    before = prompt if isinstance(prompt, str) else voice.tokenizer.decode(prompt)
+    trained = fim_prompt(voice.tokenizer, before, suffix)
+    if trained is not None:
+        return trained, ()
+    return voice.tokenizer.encode_prompt(plain_prompt(before, suffix)), (PLAIN_END,)

@@ -1,0 +1,229 @@
+"""Every model that can be asked, by its id: those on this machine, echo, and upstream ones."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from ponant.hub import Catalogue, InstalledModel
+from ponant.kit import Settings
+from ponant.kit.errors import NotFound, PonantError, SetupError
+from ponant.serving.backend import BACKENDS, CAPABILITIES, Backend, choose, installed
+from ponant.serving.embedding import LocalEmbedder
+from ponant.serving.local import LocalModel
+from ponant.serving.port import ModelCard, TextModel
+from ponant.serving.remotes import Remotes
+from ponant.serving.runfolder import RunFolder
+from ponant.serving.supervisor import WorkerProcess
+from ponant.serving.unusable import UnusableModel
+from ponant.serving.upstreams import Upstreams
+from ponant.serving.voice import (
+    BASE_TEMPLATE,
+    Facts,
+    load_echo_voice,
+    load_voice,
+    read_facts,
+)
+from ponant.serving.wire import WorkerSpec
+from ponant.store import Scope
+
+_STARTED_FIRST = ("starter", "embed")
+_ECHO = "echo"
+_BASE_DETAIL = (
+    "A base model: it chats, calls tools and fills in the middle by worked examples in the prompt."
+)
+_log = structlog.get_logger(__name__)
+
+Local = LocalModel | LocalEmbedder | UnusableModel
+
+
+class Models:
+    """The models of an installation.
+
+    A model on this machine has a worker process of its own, started at the first request;
+    the starter and the embedder start with the server.
+
+    Args:
+        settings: how much of the machine models may use, and which engine runs them.
+        catalogue: the models on disk.
+        upstreams: other servers, each organisation's its own.
+    """
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, upstreams: Upstreams) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._remotes = Remotes(upstreams)
+        self._folder = RunFolder(settings.home)
+        self._cache = settings.home / "cache"
+        self._workers: dict[str, WorkerProcess] = {}
+        self._models: dict[str, Local] = {}
+        self._opening = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Begin to load the models that are wanted at once; returns before they are ready."""
+        for model in await self._local():
+            if model.card.id in _STARTED_FIRST and not isinstance(model, UnusableModel):
+                model.start()
+
+    async def close(self) -> None:
+        """End the workers; requests in flight fail."""
+        await asyncio.gather(*(worker.close() for worker in self._workers.values()))
+        await self._remotes.close()
+        self._workers.clear()
+        self._models.clear()
+        self._folder.remove()
+
+    async def list(self, scope: Scope) -> list[ModelCard]:
+        """The cards of all models that a caller may use."""
+        local, remote = await asyncio.gather(self._local(), self._remotes.list(scope))
+        return [model.card for model in (*local, *remote)]
+
+    async def get(self, model_id: str, scope: Scope) -> TextModel:
+        """A model by its id or an alias.
+
+        Raises:
+            NotFound: there is none by that name; the message names those there are.
+            UpstreamFailed: its server cannot be reached.
+        """
+        local = await self._local()
+        for model in local:
+            if model.card.id == model_id:
+                return model
+        for model in local:
+            if model_id in model.card.aliases:
+                return model
+        remote = await self._remotes.get(model_id, scope)
+        if remote is not None:
+            return remote
+        cards = await self.list(scope)
+        names = ", ".join(card.id for card in cards)
+        raise NotFound(f"There is no model {model_id}. There are: {names}.", param="model")
+
+    async def embedder(self, model_id: str = "embed") -> TextModel:
+        """A model on this machine that embeds.
+
+        Raises:
+            NotFound: there is none by that name.
+        """
+        for model in await self._local():
+            if model.card.embedding and model_id in (model.card.id, *model.card.aliases):
+                return model
+        raise NotFound(f"There is no embedding model {model_id}. Run `ponant setup`.")
+
+    async def _local(self) -> tuple[Local, ...]:
+        """The models of this machine as the disk has them now."""
+        async with self._opening:
+            installed = await asyncio.to_thread(self._catalogue.models)
+            for model in installed:
+                if model.id not in self._models:
+                    self._models[model.id] = await asyncio.to_thread(self._open, model)
+            if _ECHO not in self._models:
+                self._models[_ECHO] = self._open_echo()
+            kept = {_ECHO, *(model.id for model in installed)}
+            return tuple(model for name, model in self._models.items() if name in kept)
+
+    def _open(self, model: InstalledModel) -> Local:
+        card = _card(model, self._settings.context)
+        try:
+            if model.kind == "embed":
+                return self._open_embedder(model, card)
+            return self._open_generator(model, card)
+        except PonantError as e:
+            _log.warning("A model cannot be used.", model=model.id, reason=e.message)
+            return UnusableModel(card, e.message)
+
+    def _open_embedder(self, model: InstalledModel, card: ModelCard) -> LocalEmbedder:
+        # One core fewer than chat may have: a long sync leaves it room.
+        threads = max(1, self._settings.threads - 1)
+        worker = self._worker(model.id, WorkerSpec(backend="encoder", threads=threads), model.path)
+        return LocalEmbedder(
+            card, worker, lambda: load_voice(model, self._cache), dict(model.prompts)
+        )
+
+    def _open_generator(self, model: InstalledModel, card: ModelCard) -> LocalModel:
+        spec = WorkerSpec(
+            backend=_backend_for(model, self._settings.engine),
+            context_length=self._settings.context,
+            threads=self._settings.threads,
+            memory=self._settings.memory,
+        )
+        card = msgspec.structs.replace(
+            card, backend=spec.backend, capabilities=CAPABILITIES[spec.backend]
+        )
+        worker = self._worker(model.id, spec, model.path)
+        return LocalModel(card, worker, lambda: load_voice(model, self._cache))
+
+    def _open_echo(self) -> LocalModel:
+        spec = WorkerSpec(backend="echo", context_length=self._settings.context)
+        card = ModelCard(
+            id=_ECHO,
+            name="Echo",
+            description="Repeats the last user message, byte by byte; for tests of other programs.",
+            origin="Ponant",
+            licence="Apache-2.0",
+            backend="echo",
+            chat=True,
+            completion=True,
+            tools=True,
+            context_length=self._settings.context,
+            capabilities=CAPABILITIES["echo"],
+        )
+        return LocalModel(card, self._worker(_ECHO, spec, None), load_echo_voice)
+
+    def _worker(self, name: str, spec: WorkerSpec, path: Path | None) -> WorkerProcess:
+        spec = msgspec.structs.replace(
+            spec,
+            path=str(path or ""),
+            cache=str(self._cache),
+            log_level=self._settings.log_level,
+        )
+        self._workers[name] = WorkerProcess(name, spec, self._folder)
+        return self._workers[name]
+
+
+def _card(model: InstalledModel, context_length: int) -> ModelCard:
+    """What a model's manifest and its file's header say."""
+    generates = model.kind == "generate"
+    facts = read_facts(model) if generates else Facts()
+    is_base = model.template == BASE_TEMPLATE
+    return ModelCard(
+        id=model.id,
+        aliases=model.aliases,
+        name=model.name,
+        description=model.description,
+        origin=model.origin,
+        licence=model.licence,
+        restrictions=model.restrictions,
+        backend="numpy",
+        detail=_BASE_DETAIL if is_base else "",
+        context_length=min(context_length, facts.context_length or context_length),
+        chat=facts.chat,
+        completion=generates,
+        fim=facts.fim or is_base,
+        embedding=not generates,
+        tools=facts.chat,
+        documents=facts.chat,
+    )
+
+
+def _backend_for(model: InstalledModel, setting: str) -> Backend:
+    """The backend for a model: the chosen one, or the one that knows its architecture.
+
+    Raises:
+        SetupError: nothing that is installed runs it.
+    """
+    if model.format != "gguf":
+        raise SetupError(
+            f"No backend runs {model.format} models that generate yet. Pull a GGUF of it instead."
+        )
+    choice = choose(setting).backend
+    if setting != "auto" or not model.backends or choice in model.backends:
+        return choice
+    for backend in BACKENDS:
+        if backend in model.backends and installed(backend):
+            return backend
+    raise SetupError(
+        f"The architecture {model.architecture} runs on llama.cpp, which is not installed. "
+        "Run: pip install 'ponant[llamacpp]'"
+    )

@@ -1,0 +1,304 @@
+"""Starts a model's worker process, watches it, and starts it again when it dies."""
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+import structlog
+import zmq
+import zmq.asyncio
+from numpy.typing import NDArray
+
+from ponant.engine import Event, FinishReason, Request
+from ponant.kit import new_id
+from ponant.kit.errors import BadRequest, PonantError, Unavailable
+from ponant.serving import wire
+from ponant.serving.runfolder import RunFolder
+from ponant.serving.wire import WorkerSpec
+
+State = Literal["ready", "starting", "stopped", "failed"]
+
+_log = structlog.get_logger(__name__)
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+_FIRST_PAUSE = 0.25
+_LONGEST_PAUSE = 30.0
+_MOST_CRASHES = 3  # while loading, one after the other
+_RETRY_AFTER = 15.0  # seconds after which a model that failed may be tried again
+
+
+class WorkerProcess:
+    """One model's worker: started at the first need, started again when it dies.
+
+    Args:
+        name: the model, for messages.
+        spec: what the worker loads; its address is filled in here.
+        folder: where the socket goes.
+    """
+
+    def __init__(self, name: str, spec: WorkerSpec, folder: RunFolder) -> None:
+        self._name = name
+        self._spec = spec
+        self._folder = folder
+        self._state: State = "stopped"
+        self._detail = ""
+        self._loaded: wire.Loaded | None = None
+        self._failed_at = 0.0
+        self._changed = asyncio.Condition()
+        self._keeper: asyncio.Task[None] | None = None
+        self._socket: zmq.asyncio.Socket | None = None
+        self._answers: dict[str, asyncio.Queue[wire.Tell]] = {}
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def detail(self) -> str:
+        """Why the model is not ready, where it is not."""
+        return self._detail
+
+    @property
+    def loaded(self) -> wire.Loaded | None:
+        """What the worker holds, once it has been ready."""
+        return self._loaded
+
+    @property
+    def backend(self) -> str:
+        return self._spec.backend
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Begin to load the model, unless that has begun."""
+        failed = self._state == "failed" and time.monotonic() - self._failed_at < _RETRY_AFTER
+        if failed or (self._keeper is not None and not self._keeper.done()):
+            return
+        self._state, self._detail = "starting", "The model is being loaded."
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def ready(self) -> wire.Loaded:
+        """What the worker holds; waits while it loads.
+
+        Raises:
+            Unavailable: the model cannot be loaded; the message says why.
+        """
+        self.start()
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._state != "starting")
+        if self._state != "ready" or self._loaded is None:
+            raise Unavailable(
+                f"The model {self._name} cannot be used. {self._detail}", retry_after=_RETRY_AFTER
+            )
+        return self._loaded
+
+    async def generate(self, request: Request) -> AsyncGenerator[Event]:
+        """The events of a request, to its last; leaving early cancels it.
+
+        Raises:
+            Unavailable: the worker died, or there is none.
+            BadRequest: the model does not take the request.
+        """
+        await self.ready()
+        ended = False
+        with self._listening(request.id) as answers:
+            try:
+                await self._ask(wire.Generate(request))
+                while not ended:
+                    event = _event(await answers.get())
+                    ended = event.finish is not None
+                    yield event
+            except PonantError:
+                ended = True
+                raise
+            finally:
+                if not ended:
+                    with contextlib.suppress(Unavailable):
+                        await self._ask(wire.Cancel(request.id))
+
+    async def embed(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Vectors of shape (len(batch), dimension) for token sequences.
+
+        Raises:
+            Unavailable: the worker died, or there is none.
+            BadRequest: a sequence is empty or too long.
+        """
+        await self.ready()
+        ask = wire.Embed(new_id("emb"), [list(ids) for ids in batch])
+        with self._listening(ask.id) as answers:
+            await self._ask(ask)
+            tell = await answers.get()
+        if isinstance(tell, wire.Vectors):
+            return tell.array()
+        _event(tell)
+        raise Unavailable(f"The model {self._name} gave no vectors. Try again.")
+
+    async def close(self) -> None:
+        """End the worker; requests in flight fail."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        await self._set("stopped", "")
+
+    async def _keep(self) -> None:
+        """Run the worker again and again, with growing pauses, until it cannot be loaded."""
+        crashes, pause = 0, _FIRST_PAUSE
+        while True:
+            try:
+                await self._run()
+            except Unavailable as e:
+                self._failed_at = time.monotonic()
+                await self._set("failed", e.message)
+                return
+            crashes = 0 if self._state == "ready" else crashes + 1
+            code = self._process.returncode if self._process else None
+            _log.error("A worker ended.", model=self._name, code=code)
+            if crashes >= _MOST_CRASHES:
+                self._failed_at = time.monotonic()
+                await self._set(
+                    "failed", f"Its process ended {crashes} times while loading (code {code})."
+                )
+                return
+            pause = _FIRST_PAUSE if crashes == 0 else min(2 * pause, _LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+
+    async def _run(self) -> None:
+        """One life of the process, from its start to its end.
+
+        Raises:
+            Unavailable: the worker says that the model cannot be loaded.
+        """
+        spec = msgspec.structs.replace(self._spec, address=self._folder.address())
+        context = zmq.asyncio.Context.instance()
+        with context.socket(zmq.DEALER) as socket:
+            socket.set(zmq.LINGER, 0)
+            socket.set(zmq.RECONNECT_IVL, 10)
+            socket.set(zmq.SNDHWM, 0)
+            socket.set(zmq.RCVHWM, 0)
+            socket.connect(spec.address)
+            process = await _start(spec, self._folder.path)
+            self._process, self._socket = process, socket
+            receiver = asyncio.create_task(self._receive(socket))
+            waiter = asyncio.create_task(process.wait())
+            try:
+                await socket.send(wire.encode(wire.Hello()))
+                await asyncio.wait({receiver, waiter}, return_when=asyncio.FIRST_COMPLETED)
+                if receiver.done():
+                    receiver.result()
+            finally:
+                self._socket = None
+                self._fail_all()
+                receiver.cancel()
+                waiter.cancel()
+                await _end(process)
+                self._folder.remove_socket(spec.address)
+
+    async def _receive(self, socket: zmq.asyncio.Socket) -> None:
+        while True:
+            tell = wire.decode_tell(await socket.recv())
+            match tell:
+                case wire.Loaded():
+                    self._loaded = tell
+                    await self._set("ready", "")
+                case wire.Failed(message):
+                    raise Unavailable(message)
+                case wire.Happened(event):
+                    self._answer(event.request_id, tell)
+                case wire.Refused(request_id) | wire.Vectors(request_id):
+                    self._answer(request_id, tell)
+
+    def _answer(self, request_id: str, tell: wire.Tell) -> None:
+        answers = self._answers.get(request_id)
+        if answers is not None:  # else nobody listens any more
+            answers.put_nowait(tell)
+
+    @contextlib.contextmanager
+    def _listening(self, request_id: str) -> Iterator[asyncio.Queue[wire.Tell]]:
+        self._answers[request_id] = asyncio.Queue()
+        try:
+            yield self._answers[request_id]
+        finally:
+            del self._answers[request_id]
+
+    async def _ask(self, ask: wire.Ask) -> None:
+        if self._socket is None:
+            raise Unavailable(f"The model {self._name} is being started again.", retry_after=2)
+        await self._socket.send(wire.encode(ask))
+
+    def _fail_all(self) -> None:
+        """Tell everyone who waits for an answer that the process is gone."""
+        self._state, self._detail = "starting", "The model's process ended and is started again."
+        lost = wire.Failed(
+            f"The process of the model {self._name} ended in the middle of the answer. It is being "
+            "started again; try again in a moment."
+        )
+        for answers in self._answers.values():
+            answers.put_nowait(lost)
+
+    async def _set(self, state: State, detail: str) -> None:
+        async with self._changed:
+            self._state, self._detail = state, detail
+            self._changed.notify_all()
+
+
+def _event(tell: wire.Tell) -> Event:
+    match tell:
+        case wire.Happened(event) if event.finish is FinishReason.ERROR:
+            raise Unavailable(f"The model failed: {event.error}.", retry_after=1)
+        case wire.Happened(event):
+            return event
+        case wire.Refused(_, message):
+            raise BadRequest(f"{message[:1].upper()}{message[1:].rstrip('.')}.")
+        case wire.Failed(message):
+            raise Unavailable(message, retry_after=2)
+        case _:
+            raise Unavailable("The model's process gave an answer that makes no sense.")
+
+
+async def _start(spec: WorkerSpec, temporary: Path) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "ponant.serving.worker",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        env=_environment(spec, temporary),
+        # Ctrl-C in a terminal is for the server, which then ends its workers.
+        start_new_session=True,
+    )
+    if process.stdin is not None:
+        process.stdin.write(msgspec.json.encode(spec) + b"\n")
+    return process
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    await process.wait()
+
+
+def _environment(spec: WorkerSpec, temporary: Path) -> dict[str, str]:
+    """What a worker may see: model files come from strangers, so no secret is among it."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PONANT_") and not any(w in name.upper() for w in _SECRET_WORDS)
+    }
+    threads = str(spec.threads)
+    return kept | {
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "TMPDIR": str(temporary),
+    }

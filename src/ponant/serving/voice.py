@@ -1,0 +1,98 @@
+"""What turns a model's text into tokens: its tokenizer, its template and its ways of ending."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from ponant.engine.weights.gguf import GgufFile
+from ponant.hub import InstalledModel
+from ponant.serving.echo import load_echo_tokenizer
+from ponant.text.template import ChatTemplate
+from ponant.text.tokenizer import Tokenizer, load_tokenizer
+
+BASE_TEMPLATE = "base"
+# Turns of the base template are plain text: a model that goes on to write the next one has ended.
+_BASE_STOPS = ("\nUser:", "\nAssistant:", "\nNote:", "\nPassages:")
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A model's text side.
+
+    Attributes:
+        template: None for a model that only continues text.
+        stops: strings that end an answer to the template, beside those of the request.
+        trim: whether white space before an answer belongs to the template.
+    """
+
+    tokenizer: Tokenizer
+    template: ChatTemplate | None
+    stops: tuple[str, ...] = ()
+    trim: bool = False
+
+
+VoiceLoader = Callable[[], Voice]
+
+
+def load_voice(model: InstalledModel, cache: Path) -> Voice:
+    """The text side of a model on disk; takes a second or two.
+
+    Raises:
+        SetupError: its tokenizer or its template cannot be used.
+    """
+    tokenizer = load_tokenizer(model.path, cache)
+    source = tokenizer.chat_template
+    if model.template is not None:
+        source = _own_template(model.template)
+    is_base = model.template == BASE_TEMPLATE
+    stops = _BASE_STOPS if is_base else ()
+    return Voice(tokenizer, _template(source, tokenizer), stops, trim=is_base)
+
+
+def load_echo_voice() -> Voice:
+    """The text side of the echo model."""
+    tokenizer = load_echo_tokenizer()
+    return Voice(tokenizer, _template(tokenizer.chat_template, tokenizer))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a model's file says without its vocabulary being loaded; 0 where it does not say."""
+
+    context_length: int = 0
+    chat: bool = False
+    fim: bool = False
+
+
+def read_facts(model: InstalledModel) -> Facts:
+    """Read the header of a model that generates.
+
+    Raises:
+        ModelFileError: the file is damaged.
+    """
+    if model.format != "gguf":
+        return Facts(chat=model.template is not None)
+    metadata = GgufFile(model.path).metadata
+    length = metadata.get(f"{metadata.get('general.architecture')}.context_length", 0)
+    return Facts(
+        context_length=int(length),
+        chat=model.template is not None or "tokenizer.chat_template" in metadata,
+        fim=any(name.startswith("tokenizer.ggml.fim_") for name in metadata),
+    )
+
+
+def _own_template(name: str) -> str:
+    file = resources.files("ponant.text") / "templates" / f"{name}.jinja"
+    return file.read_text(encoding="utf-8")
+
+
+def _template(source: str | None, tokenizer: Tokenizer) -> ChatTemplate | None:
+    if source is None:
+        return None
+    names = ("" if token is None else tokenizer.name(token) for token in _ends(tokenizer))
+    return ChatTemplate(source, *names)
+
+
+def _ends(tokenizer: Tokenizer) -> tuple[int | None, int | None]:
+    return tokenizer.bos, tokenizer.eos

@@ -1,0 +1,101 @@
+"""What the platform and its workers say to each other: msgspec structs as MessagePack.
+
+A client asks with `Ask` messages and a worker answers with `Tell` messages. The first message of a
+client is `Hello`; `Loaded` or `Failed` answers it once that is known.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ponant.engine import EngineInfo, Event, Request
+
+
+class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker loads and where it listens.
+
+    Attributes:
+        backend: ``echo``, ``native``, ``llamacpp`` or ``encoder``.
+        path: the weights; empty for echo.
+        cache: folder for what is slow to derive from the weights.
+        address: a ZeroMQ endpoint.
+        memory: bytes that the model may take; 0 is what is free.
+    """
+
+    backend: Literal["echo", "native", "llamacpp", "encoder"]
+    path: str = ""
+    cache: str = ""
+    address: str = ""
+    context_length: int = 8192
+    threads: int = 1
+    memory: int = 0
+    log_level: str = "info"
+
+    @property
+    def weights(self) -> Path:
+        return Path(self.path)
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """A client is there and wants to know when the model is loaded."""
+
+
+class Generate(msgspec.Struct, frozen=True, tag="generate"):
+    request: Request
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    id: str
+
+
+class Embed(msgspec.Struct, frozen=True, tag="embed"):
+    id: str
+    batch: list[list[int]]
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
+    """The model is there: ``info`` of an engine, or an encoder's measures."""
+
+    info: EngineInfo | None = None
+    dimension: int = 0
+    max_tokens: int = 0
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The model cannot be loaded; ``message`` is a sentence for people. The worker ends."""
+
+    message: str
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """A request that the model does not take."""
+
+    id: str
+    message: str
+
+
+class Happened(msgspec.Struct, frozen=True, tag="happened"):
+    event: Event
+
+
+class Vectors(msgspec.Struct, frozen=True, tag="vectors"):
+    """Embeddings as float32 bytes in row-major order."""
+
+    id: str
+    rows: int
+    data: bytes
+
+    def array(self) -> NDArray[np.float32]:
+        """Array of shape (rows, dimension)."""
+        return np.frombuffer(self.data, np.float32).reshape(self.rows, -1)
+
+
+Ask = Hello | Generate | Cancel | Embed
+Tell = Loaded | Failed | Refused | Happened | Vectors
+
+encode = msgspec.msgpack.Encoder().encode
+decode_ask = msgspec.msgpack.Decoder(Ask).decode
+decode_tell = msgspec.msgpack.Decoder(Tell).decode

@@ -1,0 +1,163 @@
+"""The process that holds one loaded model: ``python -m ponant.serving.worker``.
+
+The first line on its standard input is a `WorkerSpec` as JSON. Standard input then stays open as a
+lifeline: when it ends, whoever started the worker is gone, and so is the worker.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+
+import msgspec
+import structlog
+import zmq
+import zmq.asyncio
+
+from ponant.engine import Encoder, Engine, Event
+from ponant.kit import PonantError
+from ponant.serving import wire
+from ponant.serving.loading import open_encoder, open_engine
+from ponant.serving.wire import WorkerSpec
+
+_ENCODER_NICENESS = 5  # embedding yields to chat where both want the same cores
+_log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Answers clients over a ROUTER socket with an engine or an encoder.
+
+    Args:
+        socket: bound; each client is known by its routing id.
+        engine: what generates, or None.
+        encoder: what embeds, or None.
+    """
+
+    def __init__(
+        self, socket: zmq.asyncio.Socket, engine: Engine | None, encoder: Encoder | None
+    ) -> None:
+        self._socket = socket
+        self._engine = engine
+        self._encoder = encoder
+        self._loop = asyncio.get_running_loop()
+        self._outbox: asyncio.Queue[tuple[bytes, wire.Tell]] = asyncio.Queue()
+        self._entering: dict[str, bool] = {}  # requests on their way in: cancelled meanwhile?
+        self._encoding = asyncio.Lock()
+
+    async def serve(self) -> None:
+        """Answer until the process ends."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._send())
+            while True:
+                client, frame = await self._socket.recv_multipart()
+                match wire.decode_ask(frame):
+                    case wire.Hello():
+                        self._tell(client, self._loaded())
+                    case wire.Generate() as ask:
+                        self._entering[ask.request.id] = False
+                        tasks.create_task(self._generate(client, ask))
+                    case wire.Cancel(request_id):
+                        self._cancel(request_id)
+                    case wire.Embed() as ask:
+                        tasks.create_task(self._embed(client, ask))
+
+    def _loaded(self) -> wire.Loaded:
+        if self._engine is not None:
+            return wire.Loaded(info=self._engine.info)
+        if self._encoder is not None:
+            return wire.Loaded(
+                dimension=self._encoder.dimension, max_tokens=self._encoder.max_tokens
+            )
+        return wire.Loaded()
+
+    async def _generate(self, client: bytes, ask: wire.Generate) -> None:
+        request = ask.request
+
+        def emit(event: Event) -> None:
+            self._loop.call_soon_threadsafe(self._tell, client, wire.Happened(event))
+
+        if self._engine is None:
+            self._tell(client, wire.Refused(request.id, "This model does not generate."))
+            return
+        try:
+            # A thread, since a request's grammar is compiled on the way in.
+            await asyncio.to_thread(self._engine.submit, request, emit)
+        except ValueError as e:
+            self._tell(client, wire.Refused(request.id, str(e)))
+        if self._entering.pop(request.id):
+            self._engine.cancel(request.id)
+
+    def _cancel(self, request_id: str) -> None:
+        if request_id in self._entering:
+            self._entering[request_id] = True
+        elif self._engine is not None:
+            self._engine.cancel(request_id)
+
+    async def _embed(self, client: bytes, ask: wire.Embed) -> None:
+        if self._encoder is None:
+            self._tell(client, wire.Refused(ask.id, "This model does not embed."))
+            return
+        try:
+            async with self._encoding:
+                vectors = await asyncio.to_thread(self._encoder.encode, ask.batch)
+        except ValueError as e:
+            self._tell(client, wire.Refused(ask.id, str(e)))
+            return
+        self._tell(client, wire.Vectors(ask.id, len(vectors), vectors.tobytes()))
+
+    def _tell(self, client: bytes, tell: wire.Tell) -> None:
+        self._outbox.put_nowait((client, tell))
+
+    async def _send(self) -> None:
+        while True:
+            client, tell = await self._outbox.get()
+            await self._socket.send_multipart([client, wire.encode(tell)])
+
+
+async def run(spec: WorkerSpec) -> int:
+    """Load the model and serve it; returns only where it cannot be loaded."""
+    with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as socket:
+        socket.set(zmq.LINGER, 1000)
+        # A ROUTER drops what passes its high-water mark; what is in flight is bounded by requests.
+        socket.set(zmq.SNDHWM, 0)
+        socket.set(zmq.RCVHWM, 0)
+        socket.bind(spec.address)
+        try:
+            if spec.backend == "encoder":
+                os.nice(_ENCODER_NICENESS)
+                worker = Worker(socket, None, await asyncio.to_thread(open_encoder, spec))
+            else:
+                worker = Worker(socket, await asyncio.to_thread(open_engine, spec), None)
+        except (PonantError, ValueError, OSError, ImportError, MemoryError) as e:
+            await _report(socket, e)
+            return 1
+        await worker.serve()
+    return 0
+
+
+async def _report(socket: zmq.asyncio.Socket, error: BaseException) -> None:
+    """Tell the client that said hello why there will be no model."""
+    _log.error("The model cannot be loaded.", reason=str(error))
+    message = str(error) or f"Loading the model failed ({type(error).__name__})."
+    client, _ = await socket.recv_multipart()
+    await socket.send_multipart([client, wire.encode(wire.Failed(message))])
+
+
+def _end_with_standard_input() -> None:
+    while sys.stdin.buffer.read(1 << 16):
+        pass
+    os._exit(0)
+
+
+def main() -> int:
+    spec = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerSpec)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(spec.log_level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    threading.Thread(target=_end_with_standard_input, daemon=True).start()
+    return asyncio.run(run(spec))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
