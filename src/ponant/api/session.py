@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Cookie, Response
+from fastapi import APIRouter, Cookie, Request, Response
 from pydantic import BaseModel
 
 from ponant.accounts import SESSION_LIFE
@@ -21,7 +21,7 @@ class TokenBody(BaseModel):
 
 @router.post("", summary="Sign in")
 def sign_in(
-    body: TokenBody, response: Response, services: Services
+    body: TokenBody, request: Request, response: Response, services: Services
 ) -> dict[str, Any]:
     """Trade a link's token, which works once, for a session cookie of 30 days."""
     cookie, caller = services.accounts.open_session(body.token)
@@ -30,7 +30,7 @@ def sign_in(
         cookie,
         max_age=int(SESSION_LIFE.total_seconds()),
         path="/",
-        secure=_is_secure(services),
+        secure=_is_secure(request),
         httponly=True,
         samesite="strict",
     )
@@ -39,6 +39,7 @@ def sign_in(
 
 @router.delete("", status_code=204, summary="Sign out")
 def sign_out(
+    request: Request,
     services: Services,
     cookie: Annotated[str | None, Cookie(alias=SESSION_COOKIE, include_in_schema=False)] = None,
 ) -> Response:
@@ -47,11 +48,13 @@ def sign_out(
         services.accounts.close_session(cookie)
     response = Response(status_code=204)
     response.delete_cookie(
-        SESSION_COOKIE, path="/", secure=_is_secure(services), httponly=True, samesite="strict"
+        SESSION_COOKIE, path="/", secure=_is_secure(request), httponly=True, samesite="strict"
     )
     return response
 
 
-def _is_secure(services: Services) -> bool:
-    # A browser sends a secure cookie over https alone, which a server on loopback does not speak.
-    return services.settings.base_url.startswith("https:")
+def _is_secure(request: Request) -> bool:
+    # A browser keeps such a cookie to https. Behind a proxy that ends TLS, only the browser's own
+    # Origin tells that it speaks https.
+    origin = request.headers.get("origin", "")
+    return request.url.scheme == "https" or origin.startswith("https:")
