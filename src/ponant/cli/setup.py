@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+from rich.progress import Progress
 
 from ponant.cli.packages import install_package, installed_version, wanted_packages
 from ponant.cli.platform import require_home
+from ponant.cli.progress import ProgressBars, byte_columns
 from ponant.hub import InstalledModel, install_bundled
 from ponant.kit import Settings
 from ponant.kit.machine import Machine, this_machine
@@ -38,8 +39,7 @@ def _bring_packages(settings: Settings, machine: Machine, console: Console) -> N
 
 
 def _bring_models(settings: Settings, console: Console) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*byte_columns(), console=console, transient=True) as progress:
         bars = ProgressBars(progress)
         models = install_bundled(settings.home, bars.report)
     if bars.used:
@@ -51,22 +51,3 @@ def _introduce(model: InstalledModel, console: Console) -> None:
     console.print(f"[bold]{model.id}[/bold]: {model.name}. {model.description}")
     console.print(f"  from {model.origin}")
     console.print(f"  licence: {model.licence}. {model.restrictions}")
-
-
-class ProgressBars:
-    """One bar for each thing that is being done."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._bars: dict[str, TaskID] = {}
-
-    @property
-    def used(self) -> bool:
-        """Whether there was anything to do."""
-        return bool(self._bars)
-
-    def report(self, what: str, done: int, total: int) -> None:
-        """Show ``done`` of ``total`` bytes on the bar of ``what``."""
-        if what not in self._bars:
-            self._bars[what] = self._progress.add_task(what, total=total)
-        self._progress.update(self._bars[what], completed=done, total=total)

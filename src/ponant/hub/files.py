@@ -3,9 +3,13 @@
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from ponant.kit.errors import StorageFull
+
+Report = Callable[[str, int, int], None]
+"""Called with what is being done, bytes done and bytes in all."""
 
 _RESERVE = 256 << 20  # bytes left free for the database and the system
 

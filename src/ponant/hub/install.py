@@ -3,21 +3,18 @@
 import errno
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from ponant.hub.bundled import BUNDLES, Bundle, BundledFile, Wheel
-from ponant.hub.files import require_space, settle, sha256_of
+from ponant.hub.files import Report, require_space, settle, sha256_of
 from ponant.hub.manifest import InstalledModel, read_manifest, write_manifest
 from ponant.hub.wheels import copy_member, fetch_wheel
 from ponant.kit.errors import SetupError, StorageFull
 from ponant.kit.lock import exclusive
-
-Report = Callable[[str, int, int], None]
-"""Called with what is being done, bytes done and bytes in all."""
 
 _LOCK_PAUSE = 0.2
 

@@ -1,0 +1,65 @@
+"""Looks into weights on disk: which architecture they are, and which backend can run them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ponant.engine.errors import ModelFileError
+from ponant.engine.weights.gguf import GgufFile
+from ponant.hub.manifest import Kind
+from ponant.kit.errors import SetupError
+
+_NATIVE = frozenset({"gemma3"})
+_GGUF_EMBEDDERS = frozenset({"bert", "jina-bert-v2", "nomic-bert", "nomic-bert-moe"})
+_ENCODERS = frozenset({"bert", "camembert", "roberta", "xlm-roberta"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What weights are; ``name`` is what the file calls itself, where it does."""
+
+    architecture: str
+    kind: Kind
+    backends: tuple[str, ...]
+    name: str = ""
+
+
+def inspect_gguf(path: Path) -> Finding:
+    """Read a GGUF file's header.
+
+    Raises:
+        ModelFileError: it is damaged.
+        SetupError: no backend runs its architecture.
+    """
+    metadata = GgufFile(path).metadata
+    architecture = metadata.get("general.architecture")
+    if not isinstance(architecture, str):
+        raise ModelFileError(f"{path.name} does not say what architecture it is.")
+    if architecture in _GGUF_EMBEDDERS:
+        raise SetupError(
+            f"{path.name} is a {architecture} embedder; Ponant takes those as safetensors."
+        )
+    native = ("native",) if architecture in _NATIVE else ()
+    name = metadata.get("general.name", "")
+    return Finding(
+        architecture, "generate", (*native, "llamacpp"), name if isinstance(name, str) else ""
+    )
+
+
+def inspect_config(path: Path) -> Finding:
+    """Read the ``config.json`` of a safetensors repository.
+
+    Raises:
+        SetupError: it cannot be read, or no backend runs its architecture as safetensors.
+    """
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        architecture = str(config["model_type"])
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise SetupError(f"{path.name} does not say what architecture the model is.") from e
+    if architecture not in _ENCODERS:
+        raise SetupError(
+            f"Ponant does not run {architecture} from safetensors yet. Pull the same model as "
+            "GGUF: llama.cpp runs it."
+        )
+    return Finding(architecture, "embed", ("numpy",))
