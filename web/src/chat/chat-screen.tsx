@@ -57,7 +57,9 @@ export function ChatScreen({ id }: { id: string | null }) {
         )}
         <div className="mx-auto w-full max-w-[46rem] px-4 pb-4 sm:px-6">
           <ErrorLine error={error ?? setup.error} />
+          {setup.isEmpty ? <NoModel /> : null}
           <Composer
+            key={id === null ? DRAFT : "chat"}
             running={running}
             disabled={setup.model === null}
             onSend={asking.ask}
@@ -119,6 +121,8 @@ interface Setup {
   models: ModelCard[];
   all: Library[];
   libraries: Library[];
+  /** The server has no model that answers. */
+  isEmpty: boolean;
   chooseModel: (id: string) => void;
   chooseLibraries: (ids: string[]) => void;
   error: Error | null;
@@ -141,16 +145,29 @@ function useSetup(id: string | null): Setup {
   const settled = id === null ? undefined : conversation.data;
   const wanted =
     settled?.metadata?.library_ids ?? wantedLibraries ?? all.slice(0, 1).map(({ id }) => id);
-  const model = chat.find((one) => one.id === wantedModel) ?? chat[0];
+  // The echo model answers tests, not people, so it is never chosen unasked.
+  const usual = chat.find((one) => one.ponant.backend !== "echo") ?? chat[0];
+  const model = chat.find((one) => one.id === wantedModel) ?? usual;
   return {
     model: settled?.model ?? model?.id ?? null,
     models: chat,
     all,
     libraries: all.filter((library) => wanted.includes(library.id)),
+    isEmpty: models.data !== undefined && chat.length === 0,
     chooseModel,
     chooseLibraries,
     error: models.error ?? libraries.error,
   };
+}
+
+function NoModel() {
+  return (
+    <p className="mb-3 text-sm">
+      There is no model to answer. On the machine that runs Ponant, run{" "}
+      <code className="font-mono text-xs">ponant setup</code>, or{" "}
+      <code className="font-mono text-xs">ponant doctor</code> to see what is missing.
+    </p>
+  );
 }
 
 /** Asking a new question, and asking an old one anew. */

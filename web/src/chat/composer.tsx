@@ -1,6 +1,6 @@
 /** Where a question is written: Enter sends, Shift and Enter begins a line. */
 import { ArrowUp, Square } from "lucide-react";
-import { useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 
 import { Button } from "@/ui/button";
 
@@ -14,6 +14,12 @@ interface ComposerProps {
 export function Composer({ running, disabled, onSend, onStop }: ComposerProps) {
   const [text, setText] = useState("");
   const box = useRef<HTMLTextAreaElement>(null);
+
+  useEffect(() => {
+    // On a touch screen the keyboard would cover the page before anything was read.
+    if (matchMedia("(pointer: fine)").matches) box.current?.focus();
+  }, []);
+
   const ready = text.trim() !== "" && !running && !disabled;
 
   const send = () => {

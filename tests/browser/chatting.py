@@ -1,0 +1,51 @@
+"""What a person does on the page, in words that tests share."""
+
+import re
+import time
+
+from playwright.sync_api import Locator, Page, expect
+
+_ANSWER_MS = 60_000
+_READING_MS = 30_000
+
+
+def add_folder(page: Page, name: str) -> None:
+    """Add the folder ``name`` of the root as a library, and wait until it is read."""
+    page.get_by_role("link", name="Libraries").click()
+    page.get_by_role("button", name="Add folder").click()
+    page.get_by_role("list", name="Folders").get_by_role("button", name=name, exact=True).click()
+    page.get_by_role("button", name=f"Add {name}", exact=True).click()
+    expect(page.get_by_role("heading", name=f"Ask {name}")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"\d documents? read, in step"))).to_be_visible(
+        timeout=_READING_MS
+    )
+
+
+def send(page: Page, text: str) -> None:
+    page.get_by_role("textbox", name="Message").fill(text)
+    page.get_by_role("button", name="Send").click()
+
+
+def ask(page: Page, question: str) -> Locator:
+    """Ask, wait for the whole answer, and return it with its question."""
+    send(page, question)
+    return answered(page, question)
+
+
+def answered(page: Page, question: str) -> Locator:
+    """The last turn that asked ``question``, once its answer is whole."""
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0, timeout=_ANSWER_MS)
+    turn = page.get_by_role("article", name=question).last
+    expect(turn.get_by_text(re.compile(r"tokens/s|no source cited|stopped|source"))).to_be_visible()
+    return turn
+
+
+def cited_numbers(turn: Locator) -> list[int]:
+    """The numbers of the sources that an answer cites, each once."""
+    names = turn.get_by_role("button", name=re.compile(r"^Source \d+$")).all_inner_texts()
+    return sorted({int(name) for name in names})
+
+
+def seconds_until_visible(locator: Locator, since: float) -> float:
+    expect(locator).to_be_visible(timeout=5_000)
+    return time.monotonic() - since
