@@ -45,6 +45,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(PonantError, _on_ponant_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(UnicodeEncodeError, _on_half_character)
 
 
 def error_body(error: PonantError) -> dict[str, Any]:
@@ -160,6 +161,16 @@ async def _on_http_exception(request: Request, fault: Exception) -> Response:
         case status:
             told = HttpError(status, str(error.detail))
     return error_response(request, told, headers)
+
+
+async def _on_half_character(request: Request, _: Exception) -> Response:
+    # JSON may escape half of a surrogate pair, which no other text can hold.
+    return error_response(
+        request,
+        Unprocessable(
+            "The text holds half a character (a lone surrogate such as \\ud800). Take it out."
+        ),
+    )
 
 
 def _field(location: tuple[Any, ...]) -> str:

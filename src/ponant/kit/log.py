@@ -27,7 +27,11 @@ def configure_log(level: str) -> None:
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                # The default prints local variables, and keys and messages with them.
+                exception_formatter=structlog.dev.plain_traceback,
+            ),
         ],
     )
     handler = logging.StreamHandler()
