@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from mistralai.client.models import UserIdentity, WhoamiResponse, WhoamiUserPrincipal
 
 from ponant.accounts import Principal, Role
 from ponant.api.platform import Platform
@@ -55,6 +56,10 @@ def test_users_me_and_its_lists_are_what_mistrals_client_reads(
     client: TestClient, admin: Principal
 ) -> None:
     me = client.get("/v1/users/me").json()
+    UserIdentity.model_validate(me)
+    told = WhoamiResponse.model_validate(client.get("/v1/whoami").json())
+    assert isinstance(told.principal, WhoamiUserPrincipal)
+    assert told.principal.id == admin.person_id
     assert me["id"] == admin.person_id
     assert {"email", "first_name", "last_name", "workspace", "organization", "api_key"} <= set(me)
     assert me["api_key"]["name"] == "test"

@@ -1,0 +1,58 @@
+"""What somebody of another organisation tries on each resource.
+
+A route that serves something of a workspace's belongs in one of the lists.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of thing, how its owner makes one, and how a stranger reaches for it.
+
+    Attributes:
+        make: makes one as its owner and returns its id.
+        listings: addresses whose answers must not name it.
+        reaches: method, address with ``{id}``, and body; each must be answered with 404.
+    """
+
+    name: str
+    make: Callable[[httpx.Client], str]
+    listings: tuple[str, ...] = ()
+    reaches: tuple[tuple[str, str, Any], ...] = field(default=())
+
+
+def check(resource: Resource, owner: httpx.Client, stranger: httpx.Client) -> None:
+    """Fail where the stranger learns or changes anything of the owner's."""
+    made = resource.make(owner)
+    for listing in resource.listings:
+        before = owner.get(listing)
+        assert made in before.text, f"the owner finds {made} at {listing}"
+        answer = stranger.get(listing)
+        assert answer.status_code == 200
+        assert made not in answer.text
+    for method, address, body in resource.reaches:
+        answer = stranger.request(method, address.format(id=made), json=body)
+        invented = stranger.request(method, address.format(id=made[:-8] + "0" * 8), json=body)
+        assert answer.status_code == invented.status_code == 404, f"{method} {address}"
+    for listing in resource.listings:
+        assert made in owner.get(listing).text, f"{made} is still at {listing}"
+
+
+def make_key(owner: httpx.Client) -> str:
+    made = owner.post("/v1/admin/api-keys", json={"name": "of the owner"}).json()
+    return str(made["id"])
+
+
+ACCOUNTS = [
+    Resource(
+        "key",
+        make_key,
+        listings=("/v1/admin/api-keys",),
+        reaches=(("DELETE", "/v1/admin/api-keys/{id}", None),),
+    ),
+]
