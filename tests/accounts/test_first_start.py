@@ -1,5 +1,8 @@
 """The first start, and the key that PONANT_ADMIN_KEY names."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
 from ponant.accounts import Accounts, FirstStart, Role
@@ -90,3 +93,21 @@ def test_the_setting_cannot_raise_somebody_elses_key(
         with pytest.raises(SetupError, match="Choose a fresh one"):
             accounts.ensure_first(key)
         assert accounts.principal_for_key(key).role is not Role.ADMIN
+
+
+def test_starts_at_the_same_time_make_one_organisation(
+    database: Database, clock: FakeClock
+) -> None:
+    path = Path(database.engine.url.database or "")
+
+    def start(_: int) -> FirstStart | None:
+        own = Database.at(path)
+        try:
+            return Accounts(own, clock).ensure_first(None)
+        finally:
+            own.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        made = [first for first in pool.map(start, range(8)) if first is not None]
+    assert len(made) == 1
+    assert Accounts(database, clock).administrator().scope == made[0].administrator.scope
