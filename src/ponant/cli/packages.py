@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ponant.kit import Settings
 from ponant.kit.errors import SetupError, StorageFull
 from ponant.kit.machine import Machine
+from ponant.serving.backend import bf16_unit
 
 _PIP = (sys.executable, "-m", "pip")
 _PLAIN = ("--disable-pip-version-check", "--no-input", "--progress-bar=off")
@@ -33,13 +34,10 @@ TORCH = Package("torch", "2.13.0", "the native engine", 200_000_000)
 LLAMACPP = Package("xllamacpp", "2026.10.11549", "llama.cpp, which runs any GGUF", 34_000_000)
 
 
-def wanted_packages(settings: Settings, machine: Machine) -> tuple[Package, ...]:
+def wanted_packages(settings: Settings) -> tuple[Package, ...]:
     """What suits: torch only where bf16 products are fast or the native engine is asked for."""
-    if settings.engine == "llamacpp":
-        return (LLAMACPP,)
-    if settings.engine == "native" or machine.multiplies_bf16:
-        return (TORCH, LLAMACPP)
-    return (LLAMACPP,)
+    native = settings.engine == "native" or (settings.engine == "auto" and bf16_unit() is not None)
+    return (TORCH, LLAMACPP) if native else (LLAMACPP,)
 
 
 def installed_version(project: str) -> str | None:

@@ -29,7 +29,7 @@ def setup(
 
 
 def _bring_packages(settings: Settings, machine: Machine, console: Console) -> None:
-    for package in wanted_packages(settings, machine):
+    for package in wanted_packages(settings):
         if installed_version(package.project) == package.version:
             continue
         about = f"Installing {package.pin}, {package.purpose} (about {package.size // 10**6} MB)"

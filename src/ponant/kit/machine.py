@@ -65,11 +65,6 @@ class Machine:
     memory_free: int
     gpus: tuple[str, ...]
 
-    @property
-    def multiplies_bf16(self) -> bool:
-        """Whether bf16 matrix products have instructions of their own (AMX or AVX512_BF16)."""
-        return not {"AMX", "AVX512_BF16"}.isdisjoint(self.instructions)
-
 
 def this_machine() -> Machine:
     """Look at the machine this process runs on."""
