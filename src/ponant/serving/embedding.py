@@ -12,7 +12,7 @@ from ponant.serving import wire
 from ponant.serving.port import Embeddings, InputKind, ModelCard
 from ponant.serving.supervisor import WorkerProcess
 from ponant.serving.unusable import Refusing
-from ponant.serving.voice import VoiceLoader
+from ponant.serving.voice import LazyVoice
 from ponant.text.tokenizer import Tokenizer
 
 _BATCH_TOKENS = 2048  # of a batch, padding counted: short enough that others get their turn
@@ -28,27 +28,25 @@ class LocalEmbedder(Refusing):
     Args:
         card: what is known of the model before it is loaded.
         worker: the process that holds it, started at the first request.
-        load: builds the text side; run once, in a thread.
+        voice: its text side.
         prompts: what is put before a text, by kind.
     """
 
     def __init__(
-        self, card: ModelCard, worker: WorkerProcess, load: VoiceLoader, prompts: dict[str, str]
+        self, card: ModelCard, worker: WorkerProcess, voice: LazyVoice, prompts: dict[str, str]
     ) -> None:
         self._card = card
         self._worker = worker
-        self._load = load
+        self._voice = voice
         self._prompts = prompts
-        self._tokenizer: Tokenizer | None = None
-        self._loading = asyncio.Lock()
 
     @property
     def card(self) -> ModelCard:
         loaded = self._worker.loaded
         return msgspec.structs.replace(
             self._card,
-            state=self._worker.state,
-            detail=self._worker.detail,
+            state="failed" if self._voice.fault else self._worker.state,
+            detail=self._voice.fault or self._worker.detail,
             context_length=loaded.max_tokens if loaded else self._card.context_length,
             dimension=loaded.dimension if loaded else self._card.dimension,
         )
@@ -82,10 +80,8 @@ class LocalEmbedder(Refusing):
 
     async def _ready(self) -> tuple[wire.Loaded, Tokenizer]:
         self._worker.start()
-        async with self._loading:
-            if self._tokenizer is None:
-                self._tokenizer = (await asyncio.to_thread(self._load)).tokenizer
-        return await self._worker.ready(), self._tokenizer
+        voice = await self._voice.get()
+        return await self._worker.ready(), voice.tokenizer
 
     def _check(self, rows: Sequence[Sequence[int]], limit: int) -> None:
         if not rows:

@@ -21,7 +21,7 @@ from ponant.serving.port import (
     ModelCard,
 )
 from ponant.serving.supervisor import WorkerProcess
-from ponant.serving.voice import Voice, VoiceLoader
+from ponant.serving.voice import LazyVoice, Voice
 from ponant.text.messages import Role
 
 
@@ -31,23 +31,21 @@ class LocalModel:
     Args:
         card: what is known of the model before it is loaded.
         worker: the process that holds it, started at the first request.
-        load: builds the text side; run once, in a thread.
+        voice: its text side.
     """
 
-    def __init__(self, card: ModelCard, worker: WorkerProcess, load: VoiceLoader) -> None:
+    def __init__(self, card: ModelCard, worker: WorkerProcess, voice: LazyVoice) -> None:
         self._card = card
         self._worker = worker
-        self._load = load
-        self._voice: Voice | None = None
-        self._loading = asyncio.Lock()
+        self._voice = voice
 
     @property
     def card(self) -> ModelCard:
         loaded = self._worker.loaded
         card = msgspec.structs.replace(
             self._card,
-            state=self._worker.state,
-            detail=self._worker.detail or self._card.detail,
+            state="failed" if self._voice.fault else self._worker.state,
+            detail=self._voice.fault or self._worker.detail or self._card.detail,
             capabilities=CAPABILITIES[self._worker.backend],
         )
         if loaded is None or loaded.info is None:
@@ -106,27 +104,20 @@ class LocalModel:
         )
 
     async def tokenize(self, text: str) -> list[int]:
-        voice = await self.voice()
+        voice = await self._voice.get()
         return voice.tokenizer.encode(text)
-
-    async def voice(self) -> Voice:
-        """The model's text side."""
-        async with self._loading:
-            if self._voice is None:
-                self._voice = await asyncio.to_thread(self._load)
-        return self._voice
 
     async def _ready(self) -> Voice:
         """Load the worker and the text side beside each other."""
         self._worker.start()
-        voice = await self.voice()
+        voice = await self._voice.get()
         await self._worker.ready()
         return voice
 
     async def _generate(
         self, answer: Answer, ids: list[int], controls: Controls, param: str
     ) -> AsyncGenerator[Delta]:
-        voice = await self.voice()
+        voice = await self._voice.get()
         request = Request(
             id=new_id("gen"),
             prompt=ids,

@@ -21,6 +21,7 @@ from ponant.serving.upstreams import Upstreams
 from ponant.serving.voice import (
     BASE_TEMPLATE,
     Facts,
+    LazyVoice,
     load_echo_voice,
     load_voice,
     read_facts,
@@ -124,22 +125,19 @@ class Models:
             return tuple(model for name, model in self._models.items() if name in kept)
 
     def _open(self, model: InstalledModel) -> Local:
-        card = _card(model, self._settings.context)
         try:
             if model.kind == "embed":
-                return self._open_embedder(model, card)
-            return self._open_generator(model, card)
+                return self._open_embedder(model, self._card(model, Facts()))
+            return self._open_generator(model, self._card(model, read_facts(model)))
         except PonantError as e:
             _log.warning("A model cannot be used.", model=model.id, reason=e.message)
-            return UnusableModel(card, e.message)
+            return UnusableModel(self._card(model, Facts()), e.message)
 
     def _open_embedder(self, model: InstalledModel, card: ModelCard) -> LocalEmbedder:
         # One core fewer than chat may have: a long sync leaves it room.
         threads = max(1, self._settings.threads - 1)
         worker = self._worker(model.id, WorkerSpec(backend="encoder", threads=threads), model.path)
-        return LocalEmbedder(
-            card, worker, lambda: load_voice(model, self._cache), dict(model.prompts)
-        )
+        return LocalEmbedder(card, worker, self._voice(model), dict(model.prompts))
 
     def _open_generator(self, model: InstalledModel, card: ModelCard) -> LocalModel:
         spec = WorkerSpec(
@@ -152,7 +150,34 @@ class Models:
             card, backend=spec.backend, capabilities=CAPABILITIES[spec.backend]
         )
         worker = self._worker(model.id, spec, model.path)
-        return LocalModel(card, worker, lambda: load_voice(model, self._cache))
+        return LocalModel(card, worker, self._voice(model))
+
+    def _card(self, model: InstalledModel, facts: Facts) -> ModelCard:
+        """What a model's manifest and its file's header say."""
+        generates = model.kind == "generate"
+        limit = self._settings.context
+        is_base = model.template == BASE_TEMPLATE
+        return ModelCard(
+            id=model.id,
+            aliases=model.aliases,
+            name=model.name,
+            description=model.description,
+            origin=model.origin,
+            licence=model.licence,
+            restrictions=model.restrictions,
+            backend="numpy",
+            detail=_BASE_DETAIL if is_base else "",
+            context_length=min(limit, facts.context_length or limit),
+            chat=facts.chat,
+            completion=generates,
+            fim=facts.fim or is_base,
+            embedding=not generates,
+            tools=facts.chat,
+            documents=facts.chat,
+        )
+
+    def _voice(self, model: InstalledModel) -> LazyVoice:
+        return LazyVoice(model.id, lambda: load_voice(model, self._cache))
 
     def _open_echo(self) -> LocalModel:
         spec = WorkerSpec(backend="echo", context_length=self._settings.context)
@@ -169,7 +194,7 @@ class Models:
             context_length=self._settings.context,
             capabilities=CAPABILITIES["echo"],
         )
-        return LocalModel(card, self._worker(_ECHO, spec, None), load_echo_voice)
+        return LocalModel(card, self._worker(_ECHO, spec, None), LazyVoice(_ECHO, load_echo_voice))
 
     def _worker(self, name: str, spec: WorkerSpec, path: Path | None) -> WorkerProcess:
         spec = msgspec.structs.replace(
@@ -180,31 +205,6 @@ class Models:
         )
         self._workers[name] = WorkerProcess(name, spec, self._folder)
         return self._workers[name]
-
-
-def _card(model: InstalledModel, context_length: int) -> ModelCard:
-    """What a model's manifest and its file's header say."""
-    generates = model.kind == "generate"
-    facts = read_facts(model) if generates else Facts()
-    is_base = model.template == BASE_TEMPLATE
-    return ModelCard(
-        id=model.id,
-        aliases=model.aliases,
-        name=model.name,
-        description=model.description,
-        origin=model.origin,
-        licence=model.licence,
-        restrictions=model.restrictions,
-        backend="numpy",
-        detail=_BASE_DETAIL if is_base else "",
-        context_length=min(context_length, facts.context_length or context_length),
-        chat=facts.chat,
-        completion=generates,
-        fim=facts.fim or is_base,
-        embedding=not generates,
-        tools=facts.chat,
-        documents=facts.chat,
-    )
 
 
 def _backend_for(model: InstalledModel, setting: str) -> Backend:

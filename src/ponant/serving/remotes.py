@@ -77,20 +77,27 @@ class Remotes:
         if known is not None and time.monotonic() < known.until:
             return known
         provider = Provider(upstream, self._client)
-        place = await asyncio.to_thread(place_of, urlsplit(upstream.url).hostname or "")
         try:
-            found = await provider.models()
+            cards = await list_models(upstream, self._client)
         except PonantError as e:
             _log.warning("An upstream lists no models.", upstream=upstream.name, reason=e.message)
             listing = _Listing((), time.monotonic() + _KEPT_FAILURE, e)
         else:
-            models = tuple(
-                RemoteModel(_card(upstream, entry, place), str(entry["id"]), provider)
-                for entry in found
-            )
+            models = tuple(RemoteModel(card, card.name, provider) for card in cards)
             listing = _Listing(models, time.monotonic() + _KEPT)
         self._listings[upstream] = listing
         return listing
+
+
+async def list_models(upstream: Upstream, client: httpx.AsyncClient) -> list[ModelCard]:
+    """The cards of a server's models, as it lists them now; a card's name is the id there.
+
+    Raises:
+        UpstreamFailed: it does not answer as it should.
+    """
+    place = await asyncio.to_thread(place_of, urlsplit(upstream.url).hostname or "")
+    found = await Provider(upstream, client).models()
+    return [_card(upstream, entry, place) for entry in found]
 
 
 def _card(upstream: Upstream, entry: dict[str, Any], place: Place) -> ModelCard:

@@ -1,5 +1,6 @@
 """What turns a model's text into tokens: its tokenizer, its template and its ways of ending."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from ponant.engine.weights.gguf import GgufFile
 from ponant.hub import InstalledModel
+from ponant.kit.errors import SetupError, Unavailable
 from ponant.serving.echo import load_echo_tokenizer
 from ponant.text.template import ChatTemplate
 from ponant.text.tokenizer import Tokenizer, load_tokenizer
@@ -32,7 +34,35 @@ class Voice:
     trim: bool = False
 
 
-VoiceLoader = Callable[[], Voice]
+class LazyVoice:
+    """A voice that is loaded at the first need, once, in a thread.
+
+    Args:
+        name: the model, for messages.
+        load: builds it.
+    """
+
+    def __init__(self, name: str, load: Callable[[], Voice]) -> None:
+        self._name = name
+        self._load = load
+        self._voice: Voice | None = None
+        self._loading = asyncio.Lock()
+        self.fault = ""
+
+    async def get(self) -> Voice:
+        """The voice.
+
+        Raises:
+            Unavailable: it cannot be loaded; the message, which stays in ``fault``, says why.
+        """
+        async with self._loading:
+            if self._voice is None:
+                try:
+                    self._voice = await asyncio.to_thread(self._load)
+                except SetupError as e:
+                    self.fault = e.message
+                    raise Unavailable(f"The model {self._name} cannot be used. {e.message}") from e
+            return self._voice
 
 
 def load_voice(model: InstalledModel, cache: Path) -> Voice:
