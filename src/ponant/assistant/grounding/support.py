@@ -1,0 +1,104 @@
+"""Whether a sentence of an answer is borne out by a passage.
+
+A sentence stands on a passage when the passage has every number that it names, and has its words
+or says nearly the same. It is a check of words and nearness: a sentence that turns a passage's
+meaning round with the passage's own words is not found out.
+"""
+
+import re
+from collections.abc import Sequence
+
+from ponant.assistant.grounding import words
+from ponant.assistant.grounding.evidence import WORD_NEAR, Evidence
+from ponant.assistant.grounding.judge import Judge
+
+_MOST_WORDS = 0.75
+_HALF_THE_WORDS = 0.5
+_NEARLY_THE_SAME = 0.93  # cosine of two statements under multilingual-e5-small
+_LIGHT = 2
+_NAME = re.compile(r"(?<=[\w,;] )[^\W\d_a-zà-öø-ÿ]\w+")  # a capital inside a sentence
+
+
+async def supporters(
+    sentence: str, question: str, evidence: Sequence[Evidence], judge: Judge
+) -> list[int]:
+    """Places in ``evidence`` of the passages that bear the sentence out, strongest first."""
+    candidates: list[tuple[float, int]] = []
+    doubtful: list[tuple[float, int]] = []
+    wanted, figures = words.content_words(sentence), words.numbers(sentence)
+    if not wanted and not figures:
+        return []
+    # What the sentence adds to the question must be in the passage, not only what it repeats.
+    told = [word for word in wanted if not words.among(word, words.content_words(question))]
+    for place, one in enumerate(evidence):
+        given = f"{one.hit.document_name} {one.hit.heading} {one.hit.text}"
+        if not figures <= words.numbers(given):
+            continue
+        held = words.content_words(given)
+        share = words.coverage(wanted, held)
+        if await _changes_the_subject(sentence, question, held, one, judge):
+            continue
+        if share >= _MOST_WORDS and words.coverage(told, held) >= _HALF_THE_WORDS:
+            candidates.append((share + _in_view(sentence, one), place))
+        elif share >= _HALF_THE_WORDS and words.coverage(told, held) > 0:
+            doubtful.append((share, place))
+    if not candidates and doubtful:
+        candidates = await _nearly_the_same(sentence, evidence, doubtful, judge)
+    return [place for _, place in _strongest(candidates)]
+
+
+def asserts_nothing(sentence: str, question: str) -> bool:
+    """Whether a sentence only leads in or agrees ("Yes.", "Here is what I found:")."""
+    own = [word for word in words.content_words(sentence) if not words.among(word, _of(question))]
+    return len(own) <= _LIGHT and not words.numbers(sentence)
+
+
+def invents(sentence: str, known: str) -> bool:
+    """Whether a sentence names a number or a name that ``known`` does not hold."""
+    if not words.numbers(sentence) <= words.numbers(known):
+        return True
+    held = words.words(known)
+    names = _NAME.findall(sentence.strip())
+    return any(not words.among(name.casefold(), held) for name in names)
+
+
+def _of(question: str) -> list[str]:
+    return words.content_words(question)
+
+
+def _in_view(sentence: str, one: Evidence) -> float:
+    """How much of the sentence stands in the very sentences that were shown."""
+    shown = words.numbers(one.text) | set(words.content_words(one.text))
+    wanted = [*words.content_words(sentence), *words.numbers(sentence)]
+    return words.coverage(wanted, shown)
+
+
+async def _changes_the_subject(
+    sentence: str, question: str, held: list[str], one: Evidence, judge: Judge
+) -> bool:
+    """Whether the sentence takes over a word of the question that the passage knows nothing of.
+
+    "The library opens at 08:30" is no answer from a passage on the desk that opens at 08:30.
+    """
+    asked = words.content_words(question)
+    taken = [word for word in words.content_words(sentence) if words.among(word, asked)]
+    strange = [word for word in taken if not words.among(word, held)]
+    near = await judge.nearest_words(strange, one.hit.text)
+    return bool(strange) if near is None else any(cosine < WORD_NEAR for cosine in near)
+
+
+async def _nearly_the_same(
+    sentence: str, evidence: Sequence[Evidence], doubtful: list[tuple[float, int]], judge: Judge
+) -> list[tuple[float, int]]:
+    kept: list[tuple[float, int]] = []
+    for share, place in doubtful:
+        near = await judge.likeness(sentence, evidence[place].sentences)
+        if near is not None and max(near) >= _NEARLY_THE_SAME:
+            kept.append((share, place))
+    return kept
+
+
+def _strongest(candidates: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    """Those that bear the sentence out nearly as well as the best, best first."""
+    ranked = sorted(candidates, key=lambda one: (-one[0], one[1]))
+    return [one for one in ranked if one[0] >= ranked[0][0] - 0.25]

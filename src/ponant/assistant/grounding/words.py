@@ -1,0 +1,100 @@
+"""What two texts have in common, word by word, in any language that writes words.
+
+It needs no model: words match by a long common beginning, so that "opens" meets "open" and
+"Öffnung" meets "öffnet" without a stemmer for each language. Chinese, Japanese and Thai, which
+write no spaces, are compared by pairs of characters.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from importlib import resources
+
+
+def _read() -> dict[str, frozenset[str]]:
+    text = resources.files(__package__).joinpath("function_words.txt").read_text("utf-8")
+    lines = (line.split(":") for line in text.splitlines() if not line.startswith("#"))
+    return {name: frozenset(listed.split()) for name, listed in lines}
+
+
+_STOPWORDS = _read()
+_GREETINGS = _STOPWORDS.pop("greetings")
+_ALL_STOPWORDS = frozenset().union(*_STOPWORDS.values())
+_WORD = re.compile(r"[^\W_]+", re.UNICODE)
+_UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]+")
+_NUMBER = re.compile(r"(?<![^\W\d_])\d+(?:[.,:]\d+)*")
+_THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
+_SHARED_BEGINNING = 4
+_LONGEST_ENDING = 3
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in order, folded to lower case; runs without spaces become pairs."""
+    found: list[str] = []
+    for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
+        if _UNSPACED.fullmatch(word) and len(word) > 1:
+            found.extend(word[i : i + 2] for i in range(len(word) - 1))
+        else:
+            found.append(word)
+    return found
+
+
+def content_words(text: str) -> list[str]:
+    """The words that say what a text is about: no function words, no bare numbers, no repeats."""
+    kept = (word for word in words(text) if word not in _ALL_STOPWORDS and not word.isdecimal())
+    return list(dict.fromkeys(kept))
+
+
+def asks_nothing(text: str) -> bool:
+    """Whether a message is a greeting or a thank-you, which no document needs to support."""
+    return all(word in _GREETINGS for word in content_words(text)) and not numbers(text)
+
+
+def numbers(text: str) -> set[str]:
+    """The numbers in a text in one spelling: ``08:30`` is ``8:30``, ``15,000`` is ``15000``."""
+    return {_spelling(number) for number in _NUMBER.findall(text)}
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two folded words are forms of one word."""
+    if one == other:
+        return True
+    shared = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        shared += 1
+    return shared >= _SHARED_BEGINNING and max(len(one), len(other)) - shared <= _LONGEST_ENDING
+
+
+def among(word: str, others: Iterable[str]) -> bool:
+    """Whether a form of ``word`` is among ``others``."""
+    return any(same(word, other) for other in others)
+
+
+def coverage(wanted: Iterable[str], given: Iterable[str]) -> float:
+    """The share of ``wanted`` words of which ``given`` holds a form; 1 where none is wanted."""
+    needed, held = list(wanted), list(given)
+    if not needed:
+        return 1.0
+    return sum(among(word, held) for word in needed) / len(needed)
+
+
+def language(text: str) -> str:
+    """The likeliest of the languages whose function words are known here; English in doubt."""
+    found = words(text)
+    counts = {code: sum(word in stop for word in found) for code, stop in _STOPWORDS.items()}
+    best = max(counts, key=lambda code: counts[code])
+    return best if counts[best] > counts["en"] else "en"
+
+
+def _spelling(number: str) -> str:
+    if _THOUSANDS.fullmatch(number):
+        return re.sub(r"[.,]", "", number)
+    parts = [part.lstrip("0") or "0" for part in re.split(r"[.,:]", number)]
+    if ":" not in number and len(parts) > 1:
+        # A decimal fraction: its trailing zeros say nothing, its leading ones do.
+        fraction = re.split(r"[.,]", number)[-1].rstrip("0")
+        parts = [*parts[:-1], fraction] if fraction else parts[:-1]
+        return ".".join(parts)
+    return ":".join(parts)
