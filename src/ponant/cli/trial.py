@@ -59,7 +59,8 @@ def run_trial(spec: WorkerSpec) -> Trial:
 def _prompt(length: int, vocabulary: int, *, seed: int) -> list[int]:
     low, high = _ORDINARY_IDS
     draw = random.Random(seed)  # noqa: S311 - a repeatable prompt, no secret
-    return [draw.randrange(low, min(high, vocabulary)) for _ in range(length)]
+    low, high = min(low, vocabulary // 2), min(high, vocabulary)
+    return [draw.randrange(low, high) for _ in range(length)]
 
 
 def _time(engine: Engine, prompt: list[int], count: int) -> tuple[float, float, int]:
