@@ -5,11 +5,10 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from ponant.accounts import credentials, repository
+from ponant.accounts import credentials, issuing, repository
 from ponant.accounts.principal import Principal, Role
 from ponant.accounts.schemas import ApiKey, FirstStart, Identity, NewKey
 from ponant.accounts.tables import (
-    ApiKeyRow,
     InstallationRow,
     KeyLookupRow,
     SessionRow,
@@ -24,7 +23,6 @@ SESSION_LIFE = timedelta(days=30)
 _TOUCH_EVERY = timedelta(hours=1)
 _LONGEST_NAME = 100
 _FIRST_KEY_NAME = "first start"
-_SETTING_KEY_NAME = "PONANT_ADMIN_KEY"
 _FIRST_NAMES = Identity(
     organisation="My organisation",
     workspace="Main",
@@ -68,7 +66,7 @@ class Accounts:
             administrator = self._administrator(session, installed or self._install(session))
             plain = None
             if admin_key is not None:
-                self._adopt_setting(session, administrator, admin_key)
+                issuing.adopt_setting(session, administrator, admin_key, self._clock.now())
             elif is_first:
                 plain = self._add_key(session, administrator, _FIRST_KEY_NAME, Role.ADMIN).key
             return FirstStart(administrator, plain) if is_first else None
@@ -223,54 +221,9 @@ class Accounts:
 
     def _add_key(self, session: Session, owner: Principal, name: str, role: Role) -> NewKey:
         key = credentials.make_key()
-        row = self._key_row(owner, name, role, credentials.hint(key), from_setting=False)
+        row = issuing.key_row(owner, name, role, self._clock.now(), hint=credentials.hint(key))
         repository.add_key(session, owner.scope, row, credentials.digest(key))
         return NewKey(key, repository.as_key(row))
-
-    def _key_row(
-        self, owner: Principal, name: str, role: Role, hint: str, *, from_setting: bool
-    ) -> ApiKeyRow:
-        return ApiKeyRow(
-            id=new_id("key"),
-            workspace_id=owner.workspace_id,
-            person_id=owner.person_id,
-            name=name,
-            role=role.value,
-            hint=hint,
-            from_setting=from_setting,
-            created_at=self._clock.now(),
-            last_used_at=None,
-            revoked_at=None,
-        )
-
-    def _adopt_setting(self, session: Session, administrator: Principal, key: str) -> None:
-        """Make ``key`` the one live key that comes from the setting."""
-        scope, key_hash = administrator.scope, credentials.digest(key)
-        lookup = repository.key_lookup(session, key_hash)
-        for row in repository.keys(session, scope):
-            is_it = lookup is not None and row.id == lookup.key_id
-            if row.from_setting and not is_it and row.revoked_at is None:
-                repository.set_revoked(session, scope, row.id, self._clock.now())
-        if lookup is not None:
-            self._keep_setting(session, administrator, lookup)
-            return
-        row = self._key_row(administrator, _SETTING_KEY_NAME, Role.ADMIN, "", from_setting=True)
-        repository.add_key(session, scope, row, key_hash)
-
-    def _keep_setting(
-        self, session: Session, administrator: Principal, lookup: KeyLookupRow
-    ) -> None:
-        row = repository.key(session, administrator.scope, lookup.key_id)
-        if row is not None and row.from_setting:
-            repository.set_revoked(session, administrator.scope, row.id, None)
-            return
-        owner = repository.key_owner(session, lookup)
-        is_his = owner is not None and owner.principal.person_id == administrator.person_id
-        if owner is None or not is_his or owner.principal.role is not Role.ADMIN:
-            raise SetupError(
-                "PONANT_ADMIN_KEY is a key that was made for something else or revoked. Choose a "
-                "fresh one: `openssl rand -hex 32`."
-            )
 
     def _open(
         self, session: Session, token: SignInTokenRow, cookie: str, now: datetime
