@@ -19,6 +19,7 @@ import { evidenceKey, useEvidence } from "@/live/evidence";
 import { keys } from "@/live/events";
 import { useModels } from "@/models/queries";
 import { ErrorLine } from "@/ui/dialog";
+import { useTitle } from "@/ui/title";
 
 interface Opened {
   turn: string;
@@ -30,6 +31,7 @@ export function ChatScreen({ id }: { id: string | null }) {
   const [opened, setOpened] = useState<Opened | null>(null);
   const { turns, running, error } = useTurns(id);
   const setup = useSetup(id);
+  useTitle(turns[0]?.question);
   const evidence = useEvidence(turns.flatMap(cited));
   const asking = useAsking(id, turns, setup);
 
@@ -59,7 +61,7 @@ export function ChatScreen({ id }: { id: string | null }) {
           <ErrorLine error={error ?? setup.error} />
           {setup.isEmpty ? <NoModel /> : null}
           <Composer
-            key={id === null ? DRAFT : "chat"}
+            chat={id ?? DRAFT}
             running={running}
             disabled={setup.model === null}
             onSend={asking.ask}

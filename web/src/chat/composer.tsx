@@ -5,20 +5,22 @@ import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { Button } from "@/ui/button";
 
 interface ComposerProps {
+  /** The chat that is written to; the box takes the focus when it changes. */
+  chat: string;
   running: boolean;
   disabled: boolean;
   onSend: (text: string) => void;
   onStop: () => void;
 }
 
-export function Composer({ running, disabled, onSend, onStop }: ComposerProps) {
+export function Composer({ chat, running, disabled, onSend, onStop }: ComposerProps) {
   const [text, setText] = useState("");
   const box = useRef<HTMLTextAreaElement>(null);
 
   useEffect(() => {
     // On a touch screen the keyboard would cover the page before anything was read.
     if (matchMedia("(pointer: fine)").matches) box.current?.focus();
-  }, []);
+  }, [chat]);
 
   const ready = text.trim() !== "" && !running && !disabled;
 

@@ -112,7 +112,7 @@ class Answer {
     const formerly = this.#id;
     this.#id = id;
     const chat = { turns: [...this.ask.before, this.#turn], running: this.running };
-    this.put(id, chat, formerly === DRAFT ? DRAFT : undefined);
+    this.put(id, chat, formerly);
     this.listeners.onNamed(id);
   }
 

@@ -1,6 +1,8 @@
 /** The frame of a screen that is not a chat: a title, a sentence, what can be done. */
 import type { ReactNode } from "react";
 
+import { useTitle } from "@/ui/title";
+
 interface ScreenProps {
   title: string;
   about?: ReactNode;
@@ -9,6 +11,7 @@ interface ScreenProps {
 }
 
 export function Screen({ title, about, actions, children }: ScreenProps) {
+  useTitle(title);
   return (
     <div className="h-full overflow-y-auto">
       <div className="mx-auto w-full max-w-4xl px-6 pt-16 pb-16 md:pt-10">
