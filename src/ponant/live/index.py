@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from ponant.kit import Clock, new_id
 from ponant.live import repository
 from ponant.live.chunking import Chunk
-from ponant.live.tables import DocumentRow, LibraryRow, PassageRow
+from ponant.live.tables import DocumentRow, LibraryRow, PassageRow, SourceRow
 from ponant.live.vectors import LibraryVectors, Snapshot
 from ponant.store import Database, Scope, in_scope
 
@@ -45,12 +45,13 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A library reached a new version."""
+    """A library reached a new version; ``lacking`` of its new passages have no vector yet."""
 
     library_id: str
     version: int
     as_of: datetime
     documents: tuple[DocumentChange, ...]
+    lacking: int = 0
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class _Move:
     removed: list[int] = field(default_factory=list)  # rows whose vectors die
     added: dict[int, Vector] = field(default_factory=dict)
     documents: list[DocumentChange] = field(default_factory=list)
+    lacking: int = 0
 
     @property
     def result(self) -> tuple[DocumentChange, ...]:
@@ -126,6 +128,25 @@ class Index:
             else:
                 _update_document(move, scope, library_id, document_id, reading)
             self._put_passages(move, scope, library_id, document_id, reading, vectors)
+        return document_id, Moved(library_id, move.version, move.now, move.result, move.lacking)
+
+    def put_failure(
+        self,
+        scope: Scope,
+        library_id: str,
+        reading: Reading,
+        *,
+        document_id: str | None,
+        source_id: str | None,
+        message: str,
+    ) -> tuple[str, Moved]:
+        """Note that a file cannot be read; the text and passages it had before stay."""
+        with self._moving(scope, library_id) as move:
+            if document_id is None:
+                document_id = _insert_document(move, scope, library_id, source_id, reading)
+            values = _values(reading) | {"state": "failed", "message": message}
+            del values["text"]
+            _set_document(move.session, scope, document_id, values)
         return document_id, Moved(library_id, move.version, move.now, move.result)
 
     def delete_documents(self, scope: Scope, library_id: str, ids: Sequence[str]) -> Moved:
@@ -133,11 +154,7 @@ class Index:
         with self._moving(scope, library_id) as move:
             for document_id in ids:
                 row = repository.document(move.session, scope, library_id, document_id)
-                dead = repository.passages(move.session, scope, document_id)
-                repository.bury(move.session, dead, {}, move.now)
-                repository.remove(move.session, scope, DocumentRow, document_id)
-                move.removed.extend(passage.id for passage in dead)
-                move.documents.append((document_id, row.name, "deleted"))
+                self._delete_document(move, scope, row)
         return Moved(library_id, move.version, move.now, move.result)
 
     def move_document(
@@ -175,6 +192,19 @@ class Index:
                 move.added.update(kept)
         return Moved(library_id, move.version, move.now, ())
 
+    def remove_source(self, scope: Scope, library_id: str, source_id: str) -> Moved:
+        """Remove a source with the documents that it brought.
+
+        Raises:
+            NotFound: there is no such source in the library.
+        """
+        with self._moving(scope, library_id) as move:
+            source = repository.source(move.session, scope, library_id, source_id)
+            for row in repository.documents(move.session, scope, library_id, source.id):
+                self._delete_document(move, scope, row)
+            repository.remove(move.session, scope, SourceRow, source_id)
+        return Moved(library_id, move.version, move.now, move.result)
+
     def set_document(self, scope: Scope, document_id: str, **values: str | int) -> None:
         """Change what is noted of a document without a new version of its library."""
         with self.database.write() as session:
@@ -183,6 +213,13 @@ class Index:
     def forget_library(self, library_id: str) -> None:
         """Free the vectors of a library that was deleted."""
         self._vectors.pop(library_id, None)
+
+    def _delete_document(self, move: _Move, scope: Scope, row: DocumentRow) -> None:
+        dead = repository.passages(move.session, scope, row.id)
+        repository.bury(move.session, dead, {}, move.now)
+        repository.remove(move.session, scope, DocumentRow, row.id)
+        move.removed.extend(passage.id for passage in dead)
+        move.documents.append((row.id, row.name, "deleted"))
 
     def _put_passages(
         self,
@@ -226,6 +263,7 @@ class Index:
             return
         for row in rows:
             row.embedded_by = self.identity if row.input_hash in vectors else None
+        move.lacking = sum(row.embedded_by is None for row in rows)
         move.session.add_all(rows)
         move.session.flush()
         repository.write_keywords(move.session, rows[0].library_id, name, rows)
@@ -368,7 +406,7 @@ def _update_document(
     move: _Move, scope: Scope, library_id: str, document_id: str, reading: Reading
 ) -> None:
     row = repository.document(move.session, scope, library_id, document_id)
-    is_first = row.state == "pending"
+    is_first = row.state == "pending" and not row.content_hash
     values = _values(reading) | {"version": row.version + 1 - is_first, "updated_at": move.now}
     _set_document(move.session, scope, document_id, values)
     move.documents.append((document_id, reading.name, "added" if is_first else "updated"))

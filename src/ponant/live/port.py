@@ -27,9 +27,17 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     created_at: datetime
     updated_at: datetime
+    owner_id: str | None = None
     documents: int
     total_size: int
     freshness: Freshness
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """The library over the folder that ships with Ponant, and where its copy lies."""
+
+    library: Library
+    path: str
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +56,9 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     checked_at: datetime | None
 
 
+DocumentState = Literal["indexed", "failed", "pending"]
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """A file as it was last read; ``version`` counts from 1."""
 
@@ -59,7 +70,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str
     size: int
     version: int
-    state: Literal["indexed", "failed", "pending"]
+    state: DocumentState
     message: str
     created_at: datetime
     updated_at: datetime

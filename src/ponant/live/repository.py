@@ -152,6 +152,23 @@ def passage(session: Session, scope: Scope, passage_id: str) -> PassageRow | Non
     return session.scalar(statement)
 
 
+def hashes(session: Session, scope: Scope, passage_ids: Sequence[str]) -> dict[str, str]:
+    """The hashes of those passages that are there."""
+    found: dict[str, str] = {}
+    for some in batches(passage_ids):
+        statement = select(PassageRow.passage_id, PassageRow.hash).where(
+            PassageRow.passage_id.in_(some), in_scope(PassageRow, scope)
+        )
+        found.update((key, digest) for key, digest in session.execute(statement))
+    return found
+
+
+def count_passages(session: Session, scope: Scope) -> int:
+    """How many passages a workspace has."""
+    statement = select(func.count()).select_from(PassageRow).where(in_scope(PassageRow, scope))
+    return session.scalar(statement) or 0
+
+
 def passages_at(
     session: Session, scope: Scope, library_id: str, rows: Sequence[int]
 ) -> list[PassageRow]:
@@ -252,10 +269,13 @@ def tombstones(
     session: Session, scope: Scope, passage_ids: Sequence[str]
 ) -> dict[str, tuple[str, datetime]]:
     """What became of passages that are no longer there: state and time."""
-    statement = select(TombstoneRow).where(
-        TombstoneRow.passage_id.in_(passage_ids), in_scope(TombstoneRow, scope)
-    )
-    return {row.passage_id: (row.state, row.at) for row in session.scalars(statement)}
+    found: dict[str, tuple[str, datetime]] = {}
+    for some in batches(passage_ids):
+        statement = select(TombstoneRow).where(
+            TombstoneRow.passage_id.in_(some), in_scope(TombstoneRow, scope)
+        )
+        found.update((row.passage_id, (row.state, row.at)) for row in session.scalars(statement))
+    return found
 
 
 def bury(
@@ -349,9 +369,9 @@ def delete_passages(session: Session, scope: Scope, rows: Sequence[int]) -> None
         )
 
 
-def batches(items: Sequence[_Item]) -> list[Sequence[_Item]]:
-    """Runs short enough for one statement's parameters."""
-    return [items[begin : begin + 500] for begin in range(0, len(items), 500)]
+def batches(items: Sequence[_Item], size: int = 500) -> list[Sequence[_Item]]:
+    """Runs of at most ``size``; by default short enough for one statement's parameters."""
+    return [items[begin : begin + size] for begin in range(0, len(items), size)]
 
 
 def remove(session: Session, scope: Scope, table: Any, row_id: str) -> None:

@@ -1,0 +1,67 @@
+"""Embeds passages that were stored before their vectors were at hand."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from ponant.kit.errors import NotFound, PonantError
+from ponant.live.embedding import BATCH, EmbeddingGate
+from ponant.live.ingestion import Ingestion
+from ponant.live.queries import Queries
+from ponant.store import Scope
+
+_PAUSE_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Backfill:
+    """Adds what vectors are missing, the newest passages first.
+
+    What is missing stands in the database, so that a restart goes on where the last life ended.
+    """
+
+    def __init__(
+        self,
+        queries: Queries,
+        gate: EmbeddingGate,
+        ingestion: Ingestion,
+        announce: Callable[[Scope, str], None],
+    ) -> None:
+        self._queries = queries
+        self._gate = gate
+        self._ingestion = ingestion
+        self._announce = announce
+
+    async def run(self) -> None:
+        """Embed until cancelled; sleeps while nothing is missing."""
+        while True:
+            await self._gate.connected.wait()
+            await self._ingestion.waiting.wait()
+            self._ingestion.waiting.clear()
+            for library_id, workspace_id in await self._ingestion.aside(self._queries.places):
+                try:
+                    await self._library(Scope(workspace_id=workspace_id), library_id)
+                except NotFound:
+                    self._ingestion.lacking.pop(library_id, None)
+                except PonantError as e:
+                    _log.warning("Vectors are missing; it is tried again.", reason=e.message)
+                    self._ingestion.waiting.set()
+                    await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _library(self, scope: Scope, library_id: str) -> None:
+        aside, identity = self._ingestion.aside, self._gate.identity or ""
+        while rows := await aside(self._queries.without_vector, scope, library_id, identity, BATCH):
+            missing = await aside(self._queries.missing_vectors, scope, library_id, identity)
+            self._ingestion.lacking[library_id] = missing
+            self._announce(scope, library_id)
+            vectors = await self._gate.passages([text for _, _, text in rows])
+            found = {
+                row: (key, vector) for (row, key, _), vector in zip(rows, vectors, strict=True)
+            }
+            await self._ingestion.write(
+                self._ingestion.index.put_vectors, scope, library_id, identity, found
+            )
+        if self._ingestion.lacking.pop(library_id, None):
+            self._announce(scope, library_id)

@@ -1,0 +1,121 @@
+"""Writes what people declare: libraries, sources and allowed roots."""
+
+from pathlib import Path
+
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+
+from ponant.kit import Clock, new_id
+from ponant.kit.errors import BadRequest, Conflict
+from ponant.live import repository
+from ponant.live.tables import LibraryRow, PlaceRow, SourceRow, TombstoneRow
+from ponant.store import Database, Scope, in_scope
+
+_LONGEST_NAME = 200
+
+
+class Declarations:
+    """What a library is and where its documents come from, in live.db."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def create_library(
+        self, scope: Scope, name: str, description: str, owner_id: str | None
+    ) -> str:
+        """Make an empty library and return its id."""
+        name, now, library_id = _checked(name), self._clock.now(), new_id("lib")
+        with self._database.write() as session:
+            session.add(PlaceRow(library_id=library_id, workspace_id=scope.workspace_id))
+            session.add(
+                LibraryRow(
+                    id=library_id,
+                    workspace_id=scope.workspace_id,
+                    owner_id=owner_id,
+                    name=name,
+                    description=description,
+                    version=0,
+                    as_of=now,
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+        return library_id
+
+    def update_library(
+        self, scope: Scope, library_id: str, name: str | None, description: str | None
+    ) -> None:
+        """Change what is not None.
+
+        Raises:
+            NotFound: there is no such library for this scope.
+        """
+        values = {} if name is None else {"name": _checked(name)}
+        values |= {} if description is None else {"description": description}
+        with self._database.write() as session:
+            repository.library(session, scope, library_id)
+            session.execute(
+                update(LibraryRow)
+                .where(LibraryRow.id == library_id, in_scope(LibraryRow, scope))
+                .values(**values, updated_at=self._clock.now())
+                .execution_options(synchronize_session=False)
+            )
+
+    def delete_library(self, scope: Scope, library_id: str) -> None:
+        """Delete a library and all that hangs on it.
+
+        Raises:
+            NotFound: there is no such library for this scope.
+        """
+        with self._database.write() as session:
+            repository.library(session, scope, library_id)
+            session.execute(
+                delete(TombstoneRow).where(
+                    TombstoneRow.library_id == library_id, in_scope(TombstoneRow, scope)
+                )
+            )
+            repository.remove(session, scope, LibraryRow, library_id)
+            session.execute(delete(PlaceRow).where(PlaceRow.library_id == library_id))
+
+    def add_folder(self, scope: Scope, library_id: str, path: Path, *, allow: bool) -> SourceRow:
+        """Declare a folder as a source.
+
+        Args:
+            allow: whether the folder joins the allowed roots.
+
+        Raises:
+            NotFound: there is no such library for this scope.
+            Conflict: the library follows that folder already.
+        """
+        now = self._clock.now()
+        with self._database.write() as session:
+            repository.library(session, scope, library_id)
+            _refuse_twice(session, scope, library_id, path)
+            if allow:
+                repository.allow_root(session, str(path), now)
+            row = SourceRow(
+                id=new_id("src"),
+                workspace_id=scope.workspace_id,
+                library_id=library_id,
+                kind="folder",
+                config={"path": str(path)},
+                created_at=now,
+            )
+            session.add(row)
+        return row
+
+
+def _refuse_twice(session: Session, scope: Scope, library_id: str, path: Path) -> None:
+    for row in repository.sources(session, scope, library_id):
+        if row.config == {"path": str(path)}:
+            raise Conflict(f"The library follows {path} already.")
+
+
+def _checked(name: str) -> str:
+    name = " ".join(name.split())
+    if not name or len(name) > _LONGEST_NAME:
+        raise BadRequest(
+            f"A library needs a name of 1 to {_LONGEST_NAME} characters.", param="name"
+        )
+    return name

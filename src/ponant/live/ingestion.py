@@ -1,0 +1,191 @@
+"""Takes files into the index: parsed, cut, embedded and stored, one transaction a document."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import structlog
+
+from ponant.kit.errors import PonantError
+from ponant.live import repository
+from ponant.live.chunking import Chunk, chunk
+from ponant.live.embedding import BATCH, EmbeddingGate, Vector
+from ponant.live.files import Content, media_type
+from ponant.live.index import Index, Moved, Reading, fingerprint
+from ponant.live.parsing import Parser, UnreadableDocument
+from ponant.store import Scope
+
+_MOST_TOKENS = 256  # a passage longer than this says too many things at once
+_AT_ONCE = 2 * BATCH  # with more passages to embed, keywords answer first and vectors follow
+_PATIENCE = 0.4  # seconds that a document waits for its vectors before keywords answer alone
+
+_log = structlog.get_logger(__name__)
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where documents belong: a library, and the source that brings them."""
+
+    scope: Scope
+    library_id: str
+    source_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A document as it was last stored."""
+
+    document_id: str
+    path: str
+    signature: str
+    content_hash: str
+    state: str
+
+
+class Ingestion:
+    """Writes to the index on behalf of every source.
+
+    Args:
+        publish: told of each version, right after it is stored.
+
+    Attributes:
+        waiting: set when passages lack vectors.
+        lacking: how many do, by library; near enough to tell progress by.
+    """
+
+    def __init__(
+        self, index: Index, gate: EmbeddingGate, publish: Callable[[Scope, Moved], None]
+    ) -> None:
+        self.index = index
+        self.gate = gate
+        self.publish = publish
+        self.waiting = asyncio.Event()
+        self.lacking: Counter[str] = Counter()
+        self._parser = Parser()
+        self._writer = ThreadPoolExecutor(1, "live-writer")
+        self._helpers = ThreadPoolExecutor(2, "live-helper")
+
+    async def write(self, function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Run a function on the one thread that writes."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer, partial(function, *args, **kwargs))
+
+    async def aside(self, function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Run a function that takes long beside everything else."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._helpers, partial(function, *args, **kwargs))
+
+    async def close(self) -> None:
+        await self._parser.close()
+        self._writer.shutdown(wait=True)
+        self._helpers.shutdown(wait=False, cancel_futures=True)
+
+    async def take(
+        self, home: Home, known: Known | None, path: str, name: str, content: Content
+    ) -> Known:
+        """Store what a file holds; one that cannot be read is marked, its old text stays.
+
+        Raises:
+            NotFound: the library or the document went away meanwhile.
+            StorageFull: nothing was stored.
+        """
+        kind = media_type(name) or "application/octet-stream"
+        try:
+            text = await self._text(content, kind)
+        except UnreadableDocument as e:
+            return await self.fail(home, known, path, name, content, str(e))
+        chunks = await self.aside(chunk, text, max_tokens=self._room)
+        reading = Reading(
+            path=path,
+            name=name,
+            media_type=kind,
+            size=len(content.data),
+            signature=content.signature,
+            content_hash=content.hash,
+            text=text,
+            chunks=chunks,
+        )
+        vectors = await self._vectors(home.scope, chunks)
+        document_id, moved = await self.write(
+            self.index.put_document,
+            home.scope,
+            home.library_id,
+            reading,
+            document_id=known.document_id if known else None,
+            source_id=home.source_id,
+            vectors=vectors,
+        )
+        if moved.lacking:
+            self.lacking[home.library_id] += moved.lacking
+            self.waiting.set()
+        self.publish(home.scope, moved)
+        return Known(document_id, path, content.signature, content.hash, "indexed")
+
+    async def fail(
+        self, home: Home, known: Known | None, path: str, name: str, content: Content, message: str
+    ) -> Known:
+        """Mark a document as failed; what it said before goes on answering."""
+        _log.info("A file was not read.", path=path, reason=message)
+        reading = Reading(
+            path=path,
+            name=name,
+            media_type=media_type(name) or "application/octet-stream",
+            size=len(content.data),
+            signature=content.signature,
+            content_hash=content.hash,
+            text="",
+            chunks=(),
+        )
+        document_id, moved = await self.write(
+            self.index.put_failure,
+            home.scope,
+            home.library_id,
+            reading,
+            document_id=known.document_id if known else None,
+            source_id=home.source_id,
+            message=message,
+        )
+        self.publish(home.scope, moved)
+        return Known(document_id, path, content.signature, content.hash, "failed")
+
+    @property
+    def _room(self) -> int:
+        return min(self.gate.max_tokens or _MOST_TOKENS, _MOST_TOKENS)
+
+    async def _text(self, content: Content, kind: str) -> str:
+        text = await self._parser.text(content.data, kind)
+        if not text.strip():
+            raise UnreadableDocument(
+                "The file holds no text. Scanned pages are not read; add a file with text."
+            )
+        return text
+
+    async def _vectors(self, scope: Scope, chunks: Sequence[Chunk]) -> dict[str, Vector]:
+        """Vectors of what is new, if that is little and the embedder is quick."""
+        identity = self.gate.identity
+        if identity is None or identity != self.index.identity:
+            return {}
+        inputs = {fingerprint(piece.input): piece.input for piece in chunks}
+        stored = await self.aside(self._stored, scope, identity, list(inputs))
+        new = [key for key in inputs if key not in stored]
+        if len(new) > _AT_ONCE:
+            return {}
+        vectors: dict[str, Vector] = {}
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                for some in repository.batches(new, BATCH):
+                    found = await self.gate.passages([inputs[key] for key in some])
+                    vectors.update(zip(some, found, strict=True))
+        except (PonantError, TimeoutError):
+            _log.debug("Vectors follow later.", missing=len(new) - len(vectors))
+        return vectors
+
+    def _stored(self, scope: Scope, identity: str, keys: list[str]) -> set[str]:
+        with self.index.database.read() as session:
+            return set(repository.known_vectors(session, scope, identity, keys))

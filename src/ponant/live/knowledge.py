@@ -1,0 +1,419 @@
+"""Live knowledge in the process that owns it: libraries, their sources, and search."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from ponant.kit import Clock, Settings
+from ponant.kit.errors import BadRequest, Conflict, NotFound
+from ponant.live import freshness
+from ponant.live.backfill import Backfill
+from ponant.live.declarations import Declarations
+from ponant.live.embedding import EmbeddingGate
+from ponant.live.following import FolderFollower, SourceState
+from ponant.live.index import DocumentChange, Index, Moved
+from ponant.live.ingestion import Home, Ingestion
+from ponant.live.port import (
+    Change,
+    Document,
+    Embedder,
+    FolderListing,
+    Freshness,
+    Library,
+    PassageRef,
+    PassageState,
+    PassageView,
+    Sample,
+    SearchResult,
+    Source,
+    Status,
+)
+from ponant.live.queries import Queries
+from ponant.live.samples import copy_sample
+from ponant.live.search import search
+from ponant.live.tables import LibraryRow, SourceRow
+from ponant.live.uploads import Uploads
+from ponant.store import Database, Scope
+
+_MOST_HITS = 50
+_LONGEST_QUERY = 4000  # characters
+_READERS = 4
+_TELL_SECONDS = 0.1  # progress is told this often at most; versions are told at once
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class Knowledge:
+    """Everything that callers may ask of live knowledge; methods take whose it is first.
+
+    Args:
+        database: live.db, migrated.
+        listener: told of every change, on the event loop.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        clock: Clock,
+        listener: Callable[[Change], None],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._listener = listener
+        self._index = Index(database, clock)
+        self._gate = EmbeddingGate()
+        self._queries = Queries(settings, self._index)
+        self._declarations = Declarations(database, clock)
+        self._ingestion = Ingestion(self._index, self._gate, self._moved)
+        self._uploads = Uploads(settings.home, self._ingestion, self._announce)
+        self._backfill = Backfill(self._queries, self._gate, self._ingestion, self._announce)
+        self._readers = ThreadPoolExecutor(_READERS, "live-reader")
+        self._followers: dict[str, tuple[FolderFollower, asyncio.Task[None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._announcing: set[str] = set()
+
+    async def start(self) -> None:
+        """Begin to follow every source."""
+        for library_id, workspace_id in await self._read(self._queries.places):
+            scope = Scope(workspace_id=workspace_id)
+            for row in await self._read(self._queries.sources, scope, library_id):
+                self._follow(scope, row)
+        self._spawn(self._uploads.run())
+        self._spawn(self._backfill.run())
+
+    async def close(self) -> None:
+        """End everything; what was stored is stored."""
+        tasks = [task for _, task in self._followers.values()] + list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._ingestion.close()
+        self._readers.shutdown(wait=True)
+
+    async def connect(self, embedder: Embedder) -> None:
+        """Search by meaning from now on."""
+        if embedder.identity != self._index.identity:
+            await self._ingestion.write(self._index.load_vectors, embedder.identity)
+        self._gate.connect(embedder)
+        self._ingestion.waiting.set()
+        for library_id, workspace_id in await self._read(self._queries.places):
+            self._announce(Scope(workspace_id=workspace_id), library_id)
+
+    # Libraries
+
+    async def create_library(
+        self, scope: Scope, name: str, description: str = "", owner_id: str | None = None
+    ) -> Library:
+        """A new, empty library."""
+        library_id = await self._ingestion.write(
+            self._declarations.create_library, scope, name, description, owner_id
+        )
+        return await self.get_library(scope, library_id)
+
+    async def list_libraries(self, scope: Scope) -> list[Library]:
+        """The workspace's libraries, the oldest first."""
+        rows = await self._read(self._queries.libraries, scope)
+        return [await self._library(scope, *row) for row in rows]
+
+    async def get_library(self, scope: Scope, library_id: str) -> Library:
+        """One library.
+
+        Raises:
+            NotFound: it is not there for this scope.
+        """
+        for row, documents, size in await self._read(self._queries.libraries, scope):
+            if row.id == library_id:
+                return await self._library(scope, row, documents, size)
+        raise NotFound(f"There is no library {library_id}. List the libraries to see which exist.")
+
+    async def update_library(
+        self, scope: Scope, library_id: str, name: str | None = None, description: str | None = None
+    ) -> Library:
+        """Give a library another name or description; None leaves what it is."""
+        await self._ingestion.write(
+            self._declarations.update_library, scope, library_id, name, description
+        )
+        return await self.get_library(scope, library_id)
+
+    async def delete_library(self, scope: Scope, library_id: str) -> None:
+        """Delete a library with all that it holds; folders that it followed stay as they are."""
+        library = await self.get_library(scope, library_id)
+        documents = await self.list_documents(scope, library_id)
+        for row in await self._read(self._queries.sources, scope, library_id):
+            await self._unfollow(row.id)
+        await self._ingestion.write(self._declarations.delete_library, scope, library_id)
+        await self._ingestion.write(self._uploads.remove, library_id)
+        self._index.forget_library(library_id)
+        version, now = library.freshness.version + 1, self._clock.now()
+        gone = Freshness(state="in_step", version=version, as_of=now, message="Deleted.")
+        self._tell(scope, library_id, gone, tuple((d.id, d.name, "deleted") for d in documents))
+
+    # Sources
+
+    async def add_source(
+        self,
+        scope: Scope,
+        library_id: str,
+        kind: str,
+        config: dict[str, Any],
+        *,
+        trusted: bool = False,
+    ) -> Source:
+        """Follow a folder.
+
+        Args:
+            trusted: the system user asks, on the command line: any folder may be followed, and
+                joins the allowed roots.
+
+        Raises:
+            BadRequest: the kind is unknown or the folder is not there.
+            Forbidden: a source may not lie there.
+            Conflict: the library follows the folder already.
+        """
+        if kind != "folder" or not isinstance(config.get("path"), str):
+            raise BadRequest('A source is {"kind": "folder", "config": {"path": "/…"}}.')
+        roots = await self._read(self._queries.roots)
+        path = await self._read(roots.checked, config["path"], trusted=trusted)
+        row = await self._ingestion.write(
+            self._declarations.add_folder,
+            scope,
+            library_id,
+            path,
+            allow=trusted and not roots.covers(path),
+        )
+        self._follow(scope, row)
+        return self._source(row)
+
+    async def list_sources(self, scope: Scope, library_id: str) -> list[Source]:
+        """A library's sources, the oldest first."""
+        rows = await self._read(self._queries.sources, scope, library_id)
+        return [self._source(row) for row in rows]
+
+    async def remove_source(self, scope: Scope, library_id: str, source_id: str) -> None:
+        """Stop following a folder; what it brought stops answering.
+
+        Raises:
+            NotFound: there is no such source in the library.
+        """
+        rows = await self._read(self._queries.sources, scope, library_id)
+        if any(row.id == source_id for row in rows):
+            await self._unfollow(source_id)
+        moved = await self._ingestion.write(self._index.remove_source, scope, library_id, source_id)
+        self._moved(scope, moved)
+
+    async def list_folders(self, scope: Scope, path: str | None = None) -> FolderListing:  # noqa: ARG002 - the same for every scope
+        """The folders in which HTTP callers may declare sources."""
+        roots = await self._read(self._queries.roots)
+        return await self._read(roots.list, path)
+
+    async def create_sample(self, scope: Scope, owner_id: str | None = None) -> Sample:
+        """A library over a small folder that ships with Ponant.
+
+        The folder is a copy under the home, so that it can be edited; asked for again, the same
+        library is returned.
+        """
+        folder = await self._read(copy_sample, self._settings.home, scope.workspace_id or "")
+        config = {"path": str(folder)}
+        for library in await self.list_libraries(scope):
+            rows = await self._read(self._queries.sources, scope, library.id)
+            if any(row.config == config for row in rows):
+                return Sample(library=library, path=str(folder))
+        library = await self.create_library(
+            scope, "Sample", "A small handbook to try things out with.", owner_id
+        )
+        await self.add_source(scope, library.id, "folder", config)
+        return Sample(library=await self.get_library(scope, library.id), path=str(folder))
+
+    # Documents
+
+    async def list_documents(self, scope: Scope, library_id: str) -> list[Document]:
+        """A library's documents by path."""
+        return await self._read(self._queries.documents, scope, library_id)
+
+    async def get_document(self, scope: Scope, library_id: str, document_id: str) -> Document:
+        """One document; NotFound where it is not there, or not any more."""
+        return await self._read(self._queries.document, scope, library_id, document_id)
+
+    async def document_text(self, scope: Scope, library_id: str, document_id: str) -> str:
+        """A document's whole text, into which passages point."""
+        return await self._read(self._queries.text, scope, library_id, document_id)
+
+    async def add_document(self, scope: Scope, library_id: str, name: str, data: bytes) -> Document:
+        """Keep a dropped file; it is on disk when this returns, and read soon after."""
+        document_id = await self._uploads.add(scope, library_id, name, data)
+        self._announce(scope, library_id)
+        return await self.get_document(scope, library_id, document_id)
+
+    async def delete_document(self, scope: Scope, library_id: str, document_id: str) -> None:
+        """Delete a dropped file.
+
+        Raises:
+            Conflict: a folder brought it; it goes when the file does.
+        """
+        found = await self.get_document(scope, library_id, document_id)
+        if found.source_id is not None:
+            raise Conflict(f"{found.name} comes from a folder. Delete the file there.")
+        moved = await self._ingestion.write(self._uploads.delete, scope, library_id, document_id)
+        self._moved(scope, moved)
+
+    # Passages
+
+    async def search(
+        self, scope: Scope, library_ids: Sequence[str], query: str, limit: int = 10
+    ) -> SearchResult:
+        """The passages that answer best, by keywords and by meaning.
+
+        Raises:
+            BadRequest: the query is empty or too long, or the limit does not fit.
+            NotFound: a library is not there for this scope.
+        """
+        if not query.strip():
+            raise BadRequest("The query is empty. Say what to look for.", param="query")
+        if not 1 <= limit <= _MOST_HITS:
+            raise BadRequest(f"The limit must be from 1 to {_MOST_HITS}.", param="limit")
+        query = query[:_LONGEST_QUERY]
+        vector = await self._gate.question(query)
+        return await self._read(search, self._index, scope, library_ids, query, vector, limit)
+
+    async def get_passage(self, scope: Scope, passage_id: str) -> PassageView:
+        """A passage in its document; NotFound where it is not there, or not any more."""
+        return await self._read(self._queries.passage, scope, passage_id)
+
+    async def check_passages(
+        self, scope: Scope, passages: Sequence[PassageRef]
+    ) -> list[PassageState]:
+        """What became of passages, in their order; one that was never there is gone."""
+        return await self._read(self._queries.check, scope, passages)
+
+    async def questions(self, scope: Scope, library_id: str) -> list[str]:
+        """Up to four questions that the library's documents answer."""
+        return await self._read(self._queries.questions, scope, library_id)
+
+    async def status(self, scope: Scope) -> Status:  # noqa: ARG002 - the same for every scope
+        """How the process fares, over all workspaces."""
+        libraries, documents, passages = await self._read(self._queries.totals)
+        return Status(
+            libraries=libraries,
+            documents=documents,
+            passages=passages,
+            embedder=self._gate.identity,
+            watching=len(self._followers),
+        )
+
+    # What keeps it all going
+
+    def _follow(self, scope: Scope, row: SourceRow) -> None:
+        root = Path(row.config["path"])
+        follower = FolderFollower(
+            Home(scope, row.library_id, row.id),
+            root,
+            self._ingestion,
+            partial(self._announce, scope, row.library_id),
+            home=self._settings.home,
+        )
+        self._followers[row.id] = (follower, asyncio.create_task(follower.run()))
+
+    async def _unfollow(self, source_id: str) -> None:
+        if source_id in self._followers:
+            _, task = self._followers.pop(source_id)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _read(self, function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, partial(function, *args, **kwargs))
+
+    # Telling
+
+    def _moved(self, scope: Scope, moved: Moved) -> None:
+        """Tell of a version at once."""
+        self._spawn(self._tell_now(scope, moved.library_id, moved.documents))
+
+    def _announce(self, scope: Scope, library_id: str) -> None:
+        """Tell of progress, soon."""
+        if library_id not in self._announcing:
+            self._announcing.add(library_id)
+            self._spawn(self._tell_soon(scope, library_id))
+
+    async def _tell_soon(self, scope: Scope, library_id: str) -> None:
+        await asyncio.sleep(_TELL_SECONDS)
+        self._announcing.discard(library_id)
+        await self._tell_now(scope, library_id, ())
+
+    async def _tell_now(
+        self, scope: Scope, library_id: str, documents: tuple[DocumentChange, ...]
+    ) -> None:
+        try:
+            library = await self.get_library(scope, library_id)
+        except NotFound:
+            return  # deleted meanwhile, which was told
+        self._tell(scope, library_id, library.freshness, documents)
+
+    def _tell(
+        self,
+        scope: Scope,
+        library_id: str,
+        fresh: Freshness,
+        documents: tuple[DocumentChange, ...],
+    ) -> None:
+        self._listener(
+            Change(
+                workspace_id=scope.workspace_id or "",
+                library_id=library_id,
+                version=fresh.version,
+                as_of=fresh.as_of,
+                documents=documents,
+                freshness=fresh,
+            )
+        )
+
+    # Rows as callers see them
+
+    async def _library(self, scope: Scope, row: LibraryRow, documents: int, size: int) -> Library:
+        sources = await self._read(self._queries.sources, scope, row.id)
+        states = [self._state(source.id) for source in sources]
+        waiting = self._uploads.waiting(row.id)
+        vectors = self._ingestion.lacking[row.id]
+        has_meaning = self._gate.identity is not None
+        fresh = freshness.of(row, states, waiting, vectors, has_meaning=has_meaning)
+        return Library(
+            id=row.id,
+            name=row.name,
+            description=row.description,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            owner_id=row.owner_id,
+            documents=documents,
+            total_size=size,
+            freshness=fresh,
+        )
+
+    def _state(self, source_id: str) -> SourceState:
+        found = self._followers.get(source_id)
+        return found[0].state if found else SourceState()
+
+    def _source(self, row: SourceRow) -> Source:
+        state = self._state(row.id)
+        return Source(
+            id=row.id,
+            library_id=row.library_id,
+            kind=row.kind,
+            config=row.config,
+            created_at=row.created_at,
+            state=state.state,
+            message=state.message,
+            seen=state.seen,
+            indexed=state.indexed,
+            failed=state.failed,
+            checked_at=state.checked_at,
+        )

@@ -1,0 +1,48 @@
+"""An embedder small enough for tests: words are hashed into a vector (feature hashing)."""
+
+import asyncio
+import re
+import zlib
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ponant.kit.errors import ContextTooLong
+
+_WORD = re.compile(r"\w+")
+
+
+class FakeEmbedder:
+    """Texts that share words are near each other.
+
+    Attributes:
+        passages: every passage that was embedded, in order.
+        delay: seconds that each passage takes.
+    """
+
+    def __init__(
+        self, *, identity: str = "fake-1", max_tokens: int = 256, delay: float = 0.0
+    ) -> None:
+        self.identity = identity
+        self.max_tokens = max_tokens
+        self.delay = delay
+        self.passages: list[str] = []
+
+    async def embed(
+        self, texts: Sequence[str], kind: Literal["query", "passage"]
+    ) -> NDArray[np.float32]:
+        if kind == "passage":
+            self.passages.extend(texts)
+            await asyncio.sleep(self.delay * len(texts))
+        return np.stack([self._vector(text) for text in texts])
+
+    def _vector(self, text: str) -> NDArray[np.float32]:
+        words = _WORD.findall(text.lower())
+        if len(words) > self.max_tokens:
+            raise ContextTooLong(f"A text has {len(words)} words, the most is {self.max_tokens}.")
+        vector = np.full(64, 1e-3, np.float32)
+        for word in words:
+            vector[zlib.crc32(word.encode()) % 64] += 1
+        return vector / np.float32(np.linalg.norm(vector))
