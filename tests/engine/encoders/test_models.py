@@ -32,7 +32,7 @@ def test_the_embedder_agrees_with_the_engine_it_was_made_for(
     ours = load_encoder(folder / "e5-small-q4.bin", threads=2)
     vectors = ours.encode([theirs.tokens(f"passage: {text}") for text in _TEXTS])
     for text, vector in zip(_TEXTS, vectors, strict=True):
-        assert float(vector @ theirs.embed(text)) > 0.99
+        assert float(vector @ theirs.embed(text)) > 0.999
 
 
 def test_the_embedder_agrees_with_transformers_on_the_same_weights(models_home: Path) -> None:
