@@ -17,7 +17,6 @@ export function CitationButton({ number }: { number: number }) {
         open(number);
       }}
       className={classes(
-        // Inline, so that no line breaks between a sentence and its number.
         "mx-0.5 inline rounded-md border border-transparent bg-link-soft px-1.5 py-px align-[0.08em] text-xs font-medium text-link tabular-nums transition-colors duration-100 hover:border-link",
         opened === number && "border-link",
         stale && "border-warm bg-warm-soft text-text",

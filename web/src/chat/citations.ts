@@ -23,10 +23,32 @@ function marked(node: RootContent | ElementContent): (RootContent | ElementConte
 
 /** Splitting by a pattern with one group leaves the numbers at the odd places. */
 function split(text: string): ElementContent[] {
-  return text.split(MARKED).flatMap((piece, index): ElementContent[] => {
-    if (index % 2 === 1) return [mark(piece)];
-    return piece === "" ? [] : [{ type: "text", value: piece }];
+  const pieces = text.split(MARKED);
+  return pieces.flatMap((piece, index): ElementContent[] => {
+    if (index % 2 === 1) return [];
+    const number = pieces[index + 1];
+    if (number === undefined) return textNode(piece);
+    const [start, word] = lastWord(piece);
+    return [...textNode(start), unbroken([...textNode(word), mark(number)])];
   });
+}
+
+/** A number never begins a line: it stays with the word that it stands behind. */
+function unbroken(children: ElementContent[]): Element {
+  const properties = { className: ["whitespace-nowrap"] };
+  return { type: "element", tagName: "span", properties, children };
+}
+
+const LONGEST_WORD = 24;
+
+function lastWord(text: string): [string, string] {
+  const word = /\S*$/.exec(text)?.[0] ?? "";
+  if (word.length > LONGEST_WORD) return [text, ""];
+  return [text.slice(0, text.length - word.length), word];
+}
+
+function textNode(value: string): ElementContent[] {
+  return value === "" ? [] : [{ type: "text", value }];
 }
 
 function mark(number: string): Element {

@@ -40,17 +40,22 @@ export function SourcePanel({ citation, read, state, onClose }: SourcePanelProps
     };
   }, [onClose]);
 
+  const stale = state !== undefined && state.state !== "current";
+  const version = data?.document.version ?? read?.document_version;
+
   return (
     <section
       aria-label="Source"
-      className="fixed inset-0 z-20 flex flex-col border-l bg-paper sm:left-auto sm:w-[26rem] xl:static xl:w-[26rem] xl:shrink-0"
+      className="fixed inset-0 z-45 flex flex-col border-l bg-paper sm:left-auto sm:w-[26rem] xl:static xl:w-[26rem] xl:shrink-0"
     >
       <header className="flex items-start justify-between gap-2 border-b py-3 pr-2 pl-6">
         <div className="min-w-0 py-1">
           <h2 ref={heading} tabIndex={-1} className="font-semibold outline-none">
             Source {citation.number}
           </h2>
-          <p className="text-sm [overflow-wrap:anywhere] text-quiet">{citation.title}</p>
+          <p className="text-sm [overflow-wrap:anywhere] text-quiet">
+            {version ? `${citation.title}, version ${version}` : citation.title}
+          </p>
         </div>
         <Button kind="quiet" size="icon" aria-label="Close source" onClick={onClose}>
           <X aria-hidden className="size-4" />
@@ -63,14 +68,15 @@ export function SourcePanel({ citation, read, state, onClose }: SourcePanelProps
         className="min-h-0 flex-1 overflow-y-auto px-6 py-5 text-sm leading-relaxed"
       >
         <StaleNote state={state} />
-        {state && state.state !== "current" ? <AsRead read={read} /> : null}
+        {stale ? <AsRead read={read} /> : null}
         {isPending ? <p className="text-quiet">Opening the document</p> : null}
         {error && state?.state !== "gone" ? <p>{error.message}</p> : null}
-        {data ? (
-          <Titled title={`${data.document.name}, version ${data.document.version}`}>
+        {data && stale ? (
+          <Titled title={`The document now, version ${data.document.version}`}>
             <Passage found={data} />
           </Titled>
         ) : null}
+        {data && !stale ? <Passage found={data} /> : null}
       </div>
     </section>
   );
