@@ -22,6 +22,7 @@ class FakeHub:
         cut: paths whose next download breaks off after so many bytes; each breaks once.
         tampered: paths that are served with one byte changed.
         ranges: the Range headers that came, by path.
+        knows_ranges: whether a Range header is heeded.
     """
 
     commit = "0123456789abcdef0123456789abcdef01234567"
@@ -32,6 +33,7 @@ class FakeHub:
         self.cut: dict[str, int] = {}
         self.tampered: set[str] = set()
         self.ranges: dict[str, list[str]] = {}
+        self.knows_ranges = True
         self.sent = 0
         self.url = ""
 
@@ -106,7 +108,7 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             if name in hub.tampered:
                 data = bytes([data[0] ^ 1]) + data[1:]
             status, start = 200, 0
-            if asked := self.headers.get("Range"):
+            if (asked := self.headers.get("Range")) and hub.knows_ranges:
                 hub.ranges.setdefault(name, []).append(asked)
                 start = int(asked.removeprefix("bytes=").partition("-")[0])
                 status = 206
