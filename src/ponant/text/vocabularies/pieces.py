@@ -9,10 +9,25 @@ from tokenizers import Tokenizer as Backend
 
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPACE = "▁"
+_VISIBLE = frozenset(
+    {
+        "</think>",
+        "</tool_call>",
+        "<think>",
+        "<tool_call>",
+        "<|python_tag|>",
+        "[/THINK]",
+        "[ARGS]",
+        "[CALL_ID]",
+        "[THINK]",
+        "[TOOL_CALLS]",
+    }
+)
+"""Special tokens that part an answer into thinking, calls and text: who reads it must see them."""
 
 
 def piece_reader(backend: Backend) -> Callable[[int], bytes]:
-    """A function from token id to bytes; special tokens have none.
+    """A function from token id to bytes; special tokens have none, but for those of `_VISIBLE`.
 
     It raises ValueError for an id that the vocabulary lacks.
     """
@@ -22,7 +37,8 @@ def piece_reader(backend: Backend) -> Callable[[int], bytes]:
     @lru_cache(maxsize=65536)
     def piece(token: int) -> bytes:
         if found := added.get(token):
-            return b"" if found.special else found.content.encode()
+            hidden = found.special and found.content not in _VISIBLE
+            return b"" if hidden else found.content.encode()
         text = backend.id_to_token(token) if token >= 0 else None
         if text is None:
             raise ValueError(f"There is no token {token} in this vocabulary.")
