@@ -3,5 +3,14 @@
 from ponant.assistant.grounding.answer import GroundedAnswer, Material
 from ponant.assistant.grounding.evidence import Evidence, select
 from ponant.assistant.grounding.judge import Judge
+from ponant.assistant.grounding.words import asks_nothing, refers_back
 
-__all__ = ["Evidence", "GroundedAnswer", "Judge", "Material", "select"]
+__all__ = [
+    "Evidence",
+    "GroundedAnswer",
+    "Judge",
+    "Material",
+    "asks_nothing",
+    "refers_back",
+    "select",
+]

@@ -19,6 +19,7 @@ def _read() -> dict[str, frozenset[str]]:
 
 _STOPWORDS = _read()
 _GREETINGS = _STOPWORDS.pop("greetings")
+_REFERRING = _STOPWORDS.pop("referring")
 _ALL_STOPWORDS = frozenset().union(*_STOPWORDS.values())
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]+")
@@ -48,6 +49,11 @@ def content_words(text: str) -> list[str]:
 def asks_nothing(text: str) -> bool:
     """Whether a message is a greeting or a thank-you, which no document needs to support."""
     return all(word in _GREETINGS for word in content_words(text)) and not numbers(text)
+
+
+def refers_back(text: str) -> bool:
+    """Whether a question leans on the one before it, such as "And when does it close?"."""
+    return len(content_words(text)) <= 1 and any(word in _REFERRING for word in words(text))
 
 
 def numbers(text: str) -> set[str]:
