@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 import anyio
+import msgspec
 import pytest
 from sqlalchemy import select
 
@@ -81,6 +82,19 @@ async def test_an_answer_that_is_left_counts_what_was_made(
     (row,) = rows(database, admin)
     assert generation.closed
     assert (row.completion_tokens, row.aborted) == (2, True)
+
+
+async def test_an_answer_that_is_left_counts_its_prompt_where_that_was_told(
+    ledger: Ledger, database: Database, admin: Principal
+) -> None:
+    told = Usage(prompt_tokens=20, completion_tokens=0)
+    generation = FakeGeneration(msgspec.structs.replace(word("Pa"), usage=told), word("ris"), LAST)
+    async with aclosing(metered(generation.run(), admin, "starter", ledger)) as deltas:
+        await anext(deltas)
+        await anext(deltas)
+    (row,) = rows(database, admin)
+    assert (row.prompt_tokens, row.completion_tokens) == (20, 2)
+    assert (row.aborted, row.estimated) == (True, False)
 
 
 async def test_an_answer_that_fails_counts_what_was_made(

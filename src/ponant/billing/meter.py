@@ -112,8 +112,8 @@ class _Tally:
         )
         made, estimated = usage.completion_tokens, self._usage is None
         if not (self._finished and self._usage):
-            produced = self._counted + _estimate(self._uncounted_bytes)
-            estimated = estimated or (self._uncounted_bytes > 0 and produced > made)
+            produced = self._counted or _estimate(self._uncounted_bytes)
+            estimated = estimated or (not self._counted and produced > made)
             made = max(made, produced)
         return UsageEvent(
             event_id=event_id or new_id("use"),

@@ -61,8 +61,7 @@ class Answer:
                 if event.prompt_tokens:
                     yield Delta(prompt_tokens=tuple(map(self._text_token, event.prompt_tokens)))
                 for token in event.tokens:
-                    delta = self._token(token)
-                    yield delta
+                    yield self._token(token, len(request.prompt))
                     if self._stopped:
                         usage = Usage(
                             prompt_tokens=len(request.prompt), completion_tokens=self._count
@@ -72,12 +71,14 @@ class Answer:
                 if event.finish is not None:
                     yield self._end(event.finish, event.usage)
 
-    def _token(self, token: Token) -> Delta:
+    def _token(self, token: Token, prompt_tokens: int) -> Delta:
         text, self._stopped = self._stops.feed(self._characters.feed((token.id,)))
         self._count += 1
         text, calls = self._parsed(text)
         tokens = () if self._stopped else (self._text_token(token),)
-        return Delta(text=text, tool_calls=calls, tokens=tokens)
+        # An answer that is left early is charged for its prompt, too.
+        told = Usage(prompt_tokens=prompt_tokens, completion_tokens=0) if self._count == 1 else None
+        return Delta(text=text, tool_calls=calls, tokens=tokens, usage=told)
 
     def _end(self, finish: FinishReason, usage: Usage | None) -> Delta:
         text = ""

@@ -101,7 +101,8 @@ class TextToken(msgspec.Struct, frozen=True, kw_only=True):
 class Delta(msgspec.Struct, frozen=True, kw_only=True):
     """The next piece of an answer; the last one carries ``finish`` and ``usage``.
 
-    A tool call comes whole, in one delta. ``prompt_tokens`` comes at most once, first.
+    A tool call comes whole, in one delta. ``prompt_tokens`` comes at most once, first. ``usage``
+    may come earlier too, with the prompt's tokens and none of the answer's; the last one counts.
     """
 
     text: str = ""
