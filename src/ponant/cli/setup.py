@@ -6,11 +6,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from ponant.cli.packages import install_package, installed_version, wanted_packages
+from ponant.cli.packages import TORCH, install_package, installed_version, wanted_packages
 from ponant.cli.platform import require_home
 from ponant.cli.progress import ProgressBars, byte_columns
 from ponant.hub import InstalledModel, install_bundled
 from ponant.kit import Settings
+from ponant.kit.errors import SetupError
 from ponant.kit.machine import Machine, this_machine
 
 
@@ -33,9 +34,15 @@ def _bring_packages(settings: Settings, machine: Machine, console: Console) -> N
         if installed_version(package.project) == package.version:
             continue
         about = f"Installing {package.pin}, {package.purpose} (about {package.size // 10**6} MB)"
-        with console.status(f"{about} …"):
-            install_package(package, settings, machine)
-        console.print(f"Installed {package.pin}, {package.purpose}.")
+        try:
+            with console.status(f"{about} …"):
+                install_package(package, settings, machine)
+        except SetupError as e:
+            if package is TORCH or installed_version(TORCH.project) is None:
+                raise
+            console.print(f"Going on with torch alone. {e.message}")
+        else:
+            console.print(f"Installed {package.pin}, {package.purpose}.")
 
 
 def _bring_models(settings: Settings, console: Console) -> None:
