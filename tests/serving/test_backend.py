@@ -1,0 +1,77 @@
+"""Which backend is chosen, and why."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ponant.kit.errors import SetupError
+from ponant.serving import backend, choose
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Machine":
+    return Machine(monkeypatch, tmp_path)
+
+
+class Machine:
+    """A machine with chosen processor flags and packages."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self._patch = monkeypatch
+        self._folder = folder
+        monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+        monkeypatch.setattr("platform.machine", lambda: "x86_64")
+
+    def has(self, flags: str, *packages: str) -> None:
+        cpuinfo = self._folder / "cpuinfo"
+        cpuinfo.write_text(f"processor : 0\nflags\t\t: fpu {flags}\n")
+        self._patch.setattr(backend, "_CPU_FLAGS", cpuinfo)
+        for package in ("torch", "xllamacpp"):
+            # A module that is None in sys.modules counts as not installed.
+            if package in packages:
+                self._patch.setitem(sys.modules, package, sys)
+            else:
+                self._patch.setitem(sys.modules, package, None)
+
+    def limited_to(self, instructions: str) -> None:
+        self._patch.setenv("ONEDNN_MAX_CPU_ISA", instructions)
+
+
+@pytest.mark.parametrize("flag", ["amx_bf16", "avx512_bf16"])
+def test_native_where_torch_and_bf16_are(machine: Machine, flag: str) -> None:
+    machine.has(f"avx2 {flag}", "torch", "xllamacpp")
+    choice = choose()
+    assert choice.backend == "native"
+    assert flag in choice.reason
+
+
+def test_llamacpp_without_torch(machine: Machine) -> None:
+    machine.has("avx512_bf16", "xllamacpp")
+    assert choose().backend == "llamacpp"
+    assert "torch is not installed" in choose().reason
+
+
+def test_llamacpp_without_bf16(machine: Machine) -> None:
+    machine.has("avx2", "torch", "xllamacpp")
+    assert choose().backend == "llamacpp"
+
+
+@pytest.mark.parametrize("limit", ["AVX2", "avx2", "AVX512_CORE"])
+def test_a_limit_on_instruction_sets_counts(machine: Machine, limit: str) -> None:
+    machine.has("amx_bf16 avx512_bf16", "torch", "xllamacpp")
+    machine.limited_to(limit)
+    assert choose().backend == "llamacpp"
+
+
+def test_neither_is_a_sentence_with_a_command(machine: Machine) -> None:
+    machine.has("avx2")
+    with pytest.raises(SetupError, match=r"pip install 'ponant\[llamacpp\]'"):
+        choose()
+
+
+def test_a_setting_is_obeyed_or_refused(machine: Machine) -> None:
+    machine.has("avx2", "torch")
+    assert choose("native").backend == "native"
+    with pytest.raises(SetupError, match=r"pip install 'ponant\[llamacpp\]'"):
+        choose("llamacpp")
