@@ -69,7 +69,7 @@ def create_app(services: Platform) -> FastAPI:
         redoc_url=None,
     )
     app.state.platform = services
-    error_handlers.install(app)
+    error_handlers.install_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router)
     mcp.mount(app)

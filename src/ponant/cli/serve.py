@@ -109,7 +109,7 @@ def _greet(settings: Settings, services: Platform, first: FirstStart | None) -> 
     console.print("  the link works once, for 15 minutes; `ponant link` prints a fresh one")
     if first is None:
         return
-    if settings.admin_key is None:
+    if not settings.admin_key:
         console.print(f"  API key, shown this once: [bold]{first.key}[/bold]")
     for model in Catalogue(settings.home).models():
         console.print(f"  model {model.id}: {model.name}, from {model.origin}")
