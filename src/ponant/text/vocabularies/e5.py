@@ -67,13 +67,7 @@ def build(path: Path) -> tuple[Built, Unigram]:
     Raises:
         SetupError: the file is not of this format, or is cut short.
     """
-    try:
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        with data:
-            vocabulary = _parse(data)
-    except (OSError, ValueError, struct.error) as e:
-        raise SetupError(f"{path} is not a complete e5 file: {e}. Run `ponant setup`.") from e
+    vocabulary = _read(path)
     backend = _backend(vocabulary)
     details = Details(
         bos=vocabulary.bos,
@@ -86,6 +80,21 @@ def build(path: Path) -> tuple[Built, Unigram]:
     )
     unigram = Unigram(backend, vocabulary.normal_forms, vocabulary.unknown)
     return Built(backend, details), unigram
+
+
+def read_pieces(path: Path) -> list[tuple[str, float]]:
+    """The pieces of an e5 file with their log probabilities, by id."""
+    return _read(path).pieces
+
+
+def _read(path: Path) -> _Vocabulary:
+    try:
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with data:
+            return _parse(data)
+    except (OSError, ValueError, struct.error) as e:
+        raise SetupError(f"{path} is not a complete e5 file: {e}. Run `ponant setup`.") from e
 
 
 def _parse(data: mmap.mmap) -> _Vocabulary:
