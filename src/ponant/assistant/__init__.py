@@ -17,6 +17,7 @@ from ponant.assistant.schemas import (
     Source,
     Spoken,
     Started,
+    joined,
 )
 from ponant.assistant.service import Assistant
 
@@ -38,4 +39,5 @@ __all__ = [
     "Source",
     "Spoken",
     "Started",
+    "joined",
 ]

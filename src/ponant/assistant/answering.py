@@ -29,6 +29,7 @@ from ponant.assistant.schemas import (
     Source,
     Spoken,
     Started,
+    joined,
 )
 from ponant.billing import Ledger, metered
 from ponant.engine import Sampling, Usage
@@ -77,6 +78,7 @@ class Answering:
         self._entry_id = new_id("msg")
         self._pieces: list[str | Source] = []
         self._sources: dict[int, Source] = {}
+        self._searched = False
         self._usage = Usage(prompt_tokens=0, completion_tokens=0)
         self._forgotten = 0
         self._asked_at: float | None = None
@@ -118,6 +120,7 @@ class Answering:
         self._run.emit(SearchStarted(entry_id=entry_id, query=question, at=started))
         result = await self._live.search(self._caller.scope, libraries, question, _MOST_HITS)
         sources = tuple(Source.of(number, hit) for number, hit in enumerate(result.hits, 1))
+        self._searched = True
         self._sources = {source.number: source for source in sources}
         found = Searched(
             query=question, sources=sources, version=result.version, as_of=result.as_of
@@ -170,7 +173,7 @@ class Answering:
         controls = msgspec.structs.replace(
             self._ask.controls, cache_scope=self._caller.workspace_id
         )
-        if temperature is None or "temperature" in self._conversation.completion_args:
+        if temperature is None or self._ask.own_temperature:
             return controls
         return msgspec.structs.replace(controls, sampling=Sampling(temperature=temperature))
 
@@ -187,6 +190,8 @@ class Answering:
                 entry_id=self._entry_id,
                 model=self._conversation.model,
                 piece=piece,
+                output_index=1 if self._searched else 0,
+                content_index=len(joined(self._pieces)) - 1,
                 at=self._clock.now(),
             )
         )
@@ -214,7 +219,7 @@ class Answering:
             return
         answered = Answered(
             model=self._conversation.model,
-            content=_joined(self._pieces),
+            content=joined(self._pieces),
             state=state,
             forgotten=self._forgotten,
         )
@@ -233,13 +238,3 @@ class Answering:
         if self._asked_at is None or made == 0:
             return None
         return round(made / max(time.monotonic() - self._asked_at, 1e-3), 1)
-
-
-def _joined(pieces: list[str | Source]) -> tuple[str | Source, ...]:
-    joined: list[str | Source] = []
-    for piece in pieces:
-        if isinstance(piece, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += piece
-        else:
-            joined.append(piece)
-    return tuple(joined)

@@ -22,6 +22,7 @@ class Run:
         self.conversation_id = conversation_id
         self.events: list[Event] = []
         self.finished = False
+        self.readers = 0
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -44,14 +45,18 @@ class Run:
     async def follow(self, after: int = 0) -> AsyncGenerator[tuple[int, Event]]:
         """The events after a number, with theirs, until the run has ended."""
         seen = after
-        while True:
-            news = self._news
-            while seen < len(self.events):
-                seen += 1
-                yield seen, self.events[seen - 1]
-            if self.finished:
-                return
-            await news.wait()
+        self.readers += 1
+        try:
+            while True:
+                news = self._news
+                while seen < len(self.events):
+                    seen += 1
+                    yield seen, self.events[seen - 1]
+                if self.finished:
+                    return
+                await news.wait()
+        finally:
+            self.readers -= 1
 
     def _end(self, then: Callable[[], None]) -> None:
         self.finished = True

@@ -1,5 +1,6 @@
 """What conversations are made of, and what happens while one is answered."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -117,12 +118,27 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         inputs: the messages, the last of which is the question.
         controls: how to generate this answer.
+        own_temperature: whether the caller chose the temperature; answers from passages are
+            greedy where not.
         keep: whether the conversation is still there after the answer.
     """
 
     inputs: tuple[Said, ...]
     controls: Controls = Controls()
+    own_temperature: bool = False
     keep: bool = True
+
+
+def joined(pieces: Sequence[str | Source]) -> tuple[str | Source, ...]:
+    """The pieces of an answer with neighbouring texts made one."""
+    made: list[str | Source] = []
+    for piece in pieces:
+        last = made[-1] if made else None
+        if isinstance(piece, str) and isinstance(last, str):
+            made[-1] = last + piece
+        else:
+            made.append(piece)
+    return tuple(made)
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +164,8 @@ class Spoken(msgspec.Struct, frozen=True, kw_only=True):
     entry_id: str
     model: str
     piece: str | Source
+    output_index: int
+    content_index: int
     at: datetime
 
 

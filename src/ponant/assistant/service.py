@@ -78,11 +78,15 @@ class Assistant:
     async def append(self, caller: Principal, conversation_id: str, ask: Ask) -> Run:
         """Put something into a conversation and answer it.
 
+        An answer that is still being given, and that nobody reads any more, is stopped for it.
+
         Raises:
-            Conflict: the answer before is still being given.
+            Conflict: somebody reads the answer that is still being given.
         """
         _check(ask)
-        self._refuse_if_running(caller, conversation_id)
+        running = self._runs.find(caller.scope, conversation_id)
+        if running is not None and not running.readers:
+            await running.stop()
         conversation = await self.get(caller, conversation_id)
         entries = await self.history(caller, conversation_id)
         return await self._begin(caller, conversation, entries, ask, new=False)
