@@ -31,7 +31,9 @@ class Installation:
     async def running(self, embedder: Embedder | None = None) -> AsyncIterator[Knowledge]:
         database = Database.at(self.home / "live.db")
         database.migrate("live")
-        knowledge = Knowledge(self.settings, database, SystemClock(), self.changes.append)
+        knowledge = Knowledge(
+            self.home, [self.folder.resolve()], database, SystemClock(), self.changes.append
+        )
         await knowledge.start()
         try:
             await knowledge.connect(embedder or FakeEmbedder())

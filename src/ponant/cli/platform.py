@@ -12,6 +12,7 @@ from ponant.hub import Catalogue
 from ponant.kit import Settings, SystemClock
 from ponant.kit.errors import SetupError
 from ponant.live import LiveClient
+from ponant.live.served import served_embedder
 from ponant.serving import Models, Upstreams
 from ponant.store import Database
 
@@ -62,8 +63,9 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
     first = accounts.ensure_first(key)
     ledger = Ledger(database, clock)
     upstreams = Upstreams(database, clock, settings)
-    models = Models(settings, Catalogue(settings.home), upstreams)
-    live = LiveClient(settings)
+    catalogue = Catalogue(settings.home)
+    models = Models(settings, catalogue, upstreams)
+    live = LiveClient(settings, served_embedder(models, catalogue))
     assistant = Assistant(database, clock, models, live, ledger)
     return (
         Platform(

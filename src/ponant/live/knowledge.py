@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from ponant.kit import Clock, Settings
+from ponant.kit import Clock
 from ponant.kit.errors import BadRequest, Conflict, NotFound
 from ponant.live import freshness
 from ponant.live.backfill import Backfill
@@ -51,26 +51,29 @@ class Knowledge:
     """Everything that callers may ask of live knowledge; methods take whose it is first.
 
     Args:
+        home: where Ponant keeps its data.
+        roots: folders that HTTP callers may declare sources in, resolved.
         database: live.db, migrated.
         listener: told of every change, on the event loop.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        home: Path,
+        roots: Sequence[Path],
         database: Database,
         clock: Clock,
         listener: Callable[[Change], None],
     ) -> None:
-        self._settings = settings
+        self._home = home
         self._clock = clock
         self._listener = listener
         self._index = Index(database, clock)
         self._gate = EmbeddingGate()
-        self._queries = Queries(settings, self._index)
+        self._queries = Queries(home, roots, self._index)
         self._declarations = Declarations(database, clock)
         self._ingestion = Ingestion(self._index, self._gate, self._moved)
-        self._uploads = Uploads(settings.home, self._ingestion, self._announce)
+        self._uploads = Uploads(home, self._ingestion, self._announce)
         self._backfill = Backfill(self._queries, self._gate, self._ingestion, self._announce)
         self._readers = ThreadPoolExecutor(_READERS, "live-reader")
         self._followers: dict[str, tuple[FolderFollower, asyncio.Task[None]]] = {}
@@ -217,7 +220,7 @@ class Knowledge:
         The folder is a copy under the home, so that it can be edited; asked for again, the same
         library is returned.
         """
-        folder = await self._read(copy_sample, self._settings.home, scope.workspace_id or "")
+        folder = await self._read(copy_sample, self._home, scope.workspace_id or "")
         config = {"path": str(folder)}
         for library in await self.list_libraries(scope):
             rows = await self._read(self._queries.sources, scope, library.id)
@@ -314,7 +317,7 @@ class Knowledge:
             root,
             self._ingestion,
             partial(self._announce, scope, row.library_id),
-            home=self._settings.home,
+            home=self._home,
         )
         self._followers[row.id] = (follower, asyncio.create_task(follower.run()))
 

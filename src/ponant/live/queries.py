@@ -5,7 +5,6 @@ from pathlib import Path
 
 import msgspec
 
-from ponant.kit import Settings
 from ponant.kit.errors import NotFound
 from ponant.live import repository
 from ponant.live.index import Index
@@ -23,8 +22,9 @@ _QUESTIONED = 12  # documents that questions are proposed from
 class Queries:
     """Synchronous reads; each sees one state of the database."""
 
-    def __init__(self, settings: Settings, index: Index) -> None:
-        self._settings = settings
+    def __init__(self, home: Path, roots: Sequence[Path], index: Index) -> None:
+        self._home = home
+        self._roots = tuple(roots)
         self._index = index
         self._database = index.database
 
@@ -37,7 +37,7 @@ class Queries:
         """The folders that sources may lie in now."""
         with self._database.read() as session:
             added = [Path(path) for path in repository.roots(session)]
-        return Roots(self._settings.home, (*self._settings.source_roots, *added))
+        return Roots(self._home, (*self._roots, *added))
 
     def libraries(self, scope: Scope) -> list[tuple[LibraryRow, int, int]]:
         """Each library of a workspace with its number of documents and of bytes."""

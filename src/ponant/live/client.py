@@ -1,0 +1,384 @@
+"""How other processes use live knowledge, and how the server keeps its process alive."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from itertools import count
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+import zmq
+import zmq.asyncio
+
+from ponant.kit import PonantError, Settings
+from ponant.kit.errors import NotFound, Unavailable
+from ponant.live import wire
+from ponant.live.address import endpoint
+from ponant.live.embedding import EmbedderSource
+from ponant.live.port import (
+    Change,
+    Document,
+    Embedder,
+    FolderListing,
+    Library,
+    PassageRef,
+    PassageState,
+    PassageView,
+    Sample,
+    SearchResult,
+    Source,
+    Status,
+)
+from ponant.store import Scope
+
+_ANSWER_SECONDS = 60.0
+_READY_SECONDS = 15.0
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 10.0
+_EMBEDDER_PAUSE = 5.0
+_MOST_WAITING = 1000  # changes that a slow listener may be behind
+
+_log = structlog.get_logger(__name__)
+_R = TypeVar("_R")
+
+
+class LiveClient:
+    """Live knowledge, asked over the local socket. Every method takes whose it is first.
+
+    `start` runs the live process as a child and starts it again when it dies; `connect` only
+    speaks to one that runs. Every method may raise Unavailable while there is none.
+
+    Args:
+        embedder: waits until there is an embedder that the process may ask through this client.
+    """
+
+    def __init__(self, settings: Settings, embedder: EmbedderSource | None = None) -> None:
+        self._settings = settings
+        self._find_embedder = embedder
+        self._embedder: Embedder | None = None
+        self._socket: zmq.asyncio.Socket | None = None
+        self._ready = asyncio.Event()
+        self._numbers = count()
+        self._calls: dict[int, asyncio.Future[bytes]] = {}
+        self._listeners: set[asyncio.Queue[Change]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the live process answers."""
+        return self._ready.is_set()
+
+    @property
+    def pid(self) -> int | None:
+        """The live process that this client started, while it runs."""
+        return None if self._process is None else self._process.pid
+
+    async def start(self) -> None:
+        """Start the live process and keep it alive; returns before it answers."""
+        self._spawn(self._keep())
+
+    async def connect(self) -> None:
+        """Speak to the live process that another process started."""
+        self._spawn(self._talk())
+
+    async def close(self) -> None:
+        """End the live process, if it is this client's, and every call."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # Libraries
+
+    async def create_library(
+        self, scope: Scope, name: str, description: str = "", owner_id: str | None = None
+    ) -> Library:
+        """A new, empty library."""
+        arguments = {"name": name, "description": description, "owner_id": owner_id}
+        return await self._call(Library, "create_library", scope, **arguments)
+
+    async def list_libraries(self, scope: Scope) -> list[Library]:
+        """The workspace's libraries, the oldest first."""
+        return await self._call(list[Library], "list_libraries", scope)
+
+    async def get_library(self, scope: Scope, library_id: str) -> Library:
+        """One library; NotFound where it is not there for this scope."""
+        return await self._call(Library, "get_library", scope, library_id=library_id)
+
+    async def update_library(
+        self, scope: Scope, library_id: str, name: str | None = None, description: str | None = None
+    ) -> Library:
+        """Give a library another name or description; None leaves what it is."""
+        arguments = {"library_id": library_id, "name": name, "description": description}
+        return await self._call(Library, "update_library", scope, **arguments)
+
+    async def delete_library(self, scope: Scope, library_id: str) -> None:
+        """Delete a library; folders that it followed stay as they are."""
+        await self._call(None, "delete_library", scope, library_id=library_id)
+
+    # Sources
+
+    async def add_source(
+        self,
+        scope: Scope,
+        library_id: str,
+        kind: str,
+        config: dict[str, Any],
+        *,
+        trusted: bool = False,
+    ) -> Source:
+        """Follow a folder; ``trusted`` is for the system user's command line alone."""
+        arguments = {"library_id": library_id, "kind": kind, "config": config, "trusted": trusted}
+        return await self._call(Source, "add_source", scope, **arguments)
+
+    async def list_sources(self, scope: Scope, library_id: str) -> list[Source]:
+        """A library's sources, the oldest first."""
+        return await self._call(list[Source], "list_sources", scope, library_id=library_id)
+
+    async def remove_source(self, scope: Scope, library_id: str, source_id: str) -> None:
+        """Stop following a folder; what it brought stops answering."""
+        arguments = {"library_id": library_id, "source_id": source_id}
+        await self._call(None, "remove_source", scope, **arguments)
+
+    async def list_folders(self, scope: Scope, path: str | None = None) -> FolderListing:
+        """The folders in which HTTP callers may declare sources."""
+        return await self._call(FolderListing, "list_folders", scope, path=path)
+
+    async def create_sample(self, scope: Scope, owner_id: str | None = None) -> Sample:
+        """A library over a copy of the folder that ships with Ponant; the same at every call."""
+        return await self._call(Sample, "create_sample", scope, owner_id=owner_id)
+
+    # Documents
+
+    async def list_documents(self, scope: Scope, library_id: str) -> list[Document]:
+        """A library's documents by path."""
+        return await self._call(list[Document], "list_documents", scope, library_id=library_id)
+
+    async def get_document(self, scope: Scope, library_id: str, document_id: str) -> Document:
+        """One document; NotFound where it is not there, or not any more."""
+        arguments = {"library_id": library_id, "document_id": document_id}
+        return await self._call(Document, "get_document", scope, **arguments)
+
+    async def document_text(self, scope: Scope, library_id: str, document_id: str) -> str:
+        """A document's whole text, into which passages point."""
+        arguments = {"library_id": library_id, "document_id": document_id}
+        return await self._call(str, "document_text", scope, **arguments)
+
+    async def add_document(self, scope: Scope, library_id: str, name: str, data: bytes) -> Document:
+        """Keep a dropped file; it is on disk when this returns, and read soon after."""
+        arguments = {"library_id": library_id, "name": name, "data": data}
+        return await self._call(Document, "add_document", scope, **arguments)
+
+    async def delete_document(self, scope: Scope, library_id: str, document_id: str) -> None:
+        """Delete a dropped file; Conflict where a folder brought it."""
+        arguments = {"library_id": library_id, "document_id": document_id}
+        await self._call(None, "delete_document", scope, **arguments)
+
+    # Passages
+
+    async def search(
+        self, scope: Scope, library_ids: Sequence[str], query: str, limit: int = 10
+    ) -> SearchResult:
+        """The passages that answer best, by keywords and by meaning."""
+        arguments = {"library_ids": list(library_ids), "query": query, "limit": limit}
+        return await self._call(SearchResult, "search", scope, **arguments)
+
+    async def get_passage(self, scope: Scope, passage_id: str) -> PassageView:
+        """A passage in its document; NotFound where it is not there, or not any more."""
+        return await self._call(PassageView, "get_passage", scope, passage_id=passage_id)
+
+    async def check_passages(
+        self, scope: Scope, passages: Sequence[PassageRef]
+    ) -> list[PassageState]:
+        """What became of passages, in their order."""
+        return await self._call(
+            list[PassageState], "check_passages", scope, passages=list(passages)
+        )
+
+    async def questions(self, scope: Scope, library_id: str) -> list[str]:
+        """Up to four questions that the library's documents answer."""
+        return await self._call(list[str], "questions", scope, library_id=library_id)
+
+    async def status(self, scope: Scope) -> Status:
+        """How the live process fares."""
+        return await self._call(Status, "status", scope)
+
+    async def changes(self, scope: Scope) -> AsyncGenerator[Change]:
+        """The changes in a workspace from now on; close the iterator to stop listening."""
+        queue: asyncio.Queue[Change] = asyncio.Queue(_MOST_WAITING)
+        self._listeners.add(queue)
+        try:
+            while True:
+                change = await queue.get()
+                if change.workspace_id == scope.workspace_id:
+                    yield change
+        finally:
+            self._listeners.discard(queue)
+
+    # The conversation with the process
+
+    async def _call(
+        self, kind: type[_R] | None, method: str, scope: Scope, /, **arguments: Any
+    ) -> _R:
+        await self._until_ready()
+        number = next(self._numbers)
+        self._calls[number] = answer = asyncio.get_running_loop().create_future()
+        try:
+            await self._send(wire.Call(number, method, scope, arguments))
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                raw = await answer
+        except TimeoutError as e:
+            raise Unavailable("Live knowledge did not answer in time. Try again.") from e
+        finally:
+            del self._calls[number]
+        return msgspec.msgpack.decode(raw, type=kind)
+
+    async def _until_ready(self) -> None:
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await self._ready.wait()
+        except TimeoutError as e:
+            raise Unavailable(
+                "Live knowledge is not running. Look into the server's log, or start it again.",
+                retry_after=2,
+            ) from e
+
+    async def _keep(self) -> None:
+        """Run the process again and again, with growing pauses while it ends at once."""
+        pause = _FIRST_PAUSE
+        while True:
+            process = self._process = await self._start_process()
+            talking = asyncio.create_task(self._talk())
+            try:
+                code = await process.wait()
+                pause = _FIRST_PAUSE if self.ready else min(2 * pause, _LONGEST_PAUSE)
+                _log.error("The live process ended and is started again.", code=code)
+            finally:
+                talking.cancel()
+                await asyncio.gather(talking, return_exceptions=True)
+                await _end(process)
+                self._process = None
+            await asyncio.sleep(pause)
+
+    async def _start_process(self) -> asyncio.subprocess.Process:
+        settings = self._settings
+        spec = wire.LiveSpec(
+            home=str(settings.home.resolve()),
+            roots=[str(root) for root in settings.source_roots],
+            endpoint=endpoint(settings.home),
+            log_level=settings.log_level,
+        )
+        hidden = {"PONANT_ADMIN_KEY", "PONANT_DATABASE_URL"}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "ponant.live.process",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if name not in hidden}
+            | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            # Ctrl-C in a terminal is for the server, which then ends this.
+            start_new_session=True,
+        )
+        if process.stdin is not None:
+            process.stdin.write(msgspec.json.encode(spec) + b"\n")
+        return process
+
+    async def _talk(self) -> None:
+        """One conversation, as long as the process or the client lives."""
+        context = zmq.asyncio.Context.instance()
+        offering: asyncio.Task[None] | None = None
+        with context.socket(zmq.DEALER) as socket:
+            socket.set(zmq.LINGER, 0)
+            socket.set(zmq.RECONNECT_IVL, 20)
+            socket.set(zmq.SNDHWM, 0)
+            socket.set(zmq.RCVHWM, 0)
+            socket.connect(endpoint(self._settings.home))
+            self._socket = socket
+            try:
+                await socket.send(wire.encode(wire.Subscribe()))
+                while True:
+                    tell = wire.decode_tell(await socket.recv())
+                    if isinstance(tell, wire.Ready):
+                        self._ready.set()
+                        offering = self._spawn(self._offer())
+                    else:
+                        self._take(tell)
+            finally:
+                self._ready.clear()
+                self._socket = None
+                if offering is not None:
+                    offering.cancel()
+                self._fail_calls()
+
+    def _take(self, tell: wire.Tell) -> None:
+        match tell:
+            case wire.Reply(number, result, failure) if number in self._calls:
+                answer = self._calls[number]
+                if answer.done():
+                    return
+                if failure is None:
+                    answer.set_result(result)
+                else:
+                    answer.set_exception(failure.error())
+            case wire.Told(change):
+                for queue in self._listeners:
+                    if queue.full():
+                        queue.get_nowait()
+                    queue.put_nowait(change)
+            case wire.Embed():
+                self._spawn(self._embed(tell))
+
+    async def _offer(self) -> None:
+        """Tell the process of the embedder, once there is one."""
+        if self._find_embedder is None:
+            return
+        while self._embedder is None:
+            try:
+                self._embedder = await self._find_embedder()
+            except NotFound as e:
+                _log.warning("Search goes by keywords alone.", reason=e.message)
+                await asyncio.sleep(12 * _EMBEDDER_PAUSE)
+            except PonantError as e:
+                _log.info("The embedder is not there yet.", reason=e.message)
+                await asyncio.sleep(_EMBEDDER_PAUSE)
+        await self._send(wire.Offer(self._embedder.identity, self._embedder.max_tokens))
+
+    async def _embed(self, ask: wire.Embed) -> None:
+        try:
+            if self._embedder is None:
+                raise Unavailable("There is no embedder.")
+            vectors = await self._embedder.embed(ask.texts, ask.kind)
+            answer: wire.Ask = wire.Vectors(ask.id, len(vectors), vectors.tobytes())
+        except PonantError as e:
+            answer = wire.NotEmbedded(ask.id, wire.Failure.of(e))
+        with contextlib.suppress(Unavailable):
+            await self._send(answer)
+
+    async def _send(self, ask: wire.Ask) -> None:
+        if self._socket is None:
+            raise Unavailable("Live knowledge is being started again.", retry_after=1)
+        await self._socket.send(wire.encode(ask))
+
+    def _fail_calls(self) -> None:
+        for answer in self._calls.values():
+            if not answer.done():
+                answer.set_exception(
+                    Unavailable("Live knowledge is being started again. Try again.", retry_after=1)
+                )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    await process.wait()

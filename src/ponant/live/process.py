@@ -1,0 +1,227 @@
+"""The live process: owns live.db, the sources and the indexes, and answers on a local socket.
+
+It ends with the process that started it, whose end it notices by its standard input.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Coroutine, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+import structlog
+import zmq
+import zmq.asyncio
+from numpy.typing import NDArray
+from sqlalchemy.exc import SQLAlchemyError
+
+from ponant.kit import PonantError, SystemClock
+from ponant.kit.errors import BadRequest, Unavailable
+from ponant.kit.lock import exclusive
+from ponant.kit.log import configure_log
+from ponant.live import wire
+from ponant.live.address import lock_file
+from ponant.live.knowledge import Knowledge
+from ponant.live.port import Change, PassageRef
+from ponant.store import Database
+
+METHODS = frozenset(
+    {
+        "add_document",
+        "add_source",
+        "check_passages",
+        "create_library",
+        "create_sample",
+        "delete_document",
+        "delete_library",
+        "document_text",
+        "get_document",
+        "get_library",
+        "get_passage",
+        "list_documents",
+        "list_folders",
+        "list_libraries",
+        "list_sources",
+        "questions",
+        "remove_source",
+        "search",
+        "status",
+        "update_library",
+    }
+)
+_LOCK_SECONDS = 10.0
+
+_log = structlog.get_logger(__name__)
+
+
+class OfferedEmbedder:
+    """The embedder that a client offered, asked over the socket."""
+
+    def __init__(self, offer: wire.Offer, server: "Server", client: bytes) -> None:
+        self.identity = offer.identity
+        self.max_tokens = offer.max_tokens
+        self._server = server
+        self._client = client
+
+    async def embed(
+        self, texts: Sequence[str], kind: Literal["query", "passage"]
+    ) -> NDArray[np.float32]:
+        """Vectors of shape (len(texts), dimension).
+
+        Raises:
+            Unavailable: the client is gone.
+            PonantError: what the embedder itself raised.
+        """
+        return await self._server.embed(self._client, list(texts), kind)
+
+
+class Server:
+    """Serves `Knowledge` to the clients of one socket."""
+
+    def __init__(self, socket: zmq.asyncio.Socket, home: Path, roots: Sequence[Path]) -> None:
+        self._socket = socket
+        database = Database.at(home / "live.db")
+        database.migrate("live")
+        self._knowledge = Knowledge(home, roots, database, SystemClock(), self._tell)
+        self._listeners: set[bytes] = set()
+        self._asked: dict[int, asyncio.Future[NDArray[np.float32]]] = {}
+        self._numbers = count()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        await self._knowledge.start()
+        try:
+            while True:
+                client, message = await self._socket.recv_multipart()
+                try:
+                    ask = wire.decode_ask(message)
+                except msgspec.DecodeError as e:
+                    _log.error("A message made no sense.", reason=str(e))
+                    continue
+                self._take(client, ask)
+        finally:
+            await self._knowledge.close()
+
+    async def embed(
+        self, client: bytes, texts: list[str], kind: Literal["query", "passage"]
+    ) -> NDArray[np.float32]:
+        """Have a client embed texts."""
+        number = next(self._numbers)
+        answer: asyncio.Future[NDArray[np.float32]] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
+        try:
+            await self._send(client, wire.Embed(number, texts, kind))
+            return await answer
+        finally:
+            del self._asked[number]
+
+    def _take(self, client: bytes, ask: wire.Ask) -> None:
+        match ask:
+            case wire.Call():
+                self._spawn(self._answer(client, ask))
+            case wire.Subscribe():
+                self._listeners.add(client)
+                self._spawn(self._greet(client))
+            case wire.Offer():
+                embedder = OfferedEmbedder(ask, self, client)
+                self._spawn(self._knowledge.connect(embedder))
+            case wire.Vectors(number) if number in self._asked:
+                if not self._asked[number].done():
+                    self._asked[number].set_result(ask.array())
+            case wire.NotEmbedded(number, failure) if number in self._asked:
+                if not self._asked[number].done():
+                    self._asked[number].set_exception(failure.error())
+
+    async def _greet(self, client: bytes) -> None:
+        await self._send(client, wire.Ready())
+
+    async def _answer(self, client: bytes, call: wire.Call) -> None:
+        try:
+            reply = wire.Reply(call.id, wire.encode(await self._result(call)))
+        except PonantError as e:
+            reply = wire.Reply(call.id, failure=wire.Failure.of(e))
+        except (SQLAlchemyError, OSError, LookupError, TypeError, ValueError) as e:
+            _log.error("A call failed.", method=call.method, exc_info=e)
+            failure = wire.Failure.of(Unavailable("Live knowledge failed. Its log says why."))
+            reply = wire.Reply(call.id, failure=failure)
+        with contextlib.suppress(Unavailable):
+            await self._send(client, reply)
+
+    async def _result(self, call: wire.Call) -> object:
+        if call.method not in METHODS:
+            raise BadRequest(f"Live knowledge has no method {call.method}.")
+        arguments = dict(call.arguments)
+        if call.method == "check_passages":
+            arguments["passages"] = msgspec.convert(arguments["passages"], list[PassageRef])
+        return await getattr(self._knowledge, call.method)(call.scope, **arguments)
+
+    def _tell(self, change: Change) -> None:
+        told = wire.Told(change)
+        for client in list(self._listeners):
+            self._spawn(self._tell_one(client, told))
+
+    async def _tell_one(self, client: bytes, told: wire.Told) -> None:
+        try:
+            await self._send(client, told)
+        except Unavailable:
+            self._listeners.discard(client)
+
+    async def _send(self, client: bytes, tell: wire.Tell) -> None:
+        try:
+            await self._socket.send_multipart([client, wire.encode(tell)])
+        except zmq.ZMQError as e:
+            raise Unavailable("The other side is gone.", retry_after=1) from e
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def main() -> None:
+    """Serve what standard input says until it ends."""
+    spec = msgspec.json.decode(sys.stdin.buffer.readline(), type=wire.LiveSpec)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    configure_log(spec.log_level)
+    for chatty in ("alembic", "watchfiles"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    home = Path(spec.home)
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while time.monotonic() < deadline:
+        with exclusive(lock_file(home)) as alone:
+            if alone:
+                asyncio.run(_serve(spec, home))
+                return
+        time.sleep(0.05)  # the one before is still ending
+    _log.error("Another process owns live knowledge.", home=str(home))
+    sys.exit(1)
+
+
+async def _serve(spec: wire.LiveSpec, home: Path) -> None:
+    with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as socket:
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.ROUTER_MANDATORY, 1)
+        socket.set(zmq.SNDHWM, 0)
+        socket.set(zmq.RCVHWM, 0)
+        socket.bind(spec.endpoint)
+        await Server(socket, home, [Path(root) for root in spec.roots]).run()
+
+
+def _end_with_parent() -> None:
+    # os.read, since a buffered reader in a thread would hold up an orderly end.
+    while os.read(0, 1024):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
