@@ -1,6 +1,7 @@
 """The echo model, end to end through a worker process."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +12,7 @@ from ponant.serving import Models
 from ponant.serving.port import TextModel
 from ponant.store import Scope
 from ponant.text.grammar import json_schema, regex
-from ponant.text.messages import Message, Role
+from ponant.text.messages import Message, Role, Tool
 from tests.serving.asking import chat, complete
 from tests.serving.conftest import models_in, opened_upstreams
 
@@ -84,6 +85,34 @@ async def test_structured_output(echo: TextModel) -> None:
 async def test_a_faulty_grammar_is_refused(echo: TextModel) -> None:
     with pytest.raises(BadRequest):
         await chat(echo, "x", grammar="start: (")
+
+
+async def test_a_tool_call_that_must_be_made_is_made(echo: TextModel) -> None:
+    schema = {"type": "object", "properties": {"at": {"type": "integer"}}, "required": ["at"]}
+    tools = (Tool(name="tide", parameters=schema), Tool(name="wind", parameters=schema))
+    for choice, names in (("any", {"tide", "wind"}), ("wind", {"wind"})):
+        reply = await chat(echo, "hm", tools=tools, tool_choice=choice, max_tokens=200)
+        call = reply.calls[0]
+        assert call.name in names
+        assert isinstance(json.loads(call.arguments)["at"], int)
+        assert len(call.id) == 9
+        assert reply.finish == "tool_calls"
+        assert reply.text == ""
+
+
+async def test_a_tool_call_in_the_text_is_taken_out(echo: TextModel) -> None:
+    written = 'Let me see. <tool_call>{"name": "tide", "arguments": {"at": 7}}</tool_call>'
+    reply = await chat(echo, written, tools=(Tool(name="tide"),), max_tokens=200)
+    assert reply.text == "Let me see. "
+    assert json.loads(reply.calls[0].arguments) == {"at": 7}
+    untouched = await chat(echo, written, max_tokens=200)
+    assert untouched.text == written
+    assert untouched.finish is FinishReason.STOP
+
+
+async def test_a_tool_that_is_not_there_is_refused(echo: TextModel) -> None:
+    with pytest.raises(BadRequest, match="no tool 'storm'"):
+        await chat(echo, "x", tools=(Tool(name="tide"),), tool_choice="storm")
 
 
 async def test_logprobs(echo: TextModel) -> None:

@@ -2,25 +2,36 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Protocol
+from typing import NamedTuple
 
 from ponant.engine import Event, FinishReason, Request, Token, Usage
 from ponant.serving.port import Delta, TextToken
-from ponant.text.messages import ToolCall
-from ponant.text.stops import StopStrings
+from ponant.text import StopStrings, ThinkingParser, ToolCall, ToolCallParser
 from ponant.text.tokenizer import Tokenizer
 
+# Special tokens that say where thinking and tool calls begin; other special tokens have no text.
+_MARKS = frozenset(
+    {
+        "[TOOL_CALLS]",
+        "[CALL_ID]",
+        "[ARGS]",
+        "<tool_call>",
+        "</tool_call>",
+        "<|python_tag|>",
+        "<think>",
+        "</think>",
+        "[THINK]",
+        "[/THINK]",
+    }
+)
 
-class CallParser(Protocol):
-    """Tells an answer's text from the tool calls in it."""
 
-    def feed(self, text: str) -> tuple[str, Sequence[ToolCall]]:
-        """The text and the calls that are certain by now."""
-        ...
+class Parsed(NamedTuple):
+    """A stretch of an answer, taken apart."""
 
-    def finish(self) -> tuple[str, Sequence[ToolCall]]:
-        """What is left at the end."""
-        ...
+    text: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
 
 
 class Answer:
@@ -31,6 +42,7 @@ class Answer:
     Args:
         tokenizer: the model's.
         stops: strings that end the answer.
+        thinking: parts reasoning from the answer, or None.
         calls: finds tool calls, or None.
         trim: whether white space at the beginning is left out.
     """
@@ -39,13 +51,15 @@ class Answer:
         self,
         tokenizer: Tokenizer,
         stops: Sequence[str],
-        calls: CallParser | None = None,
         *,
+        thinking: ThinkingParser | None = None,
+        calls: ToolCallParser | None = None,
         trim: bool = False,
     ) -> None:
         self._tokenizer = tokenizer
         self._characters = tokenizer.detokenizer()
         self._stops = StopStrings(stops)
+        self._thinking = thinking
         self._calls = calls
         self._trim = trim
         self._called = False
@@ -72,37 +86,61 @@ class Answer:
                     yield self._end(event.finish, event.usage)
 
     def _token(self, token: Token, prompt_tokens: int) -> Delta:
-        text, self._stopped = self._stops.feed(self._characters.feed((token.id,)))
+        text, self._stopped = self._stops.feed(self._characters_of(token.id))
         self._count += 1
-        text, calls = self._parsed(text)
         tokens = () if self._stopped else (self._text_token(token),)
+        found = self._parse(text)
         # An answer that is left early is charged for its prompt, too.
         told = Usage(prompt_tokens=prompt_tokens, completion_tokens=0) if self._count == 1 else None
-        return Delta(text=text, tool_calls=calls, tokens=tokens, usage=told)
+        return Delta(
+            text=found.text,
+            reasoning=found.reasoning,
+            tool_calls=found.calls,
+            tokens=tokens,
+            usage=told,
+        )
+
+    def _characters_of(self, token: int) -> str:
+        if self._calls is not None or self._thinking is not None:
+            name = self._tokenizer.name(token)
+            if name in _MARKS:
+                return name
+        return self._characters.feed((token,))
 
     def _end(self, finish: FinishReason, usage: Usage | None) -> Delta:
         text = ""
         if not self._stopped:
             text, hit = self._stops.feed(self._characters.finish())
             text += "" if hit else self._stops.finish()
-        text, calls = self._parsed(text)
-        if self._calls is not None:
-            rest, more = self._calls.finish()
-            text, calls = text + rest, (*calls, *more)
-        self._called = self._called or bool(calls)
-        if self._called and finish is FinishReason.STOP:
-            return Delta(text=text, tool_calls=calls, finish="tool_calls", usage=usage)
-        return Delta(text=text, tool_calls=calls, finish=finish, usage=usage)
+        found = self._parse(text, at_end=True)
+        ends_with_call = self._called and finish is FinishReason.STOP
+        return Delta(
+            text=found.text,
+            reasoning=found.reasoning,
+            tool_calls=found.calls,
+            finish="tool_calls" if ends_with_call else finish,
+            usage=usage,
+        )
 
-    def _parsed(self, text: str) -> tuple[str, tuple[ToolCall, ...]]:
+    def _parse(self, text: str, *, at_end: bool = False) -> Parsed:
+        """Part text into reasoning, tool calls and the rest; some of it may wait for more."""
+        reasoning = ""
+        if self._thinking is not None:
+            reasoning, text = self._thinking.feed(text)
+            if at_end:
+                more, rest = self._thinking.finish()
+                reasoning, text = reasoning + more, text + rest
         if self._trim:
             text = text.lstrip()
             self._trim = not text
-        if self._calls is None or not text:
-            return text, ()
-        text, calls = self._calls.feed(text)
+        calls: tuple[ToolCall, ...] = ()
+        if self._calls is not None:
+            text, calls = self._calls.feed(text)
+            if at_end:
+                rest, last = self._calls.finish()
+                text, calls = text + rest, (*calls, *last)
         self._called = self._called or bool(calls)
-        return text, tuple(calls)
+        return Parsed(text, reasoning, calls)
 
     def _text_token(self, token: Token) -> TextToken:
         return TextToken(

@@ -9,8 +9,15 @@ from ponant.text.vocabularies.built import Built, Details
 
 _SPECIAL = {BEGIN: "<begin>", END: "<end>", ANSWER: "<answer>"}
 
-# The answer is what the last user message says; nothing else reaches the engine.
+# The answer is what the last user message says. What else a request brings stands before it, so
+# that it is counted, and is not repeated.
 ECHO_TEMPLATE = (
+    "{%- if tools -%}{{ tools | tojson }}{%- endif -%}"
+    "{%- for document in documents or [] -%}{{ document.text }}{%- endfor -%}"
+    "{%- for message in messages -%}"
+    "{%- if message.tool_calls -%}{{ message.tool_calls | tojson }}{%- endif -%}"
+    "{%- if message.role in ('system', 'tool') -%}{{ message.content }}{%- endif -%}"
+    "{%- endfor -%}"
     "{%- set users = messages | selectattr('role', 'equalto', 'user') | list -%}"
     "<begin>{%- if users -%}{{ users[-1].content }}{%- endif -%}<answer>"
     "{%- if messages and messages[-1].role == 'assistant' -%}"

@@ -22,7 +22,7 @@ from ponant.serving.port import (
 )
 from ponant.serving.supervisor import WorkerProcess
 from ponant.serving.voice import LazyVoice, Voice
-from ponant.text.messages import Role
+from ponant.text import Rendered, Role, ThinkingParser, ToolCallParser, grammar
 
 
 class LocalModel:
@@ -68,20 +68,24 @@ class LocalModel:
                 "Use /v1/completions or choose another model.",
                 param="model",
             )
+        tools = () if request.tool_choice == "none" else request.tools
         rendered = await asyncio.to_thread(
-            voice.template.render,
-            request.messages,
-            tools=request.tools,
-            passages=request.passages,
+            voice.template.render, request.messages, tools=tools, passages=request.passages
         )
         ids = await asyncio.to_thread(voice.tokenizer.encode_template, rendered)
         last = request.messages[-1] if request.messages else None
         continues = last is not None and last.prefix and last.role is Role.ASSISTANT
         if last is not None and continues and last.content:
             yield Delta(text=last.content)
-        stops = (*request.controls.stop, *voice.stops)
-        answer = Answer(voice.tokenizer, stops, trim=voice.trim and not continues)
-        async for delta in self._generate(answer, ids, request.controls, "messages"):
+        answer = Answer(
+            voice.tokenizer,
+            (*request.controls.stop, *voice.stops),
+            thinking=_thinking(voice, rendered),
+            calls=ToolCallParser(voice.style, [tool.name for tool in tools]) if tools else None,
+            trim=voice.trim and not continues,
+        )
+        controls = _held_to_tools(request, voice)
+        async for delta in self._generate(answer, ids, controls, "messages"):
             yield delta
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
@@ -174,3 +178,26 @@ def _middle(
     if trained is not None:
         return trained, ()
     return voice.tokenizer.encode_prompt(plain_prompt(before, suffix)), (PLAIN_END,)
+
+
+def _thinking(voice: Voice, rendered: Rendered) -> ThinkingParser | None:
+    if not voice.thinks:
+        return None
+    return ThinkingParser(begun=rendered.text.rstrip().endswith("<think>"))
+
+
+def _held_to_tools(request: ChatRequest, voice: Voice) -> Controls:
+    """The controls, with a grammar where the answer must be a tool call.
+
+    Raises:
+        BadRequest: the tool asked for is not among those given, or a schema is wrong.
+    """
+    if request.tool_choice in {"auto", "none"}:
+        return request.controls
+    try:
+        source = grammar.tool_call(
+            request.tools, request.tool_choice, voice.style, parallel=request.parallel_tool_calls
+        )
+    except ValueError as e:
+        raise BadRequest(f"tool_choice cannot be used: {e}.", param="tool_choice") from e
+    return msgspec.structs.replace(request.controls, grammar=source)

@@ -9,13 +9,16 @@ from pathlib import Path
 from ponant.engine.weights.gguf import GgufFile
 from ponant.hub import InstalledModel
 from ponant.kit.errors import SetupError, Unavailable
-from ponant.serving.echo import load_echo_tokenizer
+from ponant.serving.echo import ECHO_TEMPLATE, load_echo_tokenizer
+from ponant.text import ENVELOPE, ToolStyle, style_of
 from ponant.text.template import ChatTemplate
 from ponant.text.tokenizer import Tokenizer, load_tokenizer
 
 BASE_TEMPLATE = "base"
 # Turns of the base template are plain text: a model that goes on to write the next one has ended.
 _BASE_STOPS = ("\nUser:", "\nAssistant:", "\nNote:", "\nPassages:")
+
+_THINKING_MARKS = ("<think>", "[THINK]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,16 @@ class Voice:
         template: None for a model that only continues text.
         stops: strings that end an answer to the template, beside those of the request.
         trim: whether white space before an answer belongs to the template.
+        style: how the model writes tool calls.
+        thinks: whether it may think before it answers.
     """
 
     tokenizer: Tokenizer
     template: ChatTemplate | None
     stops: tuple[str, ...] = ()
     trim: bool = False
+    style: ToolStyle = ENVELOPE
+    thinks: bool = False
 
 
 class LazyVoice:
@@ -75,15 +82,23 @@ def load_voice(model: InstalledModel, cache: Path) -> Voice:
     source = tokenizer.chat_template
     if model.template is not None:
         source = _own_template(model.template)
+    if source is None:
+        return Voice(tokenizer, None)
     is_base = model.template == BASE_TEMPLATE
-    stops = _BASE_STOPS if is_base else ()
-    return Voice(tokenizer, _template(source, tokenizer), stops, trim=is_base)
+    return Voice(
+        tokenizer,
+        _template(source, tokenizer),
+        stops=_BASE_STOPS if is_base else (),
+        trim=is_base,
+        style=style_of(source),
+        thinks=any(mark in source for mark in _THINKING_MARKS),
+    )
 
 
 def load_echo_voice() -> Voice:
     """The text side of the echo model."""
     tokenizer = load_echo_tokenizer()
-    return Voice(tokenizer, _template(tokenizer.chat_template, tokenizer))
+    return Voice(tokenizer, _template(ECHO_TEMPLATE, tokenizer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +132,7 @@ def _own_template(name: str) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def _template(source: str | None, tokenizer: Tokenizer) -> ChatTemplate | None:
-    if source is None:
-        return None
+def _template(source: str, tokenizer: Tokenizer) -> ChatTemplate:
     names = ("" if token is None else tokenizer.name(token) for token in _ends(tokenizer))
     return ChatTemplate(source, *names)
 
