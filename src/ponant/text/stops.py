@@ -6,7 +6,8 @@ from collections.abc import Sequence
 class StopStrings:
     """Lets text through up to the first stop string.
 
-    What could be the beginning of a stop string is held back until more text decides.
+    What could be the beginning of a stop string is held back until more text decides. Where stop
+    strings overlap, the one that is complete first counts, so the pieces do not matter.
 
     Args:
         stops: strings that end the text and are not part of it; empty ones are ignored.
@@ -25,9 +26,14 @@ class StopStrings:
         if self._hit:
             return "", True
         self._held += text
-        places = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
-        if places:
-            safe, self._held, self._hit = self._held[: min(places)], "", True
+        found = [
+            (place + len(stop), place)
+            for stop in self._stops
+            if (place := self._held.find(stop)) >= 0
+        ]
+        if found:
+            _, place = min(found)
+            safe, self._held, self._hit = self._held[:place], "", True
             return safe, True
         keep = possible_beginning(self._held, self._stops)
         safe = self._held[: len(self._held) - keep]

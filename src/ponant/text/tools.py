@@ -70,8 +70,11 @@ class ToolCallParser:
 
     def _opens_bare(self) -> bool:
         """Whether all text so far may be one bare object, which only its end can tell."""
-        opening = self._held.lstrip().removeprefix(_PYTHON_TAG).lstrip()
-        return self._bare and not self._begun and (not opening or opening.startswith("{"))
+        if not self._bare or self._begun:
+            return False
+        begun = self._held.lstrip()
+        opening = begun.removeprefix(_PYTHON_TAG).lstrip()
+        return _PYTHON_TAG.startswith(begun) or not opening or opening.startswith("{")
 
     def _give(self, length: int) -> str:
         text, self._held = self._held[:length], self._held[length:]
