@@ -6,7 +6,7 @@ from pathlib import Path
 from ponant.engine import Constraint, ConstraintFactory, Encoder, Engine
 from ponant.serving.echo import load_echo_tokenizer
 from ponant.serving.wire import WorkerSpec
-from ponant.text.grammar import constraint_factory
+from ponant.text.grammar import constraint_factory, lark
 from ponant.text.tokenizer import Tokenizer, load_tokenizer
 
 # Backends are imported where they are opened: each pulls in packages that others do without.
@@ -29,7 +29,7 @@ def open_engine(spec: WorkerSpec) -> Engine:
                 spec.weights,
                 context_length=spec.context_length,
                 threads=spec.threads,
-                constraints=_constraints(spec),
+                constraints=lark,  # llama.cpp has a vocabulary of its own
                 memory=spec.memory,
             )
         case "native":

@@ -23,7 +23,6 @@ from ponant.engine.backends.pieces import Pieces
 from ponant.engine.errors import ModelFileError, ModelTooLarge
 from ponant.engine.port import (
     Capabilities,
-    ConstraintFactory,
     EngineInfo,
     Event,
     FinishReason,
@@ -52,8 +51,9 @@ class LlamaCppEngine:
         path: the GGUF file.
         context_length: tokens that all requests in flight share; cut to what the model knows.
         threads: cores to compute on.
-        constraints: checks a request's grammar before llama.cpp, which ignores faulty ones; None
-            leaves grammars out.
+        constraints: checks a request's grammar before llama.cpp, which ignores faulty ones; only
+            its ValueError counts, so a check without a vocabulary will do. None leaves grammars
+            out.
         memory: bytes that the model may take; 0 is what is free.
         parallel: requests that run at once; more wait in a queue.
 
@@ -68,7 +68,7 @@ class LlamaCppEngine:
         *,
         context_length: int,
         threads: int,
-        constraints: ConstraintFactory | None = None,
+        constraints: Callable[[str], object] | None = None,
         memory: int = 0,
         parallel: int = 4,
     ) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponant.engine.errors import ModelFileError
+from ponant.engine.weights.opaque import OPAQUE
 from ponant.engine.weights.quantised import FORMATS, BlockFormat
 
 _MAGIC: Final = b"GGUF"
@@ -282,7 +283,7 @@ def _read_tensor(cursor: _Cursor) -> TensorInfo:
         raise ModelFileError(f"its tensor {name} has {dimensions} dimensions")
     shape = tuple(cursor.length() for _ in range(dimensions))[::-1]
     number = cursor.scalar(_UINT32)
-    kind = FORMATS.get(number)
+    kind = FORMATS.get(number) or OPAQUE.get(number)
     if kind is None:
         raise ModelFileError(f"its tensor {name} has the format {number}, which Ponant cannot read")
     if 0 in shape or (shape and shape[-1] % kind.values):
