@@ -60,12 +60,12 @@ def commands_page() -> str:
 
 
 def _walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:
-    children = getattr(command, "commands", None)
-    if children is None:
+    if not hasattr(command, "list_commands"):
         yield path, command
         return
-    for name in sorted(children):
-        yield from _walk(children[name], f"{path} {name}")
+    context = typer.Context(command)
+    for name in sorted(command.list_commands(context)):
+        yield from _walk(command.get_command(context, name), f"{path} {name}")
 
 
 def _parameter(parameter: Any) -> str:

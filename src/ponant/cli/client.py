@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import httpx
 
-from ponant.cli.platform import open_accounts
-from ponant.cli.serve import server_address
+from ponant.cli.address import server_address
+from ponant.cli.home import open_accounts
 from ponant.kit import Settings
 from ponant.kit.errors import PonantError, SetupError
 

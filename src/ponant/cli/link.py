@@ -2,8 +2,8 @@
 
 import typer
 
+from ponant.cli.address import server_address
 from ponant.cli.local import as_administrator
-from ponant.cli.serve import server_address
 from ponant.kit import Settings
 
 

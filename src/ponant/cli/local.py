@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ponant.accounts import Accounts, Principal
-from ponant.cli.platform import open_accounts
+from ponant.cli.home import open_accounts
 from ponant.kit import Settings
 
 

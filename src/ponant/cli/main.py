@@ -1,32 +1,58 @@
-"""The command line: every command group in one place."""
+"""The command line: every command by its name; its module is imported when it is used."""
 
 import os
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ponant import __version__
-from ponant.cli import chat, doctor, keys, link, live, openapi, pull, serve, setup, upstream, usage
 from ponant.cli.errors import sentences
 
+# The command or the group of commands in the module of each name.
+_COMMANDS = {
+    "chat": "chat",
+    "doctor": "doctor",
+    "keys": "app",
+    "link": "link",
+    "live": "app",
+    "openapi": "openapi",
+    "pull": "pull",
+    "serve": "serve",
+    "setup": "setup",
+    "upstream": "app",
+    "usage": "usage",
+}
+
+
+class _Commands(TyperGroup):
+    """Imports a command's module at its first use: `ponant link` need not load the server."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        found = getattr(import_module(f"ponant.cli.{cmd_name}"), _COMMANDS[cmd_name])
+        if not isinstance(found, typer.Typer):
+            single = typer.Typer(add_completion=False)
+            single.command(cmd_name)(found)
+            found = single
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="ponant",
     help="Run models, an API, an assistant and live knowledge on your own machines.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("serve")(serve.serve)
-app.command("setup")(setup.setup)
-app.command("chat")(chat.chat)
-app.command("link")(link.link)
-app.command("doctor")(doctor.doctor)
-app.command("pull")(pull.pull)
-app.command("usage")(usage.usage)
-app.command("openapi")(openapi.openapi)
-app.add_typer(keys.app, name="keys")
-app.add_typer(live.app, name="live")
-app.add_typer(upstream.app, name="upstream")
 
 
 def _print_version(value: bool) -> None:

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn, TransferSpeedColumn
 
-from ponant.cli.platform import require_home
+from ponant.cli.home import require_home
 from ponant.cli.progress import ProgressBars, byte_columns
 from ponant.hub.pull import pull_model
 from ponant.kit import Settings

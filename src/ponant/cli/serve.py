@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -18,20 +17,14 @@ from rich.console import Console
 from ponant.accounts import FirstStart
 from ponant.api.app import create_app
 from ponant.api.platform import Platform
-from ponant.cli.platform import open_platform, require_home
+from ponant.cli.address import ServerAddress
+from ponant.cli.home import require_home
+from ponant.cli.platform import open_platform
 from ponant.hub import Catalogue
 from ponant.kit import Settings
 from ponant.kit.errors import SetupError
 from ponant.kit.lock import exclusive
 from ponant.kit.log import configure_log
-
-
-class ServerAddress(msgspec.Struct, frozen=True):
-    """Where the running server of a home listens; kept in ``run/server.json``."""
-
-    url: str
-    pid: int
-    started: float  # tells a process from a later one with the same number
 
 
 def serve(
@@ -114,14 +107,3 @@ def _greet(settings: Settings, services: Platform, first: FirstStart | None) -> 
     for model in Catalogue(settings.home).models():
         console.print(f"  model {model.id}: {model.name}, from {model.origin}")
         console.print(f"    licence {model.licence}. {model.restrictions}")
-
-
-def server_address(home: Path) -> ServerAddress | None:
-    """Where the server of ``home`` listens, or None where none runs."""
-    file = home / "run" / "server.json"
-    try:
-        address = msgspec.json.decode(file.read_bytes(), type=ServerAddress)
-        running = psutil.Process(address.pid).create_time() == address.started
-    except (FileNotFoundError, psutil.NoSuchProcess):
-        return None
-    return address if running else None

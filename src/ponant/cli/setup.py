@@ -6,8 +6,8 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from ponant.cli.home import require_home
 from ponant.cli.packages import TORCH, install_package, installed_version, wanted_packages
-from ponant.cli.platform import require_home
 from ponant.cli.progress import ProgressBars, byte_columns
 from ponant.hub import InstalledModel, install_bundled
 from ponant.kit import Settings

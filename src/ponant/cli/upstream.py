@@ -6,8 +6,8 @@ from typing import Annotated
 import httpx
 import typer
 
+from ponant.cli.home import open_database
 from ponant.cli.local import as_administrator, print_rows
-from ponant.cli.platform import open_database
 from ponant.kit import PonantError, Settings, SystemClock
 from ponant.serving import Upstream, Upstreams, list_models
 from ponant.store import Scope

@@ -8,8 +8,8 @@ import typer
 
 from ponant.accounts import Accounts, Principal
 from ponant.billing import GroupBy, Ledger, UsageSum
+from ponant.cli.home import open_database
 from ponant.cli.local import as_administrator, print_rows
-from ponant.cli.platform import open_database
 from ponant.kit import Settings, SystemClock
 
 _DEFAULT_SPAN = timedelta(days=30)

@@ -1,0 +1,177 @@
+"""``ponant live``: libraries that follow folders, for the system user who owns the server."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ponant.cli.home import open_accounts
+from ponant.kit import Settings, SystemClock
+from ponant.kit.errors import BadRequest, Conflict, NotFound, SetupError
+from ponant.live import LiveClient
+from ponant.live.address import is_running
+from ponant.live.declarations import Declarations
+from ponant.live.index import Index
+from ponant.live.port import Library
+from ponant.live.queries import Queries
+from ponant.store import Database, Scope
+
+app = typer.Typer(help="Libraries that follow folders.", no_args_is_help=True)
+
+_console = Console(highlight=False, soft_wrap=True)
+_R = TypeVar("_R")
+
+Name = Annotated[str, typer.Argument(help="Name of the library.")]
+
+
+@app.command()
+def add(
+    name: Name, folder: Annotated[Path, typer.Argument(help="Folder to follow; any will do.")]
+) -> None:
+    """Let a library follow a folder; the library is made where there is none of that name."""
+    settings = Settings.load()
+    path = folder.expanduser().absolute()
+    if is_running(settings.home):
+        _asking(settings, lambda live, scope: _add(live, scope, name, path))
+        _console.print("The server reads it now; see: ponant live status")
+    else:
+        _declare(settings, name, path)
+        _console.print("No server runs, so it is read at the next start: ponant serve")
+    _console.print(f"{path} is now among the folders that sources may lie in.")
+
+
+@app.command("list")
+def list_libraries() -> None:
+    """Show the libraries and how they stand to their sources."""
+    settings = Settings.load()
+    if not is_running(settings.home):
+        for row, count, _ in _queries(settings).libraries(_scope(settings)):
+            _console.print(f"{row.name}: {count} documents when the server last ran")
+        return
+    table = Table("Library", "Documents", "State", "Checked", "Message")
+    for one in _asking(settings, lambda live, scope: live.list_libraries(scope)):
+        fresh = one.freshness
+        checked = f"{fresh.as_of:%Y-%m-%d %H:%M:%S} UTC"
+        state = fresh.state.replace("_", " ")
+        table.add_row(one.name, str(one.documents), state, checked, fresh.message)
+    _console.print(table)
+
+
+@app.command()
+def status() -> None:
+    """Show what live knowledge is doing."""
+    settings = Settings.load()
+    _require_server(settings)
+    found = _asking(settings, lambda live, scope: live.status(scope))
+    _console.print(
+        f"{found.libraries} libraries, {found.documents} documents, {found.passages} passages, "
+        f"{found.watching} folders followed"
+    )
+    _console.print(
+        f"search by meaning with {found.embedder}"
+        if found.embedder
+        else "search by keywords alone: no embedding model is ready (ponant setup)"
+    )
+    list_libraries()
+
+
+@app.command()
+def search(
+    name: Name,
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    limit: Annotated[int, typer.Option(help="Most passages to show.")] = 5,
+) -> None:
+    """Search a library."""
+    settings = Settings.load()
+    _require_server(settings)
+
+    async def ask(live: LiveClient, scope: Scope) -> None:
+        library = _named(await live.list_libraries(scope), name)
+        found = await live.search(scope, [library.id], query, limit)
+        if not found.hits:
+            _console.print("Nothing was found.")
+        for hit in found.hits:
+            _console.print(f"[bold]{hit.document_name}[/bold] {hit.heading}")
+            _console.print(hit.text, markup=False)
+            _console.print()
+
+    _asking(settings, ask)
+
+
+async def _add(live: LiveClient, scope: Scope, name: str, path: Path) -> None:
+    libraries = await live.list_libraries(scope)
+    known = [one for one in libraries if one.name == name]
+    library = _named(known, name) if known else await live.create_library(scope, name)
+    try:
+        await live.add_source(scope, library.id, "folder", {"path": str(path)}, trusted=True)
+    except (BadRequest, Conflict):
+        if not known:  # nothing is left behind by a folder that is not there
+            await live.delete_library(scope, library.id)
+        raise
+
+
+def _declare(settings: Settings, name: str, path: Path) -> None:
+    """Write a source for the next start to follow."""
+    queries, scope = _queries(settings), _scope(settings)
+    roots = queries.roots()
+    folder = roots.checked(str(path), trusted=True)
+    declarations = Declarations(_database(settings), SystemClock())
+    known = [row.id for row, _, _ in queries.libraries(scope) if row.name == name]
+    if len(known) > 1:
+        raise _several(name)
+    library_id = known[0] if known else declarations.create_library(scope, name, "", None)
+    declarations.add_folder(scope, library_id, folder, allow=not roots.covers(folder))
+
+
+def _asking(settings: Settings, ask: Callable[[LiveClient, Scope], Awaitable[_R]]) -> _R:
+    """What the running server's live process answers."""
+
+    async def run() -> _R:
+        live = LiveClient(settings)
+        await live.connect()
+        try:
+            return await ask(live, scope)
+        finally:
+            await live.close()
+
+    scope = _scope(settings)
+    return asyncio.run(run())
+
+
+def _named(libraries: list[Library], name: str) -> Library:
+    found = [one for one in libraries if name in (one.name, one.id)]
+    if len(found) > 1:
+        raise _several(name)
+    if not found:
+        there = ", ".join(one.name for one in libraries) or "none"
+        raise NotFound(f"There is no library {name}. There are: {there}.")
+    return found[0]
+
+
+def _several(name: str) -> Conflict:
+    return Conflict(f"Several libraries are called {name}. Rename one, or use the page.")
+
+
+def _require_server(settings: Settings) -> None:
+    if not is_running(settings.home):
+        raise SetupError(f"No Ponant serves {settings.home}. Start one with: ponant serve")
+
+
+def _scope(settings: Settings) -> Scope:
+    accounts, _ = open_accounts(settings)
+    return accounts.administrator().scope
+
+
+def _queries(settings: Settings) -> Queries:
+    index = Index(_database(settings), SystemClock())
+    return Queries(settings.home, settings.source_roots, index)
+
+
+def _database(settings: Settings) -> Database:
+    database = Database.at(settings.home / "live.db")
+    database.migrate("live")
+    return database
