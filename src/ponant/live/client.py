@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from itertools import count
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import msgspec
 import structlog
@@ -63,7 +64,7 @@ class LiveClient:
         self._ready = asyncio.Event()
         self._numbers = count()
         self._calls: dict[int, asyncio.Future[bytes]] = {}
-        self._listeners: set[asyncio.Queue[Change]] = set()
+        self._listeners: WeakSet[asyncio.Queue[Change]] = WeakSet()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._process: asyncio.subprocess.Process | None = None
 
@@ -206,10 +207,13 @@ class LiveClient:
         """How the live process fares."""
         return await self._call(Status, "status", scope)
 
-    async def changes(self, scope: Scope) -> AsyncGenerator[Change]:
+    def changes(self, scope: Scope) -> AsyncGenerator[Change]:
         """The changes in a workspace from now on; close the iterator to stop listening."""
         queue: asyncio.Queue[Change] = asyncio.Queue(_MOST_WAITING)
-        self._listeners.add(queue)
+        self._listeners.add(queue)  # now, and not when the first is asked for
+        return self._changes(queue, scope)
+
+    async def _changes(self, queue: asyncio.Queue[Change], scope: Scope) -> AsyncGenerator[Change]:
         try:
             while True:
                 change = await queue.get()
@@ -325,7 +329,7 @@ class LiveClient:
                 else:
                     answer.set_exception(failure.error())
             case wire.Told(change):
-                for queue in self._listeners:
+                for queue in list(self._listeners):
                     if queue.full():
                         queue.get_nowait()
                     queue.put_nowait(change)

@@ -1,0 +1,264 @@
+"""Libraries over HTTP: made, filled, followed and searched."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Response, UploadFile
+from pydantic import BaseModel, Field
+from starlette.responses import StreamingResponse
+
+from ponant.accounts import Principal, Role
+from ponant.api import sse
+from ponant.api.auth import Administrator, Caller, Member
+from ponant.api.errors import HttpError
+from ponant.api.library_bodies import (
+    change_body,
+    document_body,
+    library_body,
+    page_of,
+    status_body,
+)
+from ponant.api.platform import Services
+from ponant.kit import PonantError
+from ponant.kit.errors import Forbidden
+from ponant.live.port import Library
+
+router = APIRouter(prefix="/v1/libraries", tags=["libraries"])
+
+LARGEST_FILE = 100 * 2**20  # bytes
+
+Page = Annotated[int, Query(ge=0, description="Page, from 0.")]
+PageSize = Annotated[int, Query(ge=1, le=1000, description="Entries on a page.")]
+Search = Annotated[str | None, Query(description="Only names that contain this.")]
+
+
+class LibraryBody(BaseModel):
+    """The request of ``POST /v1/libraries``."""
+
+    name: str
+    description: str | None = None
+
+
+class LibraryChangeBody(BaseModel):
+    """The request of ``PUT`` and ``PATCH``; what is missing stays."""
+
+    name: str | None = None
+    description: str | None = None
+
+
+class SourceBody(BaseModel):
+    """The request of ``POST …/sources``."""
+
+    kind: str = Field(description="`folder`.")
+    config: dict[str, Any] = Field(description='For a folder: {"path": "/…"}.')
+
+
+class SearchBody(BaseModel):
+    """The request of ``POST …/search``."""
+
+    query: str
+    limit: int = Field(default=10, description="Most passages to return, up to 50.")
+
+
+@router.get("", summary="List libraries")
+async def list_libraries(
+    caller: Caller,
+    services: Services,
+    page: Page = 0,
+    page_size: PageSize = 100,
+    search: Search = None,
+) -> dict[str, Any]:
+    """The workspace's libraries, the oldest first."""
+    libraries = await services.live.list_libraries(caller.scope)
+    bodies = [library_body(one) for one in libraries if _matches(one.name, search)]
+    return page_of(bodies, page, page_size)
+
+
+@router.post("", status_code=201, summary="Make a library")
+async def create_library(body: LibraryBody, caller: Member, services: Services) -> dict[str, Any]:
+    """An empty library, which everybody in the workspace may search."""
+    library = await services.live.create_library(
+        caller.scope, body.name, body.description or "", caller.person_id
+    )
+    return library_body(library)
+
+
+@router.post("/sample", status_code=201, summary="Make the sample library")
+async def create_sample(caller: Member, services: Services) -> dict[str, Any]:
+    """A library over a small folder that ships with Ponant, copied to where it may be edited."""
+    sample = await services.live.create_sample(caller.scope, caller.person_id)
+    return library_body(sample.library) | {"path": sample.path}
+
+
+@router.get("/events", summary="Listen to changes")
+async def events(caller: Caller, services: Services) -> StreamingResponse:
+    """Server-sent events ``library.changed`` for the workspace, as changes are stored."""
+
+    async def frames() -> AsyncGenerator[bytes]:
+        async with aclosing(services.live.changes(caller.scope)) as changes:
+            yield b": listening\n\n"
+            async for change in changes:
+                yield sse.frame(change_body(change), event="library.changed")
+
+    return await sse.stream(frames(), _error_frame)
+
+
+@router.get("/{library_id}", summary="Show a library")
+async def show_library(library_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+    """A library and how it stands to its sources."""
+    return library_body(await services.live.get_library(caller.scope, library_id))
+
+
+@router.put("/{library_id}", summary="Change a library")
+@router.patch("/{library_id}", summary="Change a library", include_in_schema=False)
+async def update_library(
+    library_id: str, body: LibraryChangeBody, caller: Member, services: Services
+) -> dict[str, Any]:
+    """Its name or description; its owner and administrators may."""
+    await _owned(library_id, caller, services)
+    library = await services.live.update_library(
+        caller.scope, library_id, body.name, body.description
+    )
+    return library_body(library)
+
+
+@router.delete("/{library_id}", status_code=204, summary="Delete a library")
+async def delete_library(library_id: str, caller: Member, services: Services) -> Response:
+    """With its documents; folders that it followed stay. Its owner and administrators may."""
+    await _owned(library_id, caller, services)
+    await services.live.delete_library(caller.scope, library_id)
+    return Response(status_code=204)
+
+
+@router.get("/{library_id}/sources", summary="List sources")
+async def list_sources(library_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+    """Where the library's documents come from, and what is seen there now."""
+    sources = await services.live.list_sources(caller.scope, library_id)
+    return {"object": "list", "data": [msgspec.to_builtins(one) for one in sources]}
+
+
+@router.post("/{library_id}/sources", status_code=201, summary="Follow a folder")
+async def add_source(
+    library_id: str, body: SourceBody, caller: Administrator, services: Services
+) -> dict[str, Any]:
+    """A folder inside the allowed roots (PONANT_LIVE_ROOTS)."""
+    source = await services.live.add_source(caller.scope, library_id, body.kind, body.config)
+    return _builtins(source)
+
+
+@router.delete("/{library_id}/sources/{source_id}", status_code=204, summary="Stop following")
+async def remove_source(
+    library_id: str, source_id: str, caller: Administrator, services: Services
+) -> Response:
+    """What the source brought stops answering; its files stay as they are."""
+    await services.live.remove_source(caller.scope, library_id, source_id)
+    return Response(status_code=204)
+
+
+@router.get("/{library_id}/documents", summary="List documents")
+async def list_documents(
+    library_id: str,
+    caller: Caller,
+    services: Services,
+    page: Page = 0,
+    page_size: PageSize = 100,
+    search: Search = None,
+) -> dict[str, Any]:
+    """The library's documents by path."""
+    documents = await services.live.list_documents(caller.scope, library_id)
+    bodies = [document_body(one) for one in documents if _matches(one.name, search)]
+    return page_of(bodies, page, page_size)
+
+
+@router.post("/{library_id}/documents", status_code=201, summary="Add a file")
+async def add_document(
+    library_id: str, file: UploadFile, caller: Member, services: Services
+) -> dict[str, Any]:
+    """A file of the library's own; one of the same name is replaced. It is read soon after."""
+    if file.size is not None and file.size > LARGEST_FILE:
+        raise HttpError(413, f"The file is too large; the most is {LARGEST_FILE // 2**20} MiB.")
+    data = await file.read()
+    document = await services.live.add_document(caller.scope, library_id, file.filename or "", data)
+    return document_body(document)
+
+
+@router.get("/{library_id}/documents/{document_id}", summary="Show a document")
+async def show_document(
+    library_id: str, document_id: str, caller: Caller, services: Services
+) -> dict[str, Any]:
+    """A document as it was last read."""
+    return document_body(await services.live.get_document(caller.scope, library_id, document_id))
+
+
+@router.get("/{library_id}/documents/{document_id}/text_content", summary="Show a text")
+async def document_text(
+    library_id: str, document_id: str, caller: Caller, services: Services
+) -> dict[str, str]:
+    """A document's text, as Markdown where the file has structure."""
+    return {"text": await services.live.document_text(caller.scope, library_id, document_id)}
+
+
+@router.get("/{library_id}/documents/{document_id}/status", summary="Show how far reading is")
+async def document_status(
+    library_id: str, document_id: str, caller: Caller, services: Services
+) -> dict[str, Any]:
+    """``done``, ``in_progress`` or ``error``."""
+    return status_body(await services.live.get_document(caller.scope, library_id, document_id))
+
+
+@router.delete(
+    "/{library_id}/documents/{document_id}", status_code=204, summary="Delete a document"
+)
+async def delete_document(
+    library_id: str, document_id: str, caller: Member, services: Services
+) -> Response:
+    """One that was added as a file; what a folder brought goes with its file."""
+    await services.live.delete_document(caller.scope, library_id, document_id)
+    return Response(status_code=204)
+
+
+@router.post("/{library_id}/search", summary="Search a library")
+async def search(
+    library_id: str, body: SearchBody, caller: Caller, services: Services
+) -> dict[str, Any]:
+    """The passages that answer best, by keywords and by meaning, all of one version."""
+    found = await services.live.search(caller.scope, [library_id], body.query, body.limit)
+    return {
+        "object": "list",
+        "data": [msgspec.to_builtins(hit) for hit in found.hits],
+        "version": found.version,
+        "as_of": found.as_of,
+    }
+
+
+@router.get("/{library_id}/questions", summary="Propose questions")
+async def questions(library_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+    """Up to four questions that the library's documents answer."""
+    return {"object": "list", "data": await services.live.questions(caller.scope, library_id)}
+
+
+async def _owned(library_id: str, caller: Principal, services: Services) -> Library:
+    """A library that the caller may change.
+
+    Raises:
+        Forbidden: somebody else's, and the caller is no administrator.
+    """
+    library = await services.live.get_library(caller.scope, library_id)
+    if caller.role.covers(Role.ADMIN) or library.owner_id == caller.person_id:
+        return library
+    raise Forbidden("This library is somebody else's. Ask its owner or an administrator.")
+
+
+def _matches(name: str, search: str | None) -> bool:
+    return search is None or search.casefold() in name.casefold()
+
+
+def _builtins(struct: msgspec.Struct) -> dict[str, Any]:
+    body: dict[str, Any] = msgspec.to_builtins(struct)
+    return body
+
+
+def _error_frame(error: PonantError) -> bytes:
+    return sse.frame({"message": error.message, "code": error.status}, event="error")
