@@ -56,3 +56,42 @@ ACCOUNTS = [
         reaches=(("DELETE", "/v1/admin/api-keys/{id}", None),),
     ),
 ]
+
+
+def make_library(owner: httpx.Client) -> str:
+    made = owner.post("/v1/libraries", json={"name": "of the owner"}).json()
+    return str(made["id"])
+
+
+def make_conversation(owner: httpx.Client) -> str:
+    asked = {"inputs": "of the owner", "model": "echo", "stream": False}
+    return str(owner.post("/v1/conversations", json=asked).json()["conversation_id"])
+
+
+SERVED = [
+    Resource(
+        "library",
+        make_library,
+        listings=("/v1/libraries",),
+        reaches=(
+            ("GET", "/v1/libraries/{id}", None),
+            ("PUT", "/v1/libraries/{id}", {"name": "mine"}),
+            ("GET", "/v1/libraries/{id}/documents", None),
+            ("GET", "/v1/libraries/{id}/questions", None),
+            ("POST", "/v1/libraries/{id}/search", {"query": "owner"}),
+            ("DELETE", "/v1/libraries/{id}", None),
+        ),
+    ),
+    Resource(
+        "conversation",
+        make_conversation,
+        listings=("/v1/conversations",),
+        reaches=(
+            ("GET", "/v1/conversations/{id}", None),
+            ("GET", "/v1/conversations/{id}/history", None),
+            ("GET", "/v1/conversations/{id}/messages", None),
+            ("POST", "/v1/conversations/{id}", {"inputs": "more", "stream": False}),
+            ("DELETE", "/v1/conversations/{id}", None),
+        ),
+    ),
+]

@@ -6,14 +6,17 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from ponant.accounts import Principal
+from ponant.accounts import Accounts, Principal
 from ponant.api.platform import Platform
 from ponant.billing import usage_event
 from ponant.engine import Usage
+from ponant.kit import SystemClock
+from ponant.store import Database
 from tests.api.conftest import with_key
-from tests.api.strangers import ACCOUNTS, Resource, check
+from tests.api.strangers import ACCOUNTS, SERVED, Resource, check
 from tests.fakes.accounts import add_organisation, key_of
 from tests.fakes.clock import START
+from tests.server import Server
 
 
 @pytest.fixture
@@ -52,3 +55,16 @@ def test_a_stranger_is_somebody_else(
     assert told.json()["organisation"]["name"] == "Elsewhere"
     for secret in (admin.organisation_id, admin.workspace_id, admin.person_id, "My organisation"):
         assert secret not in told.text
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("resource", [*ACCOUNTS, *SERVED], ids=lambda resource: resource.name)
+def test_a_stranger_to_a_running_server_neither_sees_nor_reaches_it(
+    server: Server, resource: Resource
+) -> None:
+    database = Database.at(server.home / "ponant.db")
+    person = add_organisation(database, SystemClock(), "Elsewhere")
+    key = key_of(Accounts(database, SystemClock()), person)
+    database.close()
+    with server.client() as owner, server.client(key) as stranger:
+        check(resource, owner, stranger)
