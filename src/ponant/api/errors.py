@@ -122,7 +122,7 @@ def _response(
 
 async def _on_ponant_error(request: Request, fault: Exception) -> Response:
     error = cast("PonantError", fault)
-    if error.status >= 500:
+    if error.status >= 500 and not isinstance(error, Unavailable):
         log.warning(
             "request failed",
             code=error.code,

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
+import anyio
 import msgspec
 from starlette.responses import StreamingResponse
 
@@ -79,4 +80,6 @@ async def _with_keepalives(
 async def _settle(pending: "asyncio.Future[bytes]") -> None:
     """Let an interrupted step run its clean-up before its generator is closed."""
     pending.cancel()
-    await asyncio.wait({pending})
+    # The client's leaving cancels this task too, again at each await that is not shielded.
+    with anyio.CancelScope(shield=True):
+        await asyncio.wait({pending})

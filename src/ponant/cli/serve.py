@@ -71,6 +71,9 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
             (settings.host, settings.port),
             family=socket.AF_INET6 if ":" in settings.host else socket.AF_INET,
         ) as listener:
+            # asyncio sets this only on sockets made with an explicit protocol; without it each
+            # small answer waits 40 ms for the client's delayed acknowledgement.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             yield listener
     except OSError as e:
         if e.errno == errno.EADDRINUSE:
