@@ -133,5 +133,8 @@ export const api = {
     get: (id: string) => read<Conversation>(`/v1/conversations/${part(id)}`),
     history: (id: string) => read<History>(`/v1/conversations/${part(id)}/history`),
     remove: (id: string) => drop(`/v1/conversations/${part(id)}`),
+    stop: async (id: string) => {
+      await send(`/v1/conversations/${part(id)}/stop`, { method: "POST" });
+    },
   },
 };

@@ -4,13 +4,30 @@ import { EventSourceParserStream } from "eventsource-parser/stream";
 import { json, send } from "@/api/client";
 import type { ConversationEvent } from "@/api/types";
 
-/** Posts ``body`` and yields each event; ends when the server closes or ``signal`` aborts. */
-export async function* streamConversation(
-  path: string,
-  body: Record<string, unknown>,
+/** A request whose response is an answer's events. */
+export interface AnswerRequest {
+  path: string;
+  /** What is posted; null reads an answer that is already being given. */
+  body: Record<string, unknown> | null;
+}
+
+export interface NumberedEvent {
+  number: number;
+  event: ConversationEvent;
+}
+
+/** The events from where a reader lost its place. */
+export function resumption(conversation: string, after: number): AnswerRequest {
+  return { path: `/v1/conversations/${conversation}/events?after=${after}`, body: null };
+}
+
+/** Yields each event with its number; ends when the server closes or ``signal`` aborts. */
+export async function* streamAnswer(
+  { path, body }: AnswerRequest,
   signal: AbortSignal,
-): AsyncGenerator<ConversationEvent> {
-  const response = await send(path, { ...json("POST", { ...body, stream: true }), signal });
+): AsyncGenerator<NumberedEvent> {
+  const init = body === null ? {} : json("POST", { ...body, stream: true });
+  const response = await send(path, { ...init, signal });
   if (!response.body) return;
   const reader = response.body
     .pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array<ArrayBuffer>>)
@@ -20,8 +37,7 @@ export async function* streamConversation(
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      if (value.data === "[DONE]") return;
-      yield JSON.parse(value.data) as ConversationEvent;
+      yield { number: Number(value.id ?? 0), event: JSON.parse(value.data) as ConversationEvent };
     }
   } finally {
     await reader.cancel().catch(() => undefined);

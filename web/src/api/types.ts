@@ -169,13 +169,15 @@ export interface ReferenceChunk {
 
 export type Content = string | (TextChunk | ReferenceChunk)[];
 
+export type AnswerState = "done" | "stopped" | "failed";
+
 export type HistoryEntry =
   | { type: "message.input"; id: string; role: string; content: Content }
   | {
       type: "message.output";
       id: string;
       content: Content;
-      ponant?: { tokens_per_second?: number | null } | null;
+      ponant?: { state?: AnswerState; forgotten?: number } | null;
     }
   | { type: "tool.execution"; id: string; name: string; info?: SearchInfo | null };
 
@@ -197,6 +199,12 @@ export type ConversationEvent =
   | { type: "message.output.delta"; id: string; content: string | TextChunk | ReferenceChunk }
   | {
       type: "conversation.response.done";
-      ponant?: { sources?: AnswerSource[]; tokens_per_second?: number | null } | null;
+      ponant?: {
+        sources?: AnswerSource[];
+        tokens_per_second?: number | null;
+        state?: AnswerState;
+        /** How many earlier entries did not fit what the model reads at once. */
+        forgotten?: number;
+      } | null;
     }
   | { type: "conversation.response.error"; message: string; code: number };

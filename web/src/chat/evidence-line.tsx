@@ -24,6 +24,7 @@ export function EvidenceLine({ turn, rests, busy, onAgain }: EvidenceLineProps) 
   return (
     <div className="mt-3 text-sm">
       {stale.length > 0 ? <Stale stale={stale} busy={busy} onAgain={onAgain} /> : null}
+      {turn.state === "failed" ? <Again busy={busy} onAgain={onAgain} /> : null}
       <p className="text-quiet">{summary(turn, rests, stale.length)}</p>
     </div>
   );
@@ -44,11 +45,17 @@ function Stale({ stale, busy, onAgain }: StaleProps) {
   return (
     <div className="mb-2 flex flex-wrap items-center gap-x-3 gap-y-2 border-l-2 border-warm bg-warm-soft py-2 pr-2 pl-3">
       <p>{stale.map((rest) => staleWords(rest, now)).join("; ")}</p>
-      <Button kind="warm" size="small" disabled={busy} onClick={onAgain}>
-        <RotateCcw aria-hidden className="size-3.5" />
-        Answer again
-      </Button>
+      <Again busy={busy} onAgain={onAgain} />
     </div>
+  );
+}
+
+function Again({ busy, onAgain }: { busy: boolean; onAgain: () => void }) {
+  return (
+    <Button kind="warm" size="small" disabled={busy} onClick={onAgain}>
+      <RotateCcw aria-hidden className="size-3.5" />
+      Answer again
+    </Button>
   );
 }
 
@@ -64,6 +71,7 @@ export function summary(turn: Turn, rests: Rest[], stale: number): string {
   const words = [support(turn, rests, stale)];
   if (turn.state === "stopped") words.push("stopped");
   if (turn.tokensPerSecond !== null) words.push(`${Math.round(turn.tokensPerSecond)} tokens/s`);
+  if (turn.forgotten > 0) words.push("the beginning of this chat was too long to be read");
   return words.filter((one) => one !== "").join(" · ");
 }
 

@@ -74,7 +74,13 @@ describe("turns from history", () => {
 
   it("puts each answer under its question", () => {
     const [first, second] = fromHistory(entries);
-    expect(first).toMatchObject({ question: "When?", state: "done", inputId: "in_1", sources: [] });
+    expect(first).toMatchObject({
+      question: "When?",
+      state: "done",
+      tokensPerSecond: null,
+      inputId: "in_1",
+      sources: [],
+    });
     expect(first && markdown(first.parts)).toBe(`At 08:30.${MARK_OPEN}1${MARK_CLOSE}`);
     expect(second).toMatchObject({ question: "And on Sundays?", state: "stopped", parts: [] });
   });

@@ -31,6 +31,8 @@ export interface Turn {
   state: TurnState;
   error: string | null;
   tokensPerSecond: number | null;
+  /** How many earlier entries of the chat the model could not read any more. */
+  forgotten: number;
 }
 
 let made = 0;
@@ -47,6 +49,7 @@ export function newTurn(question: string): Turn {
     state: "waiting",
     error: null,
     tokensPerSecond: null,
+    forgotten: 0,
   };
 }
 
@@ -67,8 +70,9 @@ export function apply(turn: Turn, event: ConversationEvent): Turn {
     case "conversation.response.done":
       return {
         ...turn,
-        state: "done",
+        state: event.ponant?.state ?? "done",
         tokensPerSecond: event.ponant?.tokens_per_second ?? null,
+        forgotten: event.ponant?.forgotten ?? 0,
       };
     case "conversation.response.error":
       return { ...turn, state: "failed", error: event.message };
@@ -98,9 +102,9 @@ function answered(turn: Turn, entry: HistoryEntry & { type: "message.output" }):
   return {
     ...turn,
     outputId: entry.id,
-    state: "done",
+    state: entry.ponant?.state ?? "done",
     parts: chunks.reduce(appended, turn.parts),
-    tokensPerSecond: entry.ponant?.tokens_per_second ?? null,
+    forgotten: entry.ponant?.forgotten ?? 0,
   };
 }
 
