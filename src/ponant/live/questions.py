@@ -7,9 +7,9 @@ a plain way is turned around; else a document's subject makes one in words that 
 import re
 from collections.abc import Iterable, Iterator
 
-_ASKING = re.compile(r"^#{1,6}\s+(.{8,110}?[?\uff1f])\s*$", re.MULTILINE)
+_ASKING = re.compile(r"^#{1,6}\s+(.{8,110}?[?\uff1f])\s*$")
 _TITLE = re.compile(r"^#{1,6}\s+(.{3,60}?)\s*#*$", re.MULTILINE)
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _TIME = re.compile(r"\b(?:\d{1,2}:\d{2}|\d{1,2}\s?(?:am|pm)|noon|midnight)\b", re.IGNORECASE)
 _AMOUNT = re.compile(r"(?:[€$£]\s?\d[\d,.]*|\b\d[\d,.]*\s?(?:euros?|dollars?|pounds?|%))", re.I)
 _SPAN = re.compile(r"\b\d+\s(?:working\s)?(?:days?|weeks?|months?|hours?|minutes?)\b", re.I)
@@ -39,10 +39,12 @@ def propose(documents: Iterable[tuple[str, str]]) -> list[str]:
 
 def _from(name: str, text: str) -> Iterator[str]:
     text = text[:50_000]
-    yield from (match.group(1).strip() for match in _ASKING.finditer(text))
-    for sentence in _SENTENCE.split(text):
-        if (question := _turned(sentence.strip())) is not None:
-            yield question
+    for line in text.splitlines():
+        if match := _ASKING.match(line):
+            yield match.group(1).strip()
+            continue
+        turned = (_turned(sentence.strip()) for sentence in _SENTENCE.split(line))
+        yield from (question for question in turned if question is not None)
     title = _TITLE.search(text)
     yield f"What does {name} say about {title.group(1)}?" if title else f"What does {name} say?"
 
