@@ -256,7 +256,11 @@ def _check(request: Request, info: EngineInfo) -> None:
         raise ValueError("a token id lies outside the vocabulary")
     if max(request.logprobs or 0, request.prompt_logprobs or 0) > info.vocabulary_size:
         raise ValueError("more alternatives are asked for than there are tokens")
-    if not sampling.temperature >= 0 or not sampling.top_p > 0 or not sampling.repetition_penalty:
+    if (
+        not sampling.temperature >= 0
+        or not sampling.top_p > 0
+        or not sampling.repetition_penalty > 0
+    ):
         raise ValueError("temperature must be 0 or more, top_p and repetition_penalty above 0")
 
 
