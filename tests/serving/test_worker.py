@@ -58,6 +58,15 @@ async def test_killed_in_the_middle_it_says_so_and_comes_back(bare: Models, scop
     assert model.card.state == "ready"
 
 
+async def test_it_comes_back_however_often_it_is_killed(bare: Models, scope: Scope) -> None:
+    model = await bare.get("echo", scope)
+    for number in range(4):
+        assert (await chat(model, f"life {number}")).text == f"life {number}"
+        [worker] = _workers()
+        worker.send_signal(signal.SIGKILL)
+        await _until(lambda: model.card.state == "starting")
+
+
 async def test_a_worker_ends_with_whoever_started_it(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys\n"

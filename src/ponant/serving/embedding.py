@@ -12,7 +12,7 @@ from ponant.serving import wire
 from ponant.serving.port import Embeddings, InputKind, ModelCard
 from ponant.serving.supervisor import WorkerProcess
 from ponant.serving.unusable import Refusing
-from ponant.serving.voice import LazyVoice
+from ponant.serving.voice import LazyVoice, standing
 from ponant.text.tokenizer import Tokenizer
 
 _BATCH_TOKENS = 2048  # of a batch, padding counted: short enough that others get their turn
@@ -43,10 +43,11 @@ class LocalEmbedder(Refusing):
     @property
     def card(self) -> ModelCard:
         loaded = self._worker.loaded
+        state, detail = standing(self._worker, self._voice)
         return msgspec.structs.replace(
             self._card,
-            state="failed" if self._voice.fault else self._worker.state,
-            detail=self._voice.fault or self._worker.detail,
+            state=state,
+            detail=detail,
             context_length=loaded.max_tokens if loaded else self._card.context_length,
             dimension=loaded.dimension if loaded else self._card.dimension,
         )
@@ -54,6 +55,7 @@ class LocalEmbedder(Refusing):
     def start(self) -> None:
         """Begin to load the model."""
         self._worker.start()
+        self._voice.start()
 
     async def embed(self, texts: Sequence[str], kind: InputKind = "passage") -> Embeddings:
         """Vectors for texts, in their order.

@@ -21,7 +21,7 @@ from ponant.serving.port import (
     ModelCard,
 )
 from ponant.serving.supervisor import WorkerProcess
-from ponant.serving.voice import LazyVoice, Voice
+from ponant.serving.voice import LazyVoice, Voice, standing
 from ponant.text import Rendered, Role, ThinkingParser, ToolCallParser, grammar
 
 
@@ -42,10 +42,11 @@ class LocalModel:
     @property
     def card(self) -> ModelCard:
         loaded = self._worker.loaded
+        state, detail = standing(self._worker, self._voice)
         card = msgspec.structs.replace(
             self._card,
-            state="failed" if self._voice.fault else self._worker.state,
-            detail=self._voice.fault or self._worker.detail or self._card.detail,
+            state=state,
+            detail=detail or self._card.detail,
             capabilities=CAPABILITIES[self._worker.backend],
         )
         if loaded is None or loaded.info is None:
@@ -59,6 +60,7 @@ class LocalModel:
     def start(self) -> None:
         """Begin to load the model."""
         self._worker.start()
+        self._voice.start()
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta]:
         voice = await self._ready()

@@ -4,7 +4,7 @@ A `TextModel` is a model in a worker of ours or one on another server; `api` and
 difference. Every method may raise the errors of `ponant.kit.errors`.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -127,9 +127,9 @@ class TextModel(Protocol):
     @property
     def card(self) -> ModelCard: ...
 
-    def chat(self, request: ChatRequest) -> AsyncIterator[Delta]: ...
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Delta]: ...
 
-    def complete(self, request: CompletionRequest) -> AsyncIterator[Delta]: ...
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta]: ...
 
     async def embed(self, texts: Sequence[str], kind: InputKind = "passage") -> Embeddings: ...
 

@@ -29,7 +29,9 @@ _log = structlog.get_logger(__name__)
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _FIRST_PAUSE = 0.25
 _LONGEST_PAUSE = 30.0
+_LONG_LIFE = 60.0  # a worker that lived so long is started again without a longer pause
 _MOST_CRASHES = 3  # while loading, one after the other
+_LAST_WORDS = 0.2
 _RETRY_AFTER = 15.0  # seconds after which a model that failed may be tried again
 
 
@@ -49,6 +51,7 @@ class WorkerProcess:
         self._state: State = "stopped"
         self._detail = ""
         self._loaded: wire.Loaded | None = None
+        self._was_ready = False
         self._failed_at = 0.0
         self._changed = asyncio.Condition()
         self._keeper: asyncio.Task[None] | None = None
@@ -154,23 +157,25 @@ class WorkerProcess:
         """Run the worker again and again, with growing pauses, until it cannot be loaded."""
         crashes, pause = 0, _FIRST_PAUSE
         while True:
+            began = time.monotonic()
             try:
                 await self._run()
-            except Unavailable as e:
-                self._failed_at = time.monotonic()
-                await self._set("failed", e.message)
+            except (Unavailable, OSError, msgspec.MsgspecError) as e:
+                await self._fail(str(e))
                 return
-            crashes = 0 if self._state == "ready" else crashes + 1
+            crashes = 0 if self._was_ready else crashes + 1
             code = self._process.returncode if self._process else None
             _log.error("A worker ended.", model=self._name, code=code)
             if crashes >= _MOST_CRASHES:
-                self._failed_at = time.monotonic()
-                await self._set(
-                    "failed", f"Its process ended {crashes} times while loading (code {code})."
-                )
+                await self._fail(f"Its process ended {crashes} times while loading (code {code}).")
                 return
-            pause = _FIRST_PAUSE if crashes == 0 else min(2 * pause, _LONGEST_PAUSE)
             await asyncio.sleep(pause)
+            lived = time.monotonic() - began
+            pause = _FIRST_PAUSE if lived > _LONG_LIFE else min(2 * pause, _LONGEST_PAUSE)
+
+    async def _fail(self, reason: str) -> None:
+        self._failed_at = time.monotonic()
+        await self._set("failed", reason)
 
     async def _run(self) -> None:
         """One life of the process, from its start to its end.
@@ -187,12 +192,14 @@ class WorkerProcess:
             socket.set(zmq.RCVHWM, 0)
             socket.connect(spec.address)
             process = await _start(spec, self._folder.path)
-            self._process, self._socket = process, socket
+            self._process, self._socket, self._was_ready = process, socket, False
             receiver = asyncio.create_task(self._receive(socket))
             waiter = asyncio.create_task(process.wait())
             try:
                 await socket.send(wire.encode(wire.Hello()))
                 await asyncio.wait({receiver, waiter}, return_when=asyncio.FIRST_COMPLETED)
+                # Its last words may be on their way still.
+                await asyncio.wait({receiver}, timeout=_LAST_WORDS)
                 if receiver.done():
                     receiver.result()
             finally:
@@ -208,7 +215,7 @@ class WorkerProcess:
             tell = wire.decode_tell(await socket.recv())
             match tell:
                 case wire.Loaded():
-                    self._loaded = tell
+                    self._loaded, self._was_ready = tell, True
                     await self._set("ready", "")
                 case wire.Failed(message):
                     raise Unavailable(message)

@@ -10,6 +10,7 @@ from ponant.engine.weights.gguf import GgufFile
 from ponant.hub import InstalledModel
 from ponant.kit.errors import SetupError, Unavailable
 from ponant.serving.echo import ECHO_TEMPLATE, load_echo_tokenizer
+from ponant.serving.supervisor import State, WorkerProcess
 from ponant.text import ENVELOPE, ToolStyle, style_of
 from ponant.text.template import ChatTemplate
 from ponant.text.tokenizer import Tokenizer, load_tokenizer
@@ -54,7 +55,18 @@ class LazyVoice:
         self._load = load
         self._voice: Voice | None = None
         self._loading = asyncio.Lock()
+        self._early: asyncio.Task[Voice] | None = None
         self.fault = ""
+
+    @property
+    def loaded(self) -> bool:
+        return self._voice is not None
+
+    def start(self) -> None:
+        """Begin to load it; `get` tells how that went."""
+        if self._early is None:
+            self._early = asyncio.create_task(self.get())
+            self._early.add_done_callback(_look_at)
 
     async def get(self) -> Voice:
         """The voice.
@@ -70,6 +82,21 @@ class LazyVoice:
                     self.fault = e.message
                     raise Unavailable(f"The model {self._name} cannot be used. {e.message}") from e
             return self._voice
+
+
+def standing(worker: WorkerProcess, voice: LazyVoice) -> tuple[State, str]:
+    """The state of a model that needs both, and why it is not ready."""
+    if voice.fault:
+        return "failed", voice.fault
+    if worker.state == "ready" and not voice.loaded:
+        return "starting", "The model's tokenizer is being loaded."
+    return worker.state, worker.detail
+
+
+def _look_at(task: asyncio.Task[Voice]) -> None:
+    """Take note of a failure, which stays in ``fault``, so that asyncio does not complain."""
+    if not task.cancelled():
+        task.exception()
 
 
 def load_voice(model: InstalledModel, cache: Path) -> Voice:
