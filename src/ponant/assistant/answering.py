@@ -182,8 +182,8 @@ class Answering:
             self._usage = delta.usage
         if not delta.text:
             return
-        cited = _CITATION.fullmatch(delta.text) if self._sources else None
-        piece = self._sources[int(cited.group(1))] if cited else delta.text
+        cited = _CITATION.fullmatch(delta.text)
+        piece = self._sources.get(int(cited.group(1)), delta.text) if cited else delta.text
         self._pieces.append(piece)
         self._run.emit(
             Spoken(

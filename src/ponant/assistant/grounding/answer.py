@@ -17,7 +17,7 @@ from ponant.assistant.grounding import grammars, prompt
 from ponant.assistant.grounding.evidence import Evidence
 from ponant.assistant.grounding.judge import Judge
 from ponant.assistant.grounding.sentences import Claim, ClaimReader
-from ponant.assistant.grounding.support import asserts_nothing, invents, supporters
+from ponant.assistant.grounding.support import asserts_nothing, echoes, invents, supporters
 from ponant.engine import FinishReason, Sampling, Usage
 from ponant.serving.port import ChatRequest, Controls, Delta, TextModel
 from ponant.text.messages import Message, Role
@@ -61,6 +61,8 @@ class GroundedAnswer:
         self._unsupported = 0
         self._cited = False
         self._over = False
+        # To give the question's own words back is a model's way to say that it does not know.
+        self._echoed = False
 
     async def deltas(self) -> AsyncGenerator[Delta]:
         """The answer; deltas with tokens but without text are drafts that count as usage."""
@@ -117,6 +119,7 @@ class GroundedAnswer:
             return self._let_out(bare)
         light = asserts_nothing(claim.text, self._material.question)
         if not self._cited:
+            self._echoed = echoes(claim.text, self._material.question)
             self._over = not light
             self._held += [bare] if light else []
             return []
@@ -153,7 +156,7 @@ class GroundedAnswer:
 
     async def _instead(self) -> AsyncGenerator[Delta]:
         """A sentence of the passages where they certainly answer, else that they do not."""
-        options = self._quotable() if self._guided else {}
+        options = self._quotable() if self._guided and not self._echoed else {}
         text = ""
         if options:
             controls = self._controls(grammars.one_of(list(options)), greedy=True)
@@ -165,7 +168,6 @@ class GroundedAnswer:
         if quoted is None:
             yield Delta(text=prompt.documents_do_not_say(self._material.question))
             return
-        self._held = []
         for piece in self._let_out(quoted):
             yield Delta(text=piece)
 
@@ -196,9 +198,10 @@ class GroundedAnswer:
             passages=prompt.passages(given) if documents else (),
             controls=controls,
         )
-        async for delta in self._model.chat(request):
-            self._spent.add(delta)
-            yield delta
+        async with aclosing(self._model.chat(request)) as deltas:
+            async for delta in deltas:
+                self._spent.add(delta)
+                yield delta
 
     def _controls(self, grammar: str | None, *, greedy: bool = False) -> Controls:
         controls = self._material.controls

@@ -4,8 +4,9 @@ Square brackets are for citations alone: a number in brackets is one of those gi
 text in brackets begins with neither digit nor space.
 """
 
-import json
 from collections.abc import Sequence
+
+from ponant.text.grammar import choice
 
 _OTHER_BRACKETS = r"/\[[^\[\]\s0-9][^\[\]\n]*\]/"
 
@@ -26,9 +27,8 @@ def citation_among(numbers: Sequence[int]) -> str:
 
 
 def one_of(texts: Sequence[str]) -> str:
-    """Exactly one of ``texts``, with a space before it."""
-    options = " | ".join(json.dumps(text, ensure_ascii=False) for text in texts)
-    return f'start: " " ({options})\n'
+    """Exactly one of ``texts``; a model may begin it with a space, as after a colon."""
+    return choice([*texts, *(f" {text}" for text in texts)])
 
 
 def _numbers(numbers: Sequence[int]) -> str:

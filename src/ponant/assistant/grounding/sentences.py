@@ -13,9 +13,9 @@ _MONTHS = re.compile(
 _END = re.compile(r"[.!?…]+[\"'”»)]*(?=\s|$)|[。\uff01\uff1f]+[」』”]*|\n+")
 _LAST_WORD = re.compile(r"([^\s(\[\"'“«]+)$")
 _NEXT_WORD = re.compile(r"\s+(\w+)")
-_CITATION = re.compile(r"\s*\[(\d{1,3})\]")
+_CITATION = re.compile(r"[^\S\n]*\[(\d{1,3})\]")
 # A citation may still be coming while the text ends like this.
-_OPEN_CITATION = re.compile(r"\s*(?:\[\d{0,3})?")
+_OPEN_CITATION = re.compile(r"[^\S\n]*(?:\[\d{0,3})?")
 _OPEN_SENTENCE = re.compile(r"[^\S\n]*\S*")
 
 

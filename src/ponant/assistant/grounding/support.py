@@ -23,34 +23,37 @@ async def supporters(
     sentence: str, question: str, evidence: Sequence[Evidence], judge: Judge
 ) -> list[int]:
     """Places in ``evidence`` of the passages that bear the sentence out, strongest first."""
-    candidates: list[tuple[float, int]] = []
-    doubtful: list[tuple[float, int]] = []
-    wanted, figures = words.content_words(sentence), words.numbers(sentence)
-    if not wanted and not figures:
+    if echoes(sentence, question):
         return []
+    sure: list[tuple[float, int]] = []
+    doubtful: list[tuple[float, int]] = []
+    wanted = words.content_words(sentence)
     # What the sentence adds to the question must be in the passage, not only what it repeats.
-    told = [word for word in wanted if not words.among(word, words.content_words(question))]
+    added = _added(sentence, question)
     for place, one in enumerate(evidence):
-        given = f"{one.hit.document_name} {one.hit.heading} {one.hit.text}"
-        if not figures <= words.numbers(given):
+        held = words.content_words(_all_of(one))
+        share, news = words.coverage(wanted, held), words.coverage(added, held)
+        if share < _HALF_THE_WORDS or await _contradicts(sentence, question, one, judge):
             continue
-        held = words.content_words(given)
-        share = words.coverage(wanted, held)
-        if await _changes_the_subject(sentence, question, held, one, judge):
-            continue
-        if share >= _MOST_WORDS and words.coverage(told, held) >= _HALF_THE_WORDS:
-            candidates.append((share + _in_view(sentence, one), place))
-        elif share >= _HALF_THE_WORDS and words.coverage(told, held) > 0:
+        if share >= _MOST_WORDS and news >= _HALF_THE_WORDS:
+            sure.append((share + _in_view(sentence, one), place))
+        elif news > 0:
             doubtful.append((share, place))
-    if not candidates and doubtful:
-        candidates = await _nearly_the_same(sentence, evidence, doubtful, judge)
-    return [place for _, place in _strongest(candidates)]
+    if not sure and doubtful:
+        sure = await _nearly_the_same(sentence, evidence, doubtful, judge)
+    return [place for _, place in _strongest(sure)]
 
 
 def asserts_nothing(sentence: str, question: str) -> bool:
     """Whether a sentence only leads in or agrees ("Yes.", "Here is what I found:")."""
-    own = [word for word in words.content_words(sentence) if not words.among(word, _of(question))]
-    return len(own) <= _LIGHT and not words.numbers(sentence)
+    return len(_added(sentence, question)) <= _LIGHT and not words.numbers(sentence)
+
+
+def echoes(sentence: str, question: str) -> bool:
+    """Whether a sentence is empty, or only gives a question for a fact its own words back."""
+    if words.numbers(sentence) or _added(sentence, question):
+        return False
+    return words.asks_for_a_fact(question) or not words.content_words(sentence)
 
 
 def invents(sentence: str, known: str) -> bool:
@@ -62,8 +65,23 @@ def invents(sentence: str, known: str) -> bool:
     return any(not words.among(name.casefold(), held) for name in names)
 
 
-def _of(question: str) -> list[str]:
-    return words.content_words(question)
+def _added(sentence: str, question: str) -> list[str]:
+    asked = words.content_words(question)
+    return [word for word in words.content_words(sentence) if not words.among(word, asked)]
+
+
+def _all_of(one: Evidence) -> str:
+    return f"{one.hit.document_name} {one.hit.heading} {one.hit.text}"
+
+
+async def _contradicts(sentence: str, question: str, one: Evidence, judge: Judge) -> bool:
+    """Whether a sentence says what this passage does not, in a way that words alone hide."""
+    given = _all_of(one)
+    if not words.numbers(sentence) <= words.numbers(given):
+        return True
+    if words.denies(sentence) and not words.denies(given):
+        return True
+    return await _changes_the_subject(sentence, question, one, judge)
 
 
 def _in_view(sentence: str, one: Evidence) -> float:
@@ -73,14 +91,12 @@ def _in_view(sentence: str, one: Evidence) -> float:
     return words.coverage(wanted, shown)
 
 
-async def _changes_the_subject(
-    sentence: str, question: str, held: list[str], one: Evidence, judge: Judge
-) -> bool:
+async def _changes_the_subject(sentence: str, question: str, one: Evidence, judge: Judge) -> bool:
     """Whether the sentence takes over a word of the question that the passage knows nothing of.
 
     "The library opens at 08:30" is no answer from a passage on the desk that opens at 08:30.
     """
-    asked = words.content_words(question)
+    asked, held = words.content_words(question), words.content_words(_all_of(one))
     taken = [word for word in words.content_words(sentence) if words.among(word, asked)]
     strange = [word for word in taken if not words.among(word, held)]
     near = await judge.nearest_words(strange, one.hit.text)

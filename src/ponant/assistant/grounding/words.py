@@ -20,10 +20,13 @@ def _read() -> dict[str, frozenset[str]]:
 _STOPWORDS = _read()
 _GREETINGS = _STOPWORDS.pop("greetings")
 _REFERRING = _STOPWORDS.pop("referring")
+_DENYING = _STOPWORDS.pop("denying")
+_ASKING = _STOPWORDS.pop("asking")
 _ALL_STOPWORDS = frozenset().union(*_STOPWORDS.values())
-_WORD = re.compile(r"[^\W_]+", re.UNICODE)
-_UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]+")
-_NUMBER = re.compile(r"(?<![^\W\d_])\d+(?:[.,:]\d+)*")
+_NO_SPACES = r"\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff"
+_UNSPACED = re.compile(f"[{_NO_SPACES}]+")
+_WORD = re.compile(rf"[{_NO_SPACES}]+|[^\W_{_NO_SPACES}]+")
+_NUMBER = re.compile(r"(?<![^\W_])\d+(?:[.,:]\d+)*")
 _THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
 _SHARED_BEGINNING = 4
 _LONGEST_ENDING = 3
@@ -54,6 +57,16 @@ def asks_nothing(text: str) -> bool:
 def refers_back(text: str) -> bool:
     """Whether a question leans on the one before it, such as "And when does it close?"."""
     return len(content_words(text)) <= 1 and any(word in _REFERRING for word in words(text))
+
+
+def asks_for_a_fact(text: str) -> bool:
+    """Whether a question wants more than yes or no: it asks when, who, how much, …"""
+    return any(word in _ASKING for word in words(text))
+
+
+def denies(text: str) -> bool:
+    """Whether a text has a word that denies, such as "not", "never" or "kein"."""
+    return any(word in _DENYING for word in words(text))
 
 
 def numbers(text: str) -> set[str]:
