@@ -59,7 +59,7 @@ class CompletionBody(GenerationFields):
         if not self.prompt:
             raise BadRequest("The prompt is empty. Give it some text.", param="prompt")
         if isinstance(self.prompt[0], int):
-            return [cast("list[int]", self.prompt)]
+            return [self.prompt]
         if len(self.prompt) > _MOST_PROMPTS:
             raise BadRequest(
                 f"At most {_MOST_PROMPTS} prompts fit one request. Send several.", param="prompt"

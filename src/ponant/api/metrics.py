@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram
 from prometheus_client import generate_latest as render
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ponant.accounts import Role
@@ -97,7 +97,7 @@ class _States:
         ready = GaugeMetricFamily("ponant_live_ready", "Whether live knowledge answers.")
         ready.add_metric([], float(self._services.live.ready))
         yield ready
-        tokens = GaugeMetricFamily(
+        tokens = CounterMetricFamily(
             "ponant_tokens", "Tokens since this process started.", labels=("model", "kind")
         )
         for (model, kind), count in sorted(self._services.ledger.tokens.items()):

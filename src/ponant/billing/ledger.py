@@ -6,6 +6,7 @@ events that came while the last group was on its way to disk and commits them to
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -29,6 +30,7 @@ class Ledger:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.clock = clock
+        self.tokens: Counter[tuple[str, str]] = Counter()  # by model and kind, since the start
         self._database = database
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -135,4 +137,11 @@ class Ledger:
                     refused.add(index)
             if fresh:
                 repository.add(session, fresh, self.clock.now())
+        self._count(fresh)
         return refused
+
+    def _count(self, events: Sequence[UsageEvent]) -> None:
+        for event in events:
+            self.tokens[event.model, "prompt"] += event.prompt_tokens
+            self.tokens[event.model, "cached"] += event.cached_tokens
+            self.tokens[event.model, "completion"] += event.completion_tokens

@@ -36,6 +36,7 @@ def serve(
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     configure_log(settings.log_level)
     require_home(settings)
+    _require_models(settings)
     with exclusive(settings.home / "run" / "serve.lock") as alone:
         if not alone:
             raise SetupError(
@@ -44,6 +45,13 @@ def serve(
             )
         with _listening(settings) as listener:
             _serve(settings.model_copy(update={"port": listener.getsockname()[1]}), listener)
+
+
+def _require_models(settings: Settings) -> None:
+    if not Catalogue(settings.home).models():
+        raise SetupError(
+            f"There are no models in {settings.home}. Bring the starter with: ponant setup"
+        )
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
