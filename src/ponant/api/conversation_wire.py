@@ -75,7 +75,11 @@ def entry(one: Entry) -> dict[str, Any]:
                 "role": "assistant",
                 "model": answer.model,
                 "content": _content(answer.content),
-                "ponant": {"state": answer.state, "forgotten": answer.forgotten},
+                "ponant": {
+                    "state": answer.state,
+                    "forgotten": answer.forgotten,
+                    "tokens_per_second": answer.tokens_per_second,
+                },
             }
 
 

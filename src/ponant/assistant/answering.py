@@ -197,7 +197,11 @@ class Answering:
         )
 
     async def _finish(self, state: AnswerState) -> None:
-        await self._keep(state)
+        try:
+            await self._keep(state)
+        except PonantError as e:  # such as a full disk: who reads must know that it is not kept
+            self._tell_failure(e.message, e.status)
+            return
         cited = {piece.number: piece for piece in self._pieces if isinstance(piece, Source)}
         self._run.emit(
             Done(
@@ -211,7 +215,11 @@ class Answering:
         )
 
     async def _fail(self, message: str, status: int) -> None:
-        await self._keep("failed")
+        with suppress(PonantError):  # the first failure is the one to tell
+            await self._keep("failed")
+        self._tell_failure(message, status)
+
+    def _tell_failure(self, message: str, status: int) -> None:
         self._run.emit(Failed(message=message, status=status, at=self._clock.now()))
 
     async def _keep(self, state: AnswerState) -> None:
@@ -222,6 +230,7 @@ class Answering:
             content=joined(self._pieces),
             state=state,
             forgotten=self._forgotten,
+            tokens_per_second=self._speed(),
         )
         now = self._clock.now()
         entry = Entry(id=self._entry_id, content=answered, created_at=now, completed_at=now)

@@ -65,6 +65,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, tag="answered"):
     content: tuple[str | Source, ...]
     state: AnswerState = "done"
     forgotten: int = 0
+    tokens_per_second: float | None = None
 
     @property
     def text(self) -> str:
