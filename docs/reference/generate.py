@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from fastapi.routing import APIRoute
 from pydantic_core import PydanticUndefined
 
 from ponant.api.app import create_app
@@ -80,17 +79,21 @@ def http_page() -> str:
         _NOTE + "# HTTP\n",
         _AUTHENTICATION,
     ]
-    for route in _routes():
-        methods = ", ".join(sorted(route.methods - {"HEAD"}))
-        parts.append(f"## {methods} {route.path}\n\n{(route.description or '').strip()}\n")
+    for method, path, description in routes():
+        parts.append(f"## {method} {path}\n\n{description}\n")
     parts.append(_MCP)
     return "\n".join(parts)
 
 
-def _routes() -> list[APIRoute]:
-    routes = create_app(describe_platform()).routes
-    shown = [r for r in routes if isinstance(r, APIRoute) and r.include_in_schema]
-    return sorted(shown, key=lambda route: (route.path, sorted(route.methods)))
+def routes() -> list[tuple[str, str, str]]:
+    """Method, path and description of every route."""
+    paths = create_app(describe_platform()).openapi()["paths"]
+    found = [
+        (method.upper(), path, operation.get("description", "").strip())
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    ]
+    return sorted(found, key=lambda route: (route[1], route[0]))
 
 
 PAGES = {"settings.md": settings_page, "commands.md": commands_page, "http.md": http_page}
