@@ -10,6 +10,7 @@ from ponant.api import (
     chat,
     completions,
     conversations,
+    description,
     embeddings,
     fim,
     folders,
@@ -45,6 +46,7 @@ _ROUTERS = (
     usage.router,
     health.router,
     metrics.router,
+    description.router,
 )
 
 
@@ -64,7 +66,7 @@ def create_app(services: Platform) -> FastAPI:
         title="Ponant",
         version=__version__,
         lifespan=lifespan,
-        openapi_url="/v1/openapi.json",
+        openapi_url=None,  # `description` gives it to callers with a key
         docs_url=None,
         redoc_url=None,
     )

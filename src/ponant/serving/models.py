@@ -68,11 +68,9 @@ class Models:
                 model.start()
 
     def waiting(self) -> list[str]:
-        """Which of the models that start with the server cannot be asked yet, and why."""
-        cards = (m.card for name, m in self._models.items() if name in _STARTED_FIRST)
-        return [
-            f"{card.id} ({card.detail or card.state})" for card in cards if card.state != "ready"
-        ]
+        """Which of the models that start with the server cannot be asked yet."""
+        cards = [m.card for name, m in self._models.items() if name in _STARTED_FIRST]
+        return [card.id for card in cards if card.state != "ready"]
 
     async def close(self) -> None:
         """End the workers; requests in flight fail."""
