@@ -45,7 +45,8 @@ class LlamaCppEngine:
 
     Penalties are not declared: llama.cpp counts the prompt's tokens towards presence and
     frequency. An answer also ends at the model's own end-of-generation tokens, whether or not a
-    request lists them.
+    request lists them. Its logits round differently with the place of a request in the cache, so
+    that where two tokens are nearly as likely, a repeated request may go another way.
 
     Args:
         path: the GGUF file.
