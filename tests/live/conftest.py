@@ -28,7 +28,9 @@ class Installation:
     changes: list[Change] = field(default_factory=list)
 
     @asynccontextmanager
-    async def running(self, embedder: Embedder | None = None) -> AsyncIterator[Knowledge]:
+    async def running(
+        self, embedder: Embedder | None = None, *, connect: bool = True
+    ) -> AsyncIterator[Knowledge]:
         database = Database.at(self.home / "live.db")
         database.migrate("live")
         knowledge = Knowledge(
@@ -36,7 +38,8 @@ class Installation:
         )
         await knowledge.start()
         try:
-            await knowledge.connect(embedder or FakeEmbedder())
+            if connect:
+                await knowledge.connect(embedder or FakeEmbedder())
             yield knowledge
         finally:
             await knowledge.close()

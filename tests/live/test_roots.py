@@ -8,7 +8,7 @@ import pytest
 from ponant.kit.errors import BadRequest, Forbidden
 from ponant.live import files
 from ponant.live.parsing import UnreadableDocument
-from ponant.live.roots import Roots
+from ponant.live.roots import Roots, private_inside
 
 
 @pytest.fixture
@@ -23,17 +23,23 @@ def _roots(tree: Path) -> Roots:
     return Roots(tree / "home", [tree / "root"])
 
 
-@pytest.mark.parametrize("path", ["root", "root/a", "root/../root/b", "home/samples/w"])
+@pytest.mark.parametrize("path", ["root", "root/a", "root/../root/b"])
 def test_inside_the_roots(tree: Path, path: str) -> None:
     assert _roots(tree).checked(f"{tree}/{path}", trusted=False).is_dir()
 
 
-@pytest.mark.parametrize(
-    "path", ["out", "root/..", "root/link", "root/a/.git", "home", "home/models", "root/../out", ""]
-)
+@pytest.mark.parametrize("path", ["out", "root/..", "root/link", "root/a/.git", "root/../out", ""])
 def test_outside_the_roots(tree: Path, path: str) -> None:
     with pytest.raises(Forbidden):
         _roots(tree).checked(f"{tree}/{path}", trusted=False)
+
+
+@pytest.mark.parametrize("path", ["home", "home/models", "home/samples/w", "home/uploads/l"])
+def test_what_ponant_keeps_is_no_source_even_inside_a_root(tree: Path, path: str) -> None:
+    roots = Roots(tree / "home", [tree])
+    with pytest.raises(Forbidden):
+        roots.checked(str(tree / path), trusted=False)
+    assert [one.name for one in roots.list(str(tree)).folders] == ["out", "root"]
 
 
 def test_the_command_line_may_go_anywhere_but_to_private_places(tree: Path) -> None:
@@ -74,9 +80,10 @@ def test_a_walk_passes_over_links_hidden_files_and_private_places(tree: Path) ->
     (tree / "root" / "b" / "d.md").write_text("x")
     (tree / "root" / "e.xlsx").write_text("x")
     (tree / "home" / "models" / "card.md").write_text("x")
-    assert list(files.scan(tree / "root", _roots(tree).is_private).files) == ["b/d.md"]
-    above = Roots(tree / "home", [tree])
-    found = files.scan(tree, above.is_private)
+    assert list(files.scan(tree / "root", private_inside(tree / "home", tree / "root")).files) == [
+        "b/d.md"
+    ]
+    found = files.scan(tree, private_inside(tree / "home", tree))
     assert set(found.files) == {"out/secret.md", "root/b/d.md"}
     assert found.others == 1
 

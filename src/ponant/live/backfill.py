@@ -51,11 +51,12 @@ class Backfill:
                     await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _library(self, scope: Scope, library_id: str) -> None:
-        aside, identity = self._ingestion.aside, self._gate.identity or ""
-        while rows := await aside(self._queries.without_vector, scope, library_id, identity, BATCH):
-            missing = await aside(self._queries.missing_vectors, scope, library_id, identity)
+        aside = self._ingestion.aside
+        while rows := await aside(self._queries.without_vector, scope, library_id, BATCH):
+            missing = await aside(self._queries.missing_vectors, scope, library_id)
             self._ingestion.lacking[library_id] = missing
             self._announce(scope, library_id)
+            identity = self._gate.identity or ""  # of the embedder that the next line asks
             vectors = await self._gate.passages([text for _, _, text in rows])
             found = {
                 row: (key, vector) for (row, key, _), vector in zip(rows, vectors, strict=True)

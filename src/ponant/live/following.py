@@ -18,7 +18,7 @@ from ponant.live import files, repository
 from ponant.live.files import Content, Scan, Seen
 from ponant.live.ingestion import Home, Ingestion, Known
 from ponant.live.parsing import UnreadableDocument
-from ponant.live.roots import Roots
+from ponant.live.roots import private_inside
 
 _RESCAN_SECONDS = 5.0
 _RESCAN_SHARE = 0.02  # of one core at most goes into looking again
@@ -63,13 +63,17 @@ class FolderFollower:
         self._home = place
         self._root = root
         self._ingestion = ingestion
-        self._is_private = Roots(home, (root,)).is_private
+        self._is_private = private_inside(home, root)
         self._changed = changed
         self._known: dict[str, Known] = {}
         self._hints: set[str] = set()
         self._woken = asyncio.Event()
         self._took = 0.0
         self._noted = 0.0
+
+    @property
+    def library_id(self) -> str:
+        return self._home.library_id
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -120,9 +124,9 @@ class FolderFollower:
         work = [seen for seen in found.files.values() if self._is_new(seen, hints)]
         work.sort(key=lambda seen: (seen.path not in hints, seen.path))
         self._note(found, len(work))
-        last = time.monotonic()
+        last, glance = time.monotonic(), max(_GLANCE_SECONDS, 5 * self._took)
         for number, seen in enumerate(work):
-            if self._woken.is_set() and time.monotonic() - last > _GLANCE_SECONDS:
+            if self._woken.is_set() and time.monotonic() - last > glance:
                 # The rest shows up again in the next look, except for what only events tell.
                 self._hints |= hints & {later.path for later in work[number:]}
                 return

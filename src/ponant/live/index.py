@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from ponant.kit import Clock, new_id
 from ponant.live import repository
 from ponant.live.chunking import Chunk
-from ponant.live.tables import DocumentRow, LibraryRow, PassageRow, SourceRow
+from ponant.live.tables import DocumentRow, PassageRow, SourceRow
 from ponant.live.vectors import LibraryVectors, Snapshot
 from ponant.store import Database, Scope, in_scope
 
@@ -88,9 +88,10 @@ class Index:
     def load_vectors(self, identity: str) -> None:
         """Bring the stored vectors of this embedder into memory; until then there are none."""
         loaded: dict[str, LibraryVectors] = {}
-        with self.database.read() as session:
+        with self.database.write() as session:
             for library_id, workspace_id in repository.places(session):
                 scope = Scope(workspace_id=workspace_id)
+                repository.note_vectors(session, scope, library_id, identity)
                 row = repository.library(session, scope, library_id)
                 stored = repository.library_vectors(session, scope, library_id, identity)
                 loaded[library_id] = vectors = LibraryVectors(row.version - 1)
@@ -113,8 +114,13 @@ class Index:
         document_id: str | None,
         source_id: str | None,
         vectors: Mapping[str, Vector],
+        identity: str | None,
     ) -> tuple[str, Moved]:
         """Store a document's new text with its passages, keywords and the vectors at hand.
+
+        Args:
+            vectors: by what was embedded (`input_hash`); those of an embedder that is no longer
+                the one in use (``identity``) are left out.
 
         Returns:
             The document's id, and the version that shows it.
@@ -127,7 +133,8 @@ class Index:
                 document_id = _insert_document(move, scope, library_id, source_id, reading)
             else:
                 _update_document(move, scope, library_id, document_id, reading)
-            self._put_passages(move, scope, library_id, document_id, reading, vectors)
+            given = vectors if identity == self.identity else {}
+            self._put_passages(move, scope, library_id, document_id, reading, given)
         return document_id, Moved(library_id, move.version, move.now, move.result, move.lacking)
 
     def put_failure(
@@ -292,21 +299,24 @@ class Index:
     @contextmanager
     def _moving(self, scope: Scope, library_id: str) -> Iterator[_Move]:
         """A transaction that ends with the library's next version, in SQL and in memory."""
-        with self.database.write() as session:
-            row = repository.library(session, scope, library_id)
-            move = _Move(session, row.version + 1, self.clock.now())
-            yield move
-            session.execute(
-                update(LibraryRow)
-                .where(LibraryRow.id == library_id, in_scope(LibraryRow, scope))
-                .values(version=move.version, as_of=move.now, updated_at=move.now)
-                .execution_options(synchronize_session=False)
-            )
-            vectors = self._library_vectors(library_id, row.version)
+        vectors: LibraryVectors | None = None
+        version = 0
+        try:
+            with self.database.write() as session:
+                row = repository.library(session, scope, library_id)
+                version = row.version + 1
+                move = _Move(session, version, self.clock.now())
+                yield move
+                repository.set_version(session, scope, library_id, version, move.now)
+                vectors = self._library_vectors(library_id, row.version)
+                if vectors is not None:
+                    vectors.stage(version, move.removed, move.added)
+        except BaseException:
             if vectors is not None:
-                vectors.stage(move.version, move.removed, move.added)
+                vectors.discard(version)
+            raise
         if vectors is not None:
-            vectors.publish(move.version)
+            vectors.publish(version)
 
     def _library_vectors(self, library_id: str, version: int) -> LibraryVectors | None:
         if self.identity is None:

@@ -111,7 +111,8 @@ class Ingestion:
             text=text,
             chunks=chunks,
         )
-        vectors = await self._vectors(home.scope, chunks)
+        identity = self.gate.identity
+        vectors = await self._vectors(home.scope, identity, chunks)
         document_id, moved = await self.write(
             self.index.put_document,
             home.scope,
@@ -120,6 +121,7 @@ class Ingestion:
             document_id=known.document_id if known else None,
             source_id=home.source_id,
             vectors=vectors,
+            identity=identity,
         )
         if moved.lacking:
             self.lacking[home.library_id] += moved.lacking
@@ -166,10 +168,11 @@ class Ingestion:
             )
         return text
 
-    async def _vectors(self, scope: Scope, chunks: Sequence[Chunk]) -> dict[str, Vector]:
+    async def _vectors(
+        self, scope: Scope, identity: str | None, chunks: Sequence[Chunk]
+    ) -> dict[str, Vector]:
         """Vectors of what is new, if that is little and the embedder is quick."""
-        identity = self.gate.identity
-        if identity is None or identity != self.index.identity:
+        if identity is None:
             return {}
         inputs = {fingerprint(piece.input): piece.input for piece in chunks}
         stored = await self.aside(self._stored, scope, identity, list(inputs))
@@ -184,7 +187,7 @@ class Ingestion:
                     vectors.update(zip(some, found, strict=True))
         except (PonantError, TimeoutError):
             _log.debug("Vectors follow later.", missing=len(new) - len(vectors))
-        return vectors
+        return vectors if self.gate.identity == identity else {}
 
     def _stored(self, scope: Scope, identity: str, keys: list[str]) -> set[str]:
         with self.index.database.read() as session:

@@ -41,7 +41,7 @@ from ponant.store import Database, Scope
 _MOST_HITS = 50
 _LONGEST_QUERY = 4000  # characters
 _READERS = 4
-_TELL_SECONDS = 0.1  # progress is told this often at most; versions are told at once
+_TELL_SECONDS = 0.05  # what happens within is told together
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -79,6 +79,7 @@ class Knowledge:
         self._followers: dict[str, tuple[FolderFollower, asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._announcing: set[str] = set()
+        self._untold: dict[str, list[DocumentChange]] = {}
 
     async def start(self) -> None:
         """Begin to follow every source."""
@@ -121,7 +122,7 @@ class Knowledge:
     async def list_libraries(self, scope: Scope) -> list[Library]:
         """The workspace's libraries, the oldest first."""
         rows = await self._read(self._queries.libraries, scope)
-        return [await self._library(scope, *row) for row in rows]
+        return [self._library(*row) for row in rows]
 
     async def get_library(self, scope: Scope, library_id: str) -> Library:
         """One library.
@@ -131,7 +132,7 @@ class Knowledge:
         """
         for row, documents, size in await self._read(self._queries.libraries, scope):
             if row.id == library_id:
-                return await self._library(scope, row, documents, size)
+                return self._library(row, documents, size)
         raise NotFound(f"There is no library {library_id}. List the libraries to see which exist.")
 
     async def update_library(
@@ -229,7 +230,10 @@ class Knowledge:
         library = await self.create_library(
             scope, "Sample", "A small handbook to try things out with.", owner_id
         )
-        await self.add_source(scope, library.id, "folder", config)
+        row = await self._ingestion.write(
+            self._declarations.add_folder, scope, library.id, folder, allow=False
+        )
+        self._follow(scope, row)
         return Sample(library=await self.get_library(scope, library.id), path=str(folder))
 
     # Documents
@@ -339,11 +343,12 @@ class Knowledge:
     # Telling
 
     def _moved(self, scope: Scope, moved: Moved) -> None:
-        """Tell of a version at once."""
-        self._spawn(self._tell_now(scope, moved.library_id, moved.documents))
+        """Tell of a version, soon."""
+        self._untold.setdefault(moved.library_id, []).extend(moved.documents)
+        self._announce(scope, moved.library_id)
 
     def _announce(self, scope: Scope, library_id: str) -> None:
-        """Tell of progress, soon."""
+        """Tell how a library stands, soon; what happens until then is told together."""
         if library_id not in self._announcing:
             self._announcing.add(library_id)
             self._spawn(self._tell_soon(scope, library_id))
@@ -351,16 +356,12 @@ class Knowledge:
     async def _tell_soon(self, scope: Scope, library_id: str) -> None:
         await asyncio.sleep(_TELL_SECONDS)
         self._announcing.discard(library_id)
-        await self._tell_now(scope, library_id, ())
-
-    async def _tell_now(
-        self, scope: Scope, library_id: str, documents: tuple[DocumentChange, ...]
-    ) -> None:
+        documents = tuple(self._untold.pop(library_id, ()))
         try:
-            library = await self.get_library(scope, library_id)
+            row = await self._read(self._queries.library, scope, library_id)
         except NotFound:
             return  # deleted meanwhile, which was told
-        self._tell(scope, library_id, library.freshness, documents)
+        self._tell(scope, library_id, self._freshness(row), documents)
 
     def _tell(
         self,
@@ -382,13 +383,7 @@ class Knowledge:
 
     # Rows as callers see them
 
-    async def _library(self, scope: Scope, row: LibraryRow, documents: int, size: int) -> Library:
-        sources = await self._read(self._queries.sources, scope, row.id)
-        states = [self._state(source.id) for source in sources]
-        waiting = self._uploads.waiting(row.id)
-        vectors = self._ingestion.lacking[row.id]
-        has_meaning = self._gate.identity is not None
-        fresh = freshness.of(row, states, waiting, vectors, has_meaning=has_meaning)
+    def _library(self, row: LibraryRow, documents: int, size: int) -> Library:
         return Library(
             id=row.id,
             name=row.name,
@@ -398,7 +393,17 @@ class Knowledge:
             owner_id=row.owner_id,
             documents=documents,
             total_size=size,
-            freshness=fresh,
+            freshness=self._freshness(row),
+        )
+
+    def _freshness(self, row: LibraryRow) -> Freshness:
+        followers = (follower for follower, _ in self._followers.values())
+        return freshness.of(
+            row,
+            [one.state for one in followers if one.library_id == row.id],
+            self._uploads.waiting(row.id),
+            self._ingestion.lacking[row.id],
+            has_meaning=self._gate.identity is not None,
         )
 
     def _state(self, source_id: str) -> SourceState:

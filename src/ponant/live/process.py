@@ -20,6 +20,7 @@ import numpy as np
 import structlog
 import zmq
 import zmq.asyncio
+from alembic.util.exc import CommandError
 from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -199,11 +200,21 @@ def main() -> None:
     while time.monotonic() < deadline:
         with exclusive(lock_file(home)) as alone:
             if alone:
-                asyncio.run(_serve(spec, home))
+                _serve_or_say(spec, home)
                 return
         time.sleep(0.05)  # the one before is still ending
     _log.error("Another process owns live knowledge.", home=str(home))
     sys.exit(1)
+
+
+def _serve_or_say(spec: wire.LiveSpec, home: Path) -> None:
+    """Serve; a database that cannot be opened ends the process with a sentence."""
+    try:
+        asyncio.run(_serve(spec, home))
+    except (CommandError, OSError, PonantError, SQLAlchemyError) as e:
+        reason = e.message if isinstance(e, PonantError) else str(e)
+        _log.error("Live knowledge cannot start.", file=str(home / "live.db"), reason=reason)
+        sys.exit(1)
 
 
 async def _serve(spec: wire.LiveSpec, home: Path) -> None:

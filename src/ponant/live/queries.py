@@ -46,6 +46,15 @@ class Queries:
             rows = repository.libraries(session, scope)
         return [(row, *counts.get(row.id, (0, 0))) for row in rows]
 
+    def library(self, scope: Scope, library_id: str) -> LibraryRow:
+        """One library's row.
+
+        Raises:
+            NotFound: it is not there for this scope.
+        """
+        with self._database.read() as session:
+            return repository.library(session, scope, library_id)
+
     def sources(self, scope: Scope, library_id: str) -> list[SourceRow]:
         """A library's sources.
 
@@ -141,20 +150,20 @@ class Queries:
         return propose(texts)[:MOST]
 
     def without_vector(
-        self, scope: Scope, library_id: str, identity: str, limit: int
+        self, scope: Scope, library_id: str, limit: int
     ) -> list[tuple[int, str, str]]:
         """Passages to embed: row id, input hash and what to embed."""
         with self._database.read() as session:
-            rows = repository.without_vector(session, scope, library_id, identity, limit)
+            rows = repository.without_vector(session, scope, library_id, limit)
         return [
             (row.id, row.input_hash, f"{row.heading}\n{row.text}" if row.heading else row.text)
             for row in rows
         ]
 
-    def missing_vectors(self, scope: Scope, library_id: str, identity: str) -> int:
+    def missing_vectors(self, scope: Scope, library_id: str) -> int:
         """How many passages wait for an embedder."""
         with self._database.read() as session:
-            return repository.missing_vectors(session, scope, library_id, identity)
+            return repository.missing_vectors(session, scope, library_id)
 
     def totals(self) -> tuple[int, int, int]:
         """Libraries, documents and passages of the whole installation."""

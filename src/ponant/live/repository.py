@@ -62,6 +62,18 @@ def library(session: Session, scope: Scope, library_id: str) -> LibraryRow:
     return row
 
 
+def set_version(
+    session: Session, scope: Scope, library_id: str, version: int, now: datetime
+) -> None:
+    """Note that a library reached a version."""
+    session.execute(
+        update(LibraryRow)
+        .where(LibraryRow.id == library_id, in_scope(LibraryRow, scope))
+        .values(version=version, as_of=now, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def sizes(session: Session, scope: Scope) -> dict[str, tuple[int, int]]:
     """Documents and bytes of each library."""
     statement = (
@@ -206,21 +218,43 @@ def known_vectors(
     return found
 
 
-def without_vector(
-    session: Session, scope: Scope, library_id: str, identity: str, limit: int
-) -> list[PassageRow]:
-    """Passages that this embedder has not embedded yet, the newest first."""
+def without_vector(session: Session, scope: Scope, library_id: str, limit: int) -> list[PassageRow]:
+    """Passages that are not embedded yet, the newest first."""
     statement = (
         select(PassageRow)
         .where(
             PassageRow.library_id == library_id,
-            PassageRow.embedded_by.is_distinct_from(identity),
+            PassageRow.embedded_by.is_(None),
             in_scope(PassageRow, scope),
         )
         .order_by(PassageRow.id.desc())
         .limit(limit)
     )
     return list(session.scalars(statement))
+
+
+def note_vectors(session: Session, scope: Scope, library_id: str, identity: str) -> None:
+    """Note for passages of other embedders whether this one has embedded them too."""
+    there = (
+        select(VectorRow.identity)
+        .where(
+            VectorRow.input_hash == PassageRow.input_hash,
+            VectorRow.identity == identity,
+            in_scope(VectorRow, scope),
+        )
+        .correlate(PassageRow)
+        .scalar_subquery()
+    )
+    session.execute(
+        update(PassageRow)
+        .where(
+            PassageRow.library_id == library_id,
+            PassageRow.embedded_by.is_distinct_from(identity),
+            in_scope(PassageRow, scope),
+        )
+        .values(embedded_by=there)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def library_vectors(
@@ -246,11 +280,11 @@ def library_vectors(
     return [(row, vector) for row, vector in session.execute(statement)]
 
 
-def missing_vectors(session: Session, scope: Scope, library_id: str, identity: str) -> int:
-    """How many passages wait for this embedder."""
+def missing_vectors(session: Session, scope: Scope, library_id: str) -> int:
+    """How many passages wait for an embedder."""
     statement = select(func.count()).where(
         PassageRow.library_id == library_id,
-        PassageRow.embedded_by.is_distinct_from(identity),
+        PassageRow.embedded_by.is_(None),
         in_scope(PassageRow, scope),
     )
     return session.scalar(statement) or 0

@@ -1,11 +1,11 @@
 """Which folders a source may lie in, and which files are never read.
 
 Over HTTP only folders inside the allowed roots count; the command line, run by the system user who
-owns the server, may add any. Dot-files, and what Ponant keeps under its home but for samples and
-uploads, are refused to everyone.
+owns the server, may add any. Dot-files, and all that Ponant keeps under its home, are refused to
+everyone: uploads and samples of one workspace must not become a source of another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ponant.kit.errors import BadRequest, Forbidden
@@ -25,7 +25,6 @@ class Roots:
 
     def __init__(self, home: Path, roots: Sequence[Path]) -> None:
         self._home = home.resolve()
-        self._open = (self._home / SAMPLES, self._home / UPLOADS)
         self.roots = tuple(roots)
 
     def checked(self, path: str, *, trusted: bool) -> Path:
@@ -53,18 +52,15 @@ class Roots:
         return folder
 
     def covers(self, folder: Path) -> bool:
-        """Whether a folder lies in an allowed root or is one; samples are always allowed."""
-        allowed = (*self.roots, self._home / SAMPLES)
-        return any(folder == root or folder.is_relative_to(root) for root in allowed)
+        """Whether a folder lies in an allowed root or is one."""
+        return any(folder.is_relative_to(root) for root in self.roots)
 
     def is_private(self, path: Path) -> bool:
         """Whether a resolved path is hidden or belongs to Ponant."""
-        if any(path.is_relative_to(folder) for folder in self._open):
-            return any(part.startswith(".") for part in path.relative_to(self._home).parts)
         if path.is_relative_to(self._home):
             return True
         root = next((root for root in self.roots if path.is_relative_to(root)), Path("/"))
-        return any(part.startswith(".") for part in path.relative_to(root).parts)
+        return _is_hidden(path, root)
 
     def list(self, path: str | None) -> FolderListing:
         """The folders in a folder, or the roots themselves where none is named.
@@ -105,3 +101,18 @@ class Roots:
             return Path(path).expanduser().resolve()
         except (OSError, RuntimeError) as e:  # RuntimeError: a loop of symbolic links
             raise BadRequest(f"There is no folder {path}. Check the path.") from e
+
+
+def private_inside(home: Path, source: Path) -> Callable[[Path], bool]:
+    """Which places inside a source's folder are never read; the sample itself lies in the home."""
+    own = home.resolve()
+    spared = None if source.is_relative_to(own) else own
+
+    def is_private(path: Path) -> bool:
+        return _is_hidden(path, source) or (spared is not None and path.is_relative_to(spared))
+
+    return is_private
+
+
+def _is_hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)

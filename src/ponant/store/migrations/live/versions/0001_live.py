@@ -86,6 +86,10 @@ def _create_documents() -> None:
         sa.Column("created_at", sa.DateTime, nullable=False),
         sa.Column("updated_at", sa.DateTime, nullable=False),
     )
+    # Covers the counts of a library, so that they read no texts.
+    op.create_index(
+        "ix_live_documents_sizes", "live_documents", ["workspace_id", "library_id", "size"]
+    )
 
 
 def _create_passages() -> None:
@@ -139,17 +143,17 @@ def _create_passages() -> None:
 
 
 def _create_triggers() -> None:
-    """Whatever way a passage goes, its keywords go with it, and its vector where no other needs it."""
-    drop_vector = (
-        "DELETE FROM live_vectors WHERE workspace_id = old.workspace_id "
-        "AND input_hash = old.input_hash AND NOT EXISTS (SELECT 1 FROM live_passages "
-        "WHERE workspace_id = old.workspace_id AND input_hash = old.input_hash);"
-    )
+    """Keywords go with their passage, and so does its vector where no other passage needs it."""
     op.execute(
-        "CREATE TRIGGER live_passages_deleted AFTER DELETE ON live_passages BEGIN "
-        f"DELETE FROM live_keywords WHERE rowid = old.id; {drop_vector} END"
-    )
-    op.execute(
-        "CREATE TRIGGER live_passages_changed AFTER UPDATE OF input_hash ON live_passages BEGIN "
-        f"{drop_vector} END"
+        """
+        CREATE TRIGGER live_passages_deleted AFTER DELETE ON live_passages BEGIN
+            DELETE FROM live_keywords WHERE rowid = old.id;
+            DELETE FROM live_vectors
+            WHERE workspace_id = old.workspace_id AND input_hash = old.input_hash
+            AND NOT EXISTS (
+                SELECT 1 FROM live_passages
+                WHERE workspace_id = old.workspace_id AND input_hash = old.input_hash
+            );
+        END
+        """
     )
