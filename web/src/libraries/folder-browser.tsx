@@ -4,6 +4,7 @@ import { CornerLeftUp, Folder } from "lucide-react";
 import { useState } from "react";
 
 import { api } from "@/api/client";
+import type { Folders } from "@/api/types";
 import { folderName } from "@/libraries/queries";
 import { Button } from "@/ui/button";
 import { Dialog, ErrorLine } from "@/ui/dialog";
@@ -19,9 +20,10 @@ export function FolderBrowser({ busy, error, onChoose, onClose }: FolderBrowserP
   const [path, setPath] = useState<string | null>(null);
   const listing = useQuery({
     queryKey: ["folders", path],
-    queryFn: () => api.folders(path),
+    queryFn: () => (path === null ? start() : api.folders(path)),
     placeholderData: keepPreviousData,
     retry: false,
+    gcTime: 0,
   });
   const here = listing.data?.path ?? null;
 
@@ -58,6 +60,13 @@ export function FolderBrowser({ busy, error, onChoose, onClose }: FolderBrowserP
       </div>
     </Dialog>
   );
+}
+
+/** The roots; where there is only one, what is in it. */
+async function start(): Promise<Folders> {
+  const roots = await api.folders(null);
+  const [only, ...others] = roots.folders;
+  return only && others.length === 0 ? api.folders(only.path) : roots;
 }
 
 interface RowProps {
