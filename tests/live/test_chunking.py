@@ -64,3 +64,9 @@ def test_a_long_paragraph_is_cut_between_sentences() -> None:
     chunks = chunk(text, max_tokens=256)
     assert len(chunks) > 3
     assert all(piece.text.endswith(".") for piece in chunks)
+
+
+def test_a_long_paragraph_without_sentences_is_cut_into_few_pieces() -> None:
+    text = " ".join(f"row {i} cell" for i in range(1000))
+    chunks = chunk(text, max_tokens=256)
+    assert len(chunks) < 60

@@ -15,14 +15,18 @@ from itertools import pairwise
 
 LONGEST = 1100  # characters: a passage is short enough to point at
 SHORTEST = 120  # a paragraph below this joins the next one
-_DIVISOR = 4
+_SHORT_PARAGRAPHS = 4  # so many make a passage, on average
+_SENTENCES = 4
+_LINES = 8
+_WORDS = 64
 
 _FENCE = re.compile(r"^\s{0,3}(`{3,}|~{3,})")
 _HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*\s*$")
 _UNDERLINE = re.compile(r"^\s{0,3}(=+|-+)\s*$")
-_SENTENCE = re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|(?<=[\u3002\uff01\uff1f])|\n")
+_SENTENCE = re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|(?<=[\u3002\uff01\uff1f])")
+_LINE = re.compile(r"\n")
 _SPACE = re.compile(r"\s+")
-_WORD = re.compile(r"[A-Za-z]+|\d|[^\W\d]|[^\w\s]")
+_TOKEN = re.compile(r"[A-Za-z]+|\d|[^\W\d]|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def estimate(text: str) -> int:
     """An upper estimate of the tokens in a text: words by three letters, other signs one each."""
     return sum(
         (len(match) + 2) // 3 if match.isascii() and match.isalpha() else 1
-        for match in _WORD.findall(text)
+        for match in _TOKEN.findall(text)
     )
 
 
@@ -158,33 +162,39 @@ class _Piece:
 
 
 def _pieces(text: str, block: _Block, room: int) -> Iterator[_Piece]:
-    spans = list(_fitting(text, block.start, block.end, room))
-    for start, end in spans:
-        whole = len(spans) == 1 and end - start >= SHORTEST
-        ends = not block.level and (whole or _chance(text[start:end]))
-        yield _Piece(start, end, ends)
+    parts = list(_fitting(text, block.start, block.end, room, _SHORT_PARAGRAPHS))
+    for start, end, run in parts:
+        whole = len(parts) == 1 and end - start >= SHORTEST
+        yield _Piece(start, end, not block.level and (whole or _chance(text[start:end], run)))
 
 
-def _chance(text: str) -> bool:
-    """True for one text in a few, always the same ones."""
-    return zlib.crc32(text.encode("utf-8", "surrogatepass")) % _DIVISOR == 0
+def _chance(text: str, run: int) -> bool:
+    """True for one text in ``run``, always the same ones."""
+    return zlib.crc32(text.encode("utf-8", "surrogatepass")) % run == 0
 
 
-def _fitting(text: str, start: int, end: int, room: int) -> Iterator[tuple[int, int]]:
-    """A span whole, or cut at sentences, spaces or anywhere, in that order, until each fits."""
+def _fitting(
+    text: str, start: int, end: int, room: int, run: int
+) -> Iterator[tuple[int, int, int]]:
+    """A span whole, or cut at sentences, lines, spaces or anywhere, in that order, until each fits.
+
+    Yields:
+        Where a part begins and ends, and how many like it make a passage.
+    """
     span = text[start:end]
     if len(span) <= LONGEST and estimate(span) <= room:
         if span.strip():
-            yield start, start + len(span.rstrip())
+            yield start, start + len(span.rstrip()), run
         return
-    for begin, stop in pairwise([start, *_cuts(span, start), end]):
-        yield from _fitting(text, begin, stop, room)
+    cuts, run = _cuts(span, start)
+    for begin, stop in pairwise([start, *cuts, end]):
+        yield from _fitting(text, begin, stop, room, run)
 
 
-def _cuts(span: str, start: int) -> list[int]:
-    """Where to cut a span that is too long; always at least one place inside it."""
-    for boundary in (_SENTENCE, _SPACE):
+def _cuts(span: str, start: int) -> tuple[list[int], int]:
+    """Where to cut a span that is too long, and how many of the parts make a passage."""
+    for boundary, run in ((_SENTENCE, _SENTENCES), (_LINE, _LINES), (_SPACE, _WORDS)):
         inside = {match.end() for match in boundary.finditer(span)} - {0, len(span)}
         if inside:
-            return [start + cut for cut in sorted(inside)]
-    return [start + len(span) // 2]
+            return [start + cut for cut in sorted(inside)], run
+    return [start + len(span) // 2], 1
