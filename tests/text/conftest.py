@@ -34,7 +34,7 @@ def llamacpp_url(starter_path: Path) -> Iterator[str]:
     params = xllamacpp.CommonParams()
     params.model.path = str(starter_path)
     params.n_ctx, params.n_parallel, params.warmup = 4096, 1, False
-    params.cpuparams.n_threads = 2
+    params.cpuparams.n_threads = 1  # two on busy cores wait for each other most of the time
     params.verbosity = 0
     server = xllamacpp.Server(params)
     yield server.listening_address

@@ -81,7 +81,7 @@ class LocalModel:
             yield Delta(text=last.content)
         answer = Answer(
             voice.tokenizer,
-            (*request.controls.stop, *voice.stops),
+            (*request.controls.stop, *voice.stops, *rendered.stops),
             thinking=_thinking(voice, rendered),
             calls=ToolCallParser(voice.style, [tool.name for tool in tools]) if tools else None,
             trim=voice.trim and not continues,

@@ -5,7 +5,6 @@ import ctypes
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from ponant.engine.weights.gguf import GgufFile
@@ -15,11 +14,10 @@ from ponant.serving.echo import ECHO_TEMPLATE, load_echo_tokenizer
 from ponant.serving.supervisor import State, WorkerProcess
 from ponant.text import ENVELOPE, ToolStyle, style_of
 from ponant.text.template import ChatTemplate
+from ponant.text.templates import own_template
 from ponant.text.tokenizer import Tokenizer, load_tokenizer
 
 BASE_TEMPLATE = "base"
-# Turns of the base template are plain text: a model that goes on to write the next one has ended.
-_BASE_STOPS = ("\nUser:", "\nAssistant:", "\nNote:", "\nPassages:")
 
 _THINKING_MARKS = ("<think>", "[THINK]")
 
@@ -116,17 +114,15 @@ def load_voice(model: InstalledModel, cache: Path) -> Voice:
         SetupError: its tokenizer or its template cannot be used.
     """
     tokenizer = load_tokenizer(model.path, cache)
-    source = tokenizer.chat_template
-    if model.template is not None:
-        source = _own_template(model.template)
+    own = None if model.template is None else own_template(model.template)
+    source = tokenizer.chat_template if own is None else own.source
     if source is None:
         return Voice(tokenizer, None)
-    is_base = model.template == BASE_TEMPLATE
     return Voice(
         tokenizer,
-        _template(source, tokenizer),
-        stops=_BASE_STOPS if is_base else (),
-        trim=is_base,
+        _template(source, tokenizer, own.document_stops if own else ()),
+        stops=own.stops if own else (),
+        trim=own is not None and own.trim,
         style=style_of(source),
         thinks=any(mark in source for mark in _THINKING_MARKS),
     )
@@ -164,14 +160,11 @@ def read_facts(model: InstalledModel) -> Facts:
     )
 
 
-def _own_template(name: str) -> str:
-    file = resources.files("ponant.text") / "templates" / f"{name}.jinja"
-    return file.read_text(encoding="utf-8")
-
-
-def _template(source: str, tokenizer: Tokenizer) -> ChatTemplate:
+def _template(
+    source: str, tokenizer: Tokenizer, document_stops: tuple[str, ...] = ()
+) -> ChatTemplate:
     names = ("" if token is None else tokenizer.name(token) for token in _ends(tokenizer))
-    return ChatTemplate(source, *names)
+    return ChatTemplate(source, *names, document_stops=document_stops)
 
 
 def _ends(tokenizer: Tokenizer) -> tuple[int | None, int | None]:

@@ -13,9 +13,13 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """The segments of a prompt in order."""
+    """The segments of a prompt in order.
+
+    ``stops`` are strings that end an answer to this prompt, beside those of its template.
+    """
 
     segments: tuple[Segment, ...]
+    stops: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:

@@ -34,6 +34,7 @@ MAX_SIZE = 1 << 22
 
 _MAX_STEPS = 1_000_000
 _MAX_TOTAL = 1 << 27  # characters made in all; an item of a list counts as eight
+_SENTENCE_END = re.compile(r"(?<=[.!?\u2026\u3002\uff01\uff1f])\s+|[\r\n]+")
 _WIDE = re.compile(r"\d{4,}|\*")
 
 
@@ -301,6 +302,12 @@ def _to_json(
     )
 
 
+def _sentences(text: str) -> list[Data]:
+    """A text's sentences, roughly: each ends with a line, or with a stop and white space."""
+    parts = _SENTENCE_END.split(str.__str__(text).strip())
+    return [Data(" ".join(part.split())) for part in parts if part.strip()]
+
+
 def _title(s: Any) -> str:
     return s.title() if isinstance(s, str) else str(s).title()
 
@@ -320,6 +327,7 @@ _OWN_FILTERS: dict[str, Callable[..., Any]] = {
     "join": _join_filter,
     "replace": _replace_filter,
     "safe": lambda value: value,
+    "sentences": _sentences,
     "title": _title,
     "tojson": _to_json,
 }

@@ -47,6 +47,7 @@ class ChatTemplate:
         clock: tells templates what day it is.
         seconds: longest that one rendering may take.
         adapt: whether what the template has no place for is told in words; without, it is lost.
+        document_stops: strings that end an answer to a prompt with passages.
 
     Raises:
         SetupError: the source is no template, or asks for what templates may not use.
@@ -61,12 +62,14 @@ class ChatTemplate:
         clock: Clock | None = None,
         seconds: float = 2.0,
         adapt: bool = True,
+        document_stops: tuple[str, ...] = (),
     ) -> None:
         self._template = _compile(source)
         self._clock = clock or SystemClock()
         self._seconds = seconds
         self._names = {"bos_token": bos, "eos_token": eos}
         self._adapt = adapt
+        self._document_stops = document_stops
         self.features = self._probe()
 
     def render(
@@ -99,8 +102,10 @@ class ChatTemplate:
             **as_data(dict(extra or {})),
         }
         if turns and turns[-1].prefix and turns[-1].role is Role.ASSISTANT:
-            return self._continued(turns, variables)
-        return Rendered(segments(self._any_order(turns, variables)))
+            prompt = self._continued(turns, variables)
+        else:
+            prompt = self._any_order(turns, variables)
+        return Rendered(segments(prompt), stops=self._document_stops if passages else ())
 
     def _adapted(
         self, messages: Sequence[Message], tools: Sequence[Tool], passages: Sequence[Passage]
@@ -117,14 +122,14 @@ class ChatTemplate:
             turns = fallback.with_passages(turns, passages)
         return turns if self.features.system else fallback.without_system(turns)
 
-    def _continued(self, turns: Sequence[Message], variables: Mapping[str, Any]) -> Rendered:
+    def _continued(self, turns: Sequence[Message], variables: Mapping[str, Any]) -> str:
         """Render the last turn without its end: the prompt is cut where its text ends."""
         whole = self._any_order(turns, {**variables, "add_generation_prompt": False}, cut=True)
         prompt, cut, _ = whole.rpartition(CUT)
         if not cut:  # the template keeps no trace of it: continue after a turn's beginning
             begun = self._any_order(turns[:-1], {**variables, "add_generation_prompt": True})
             prompt = begun + str(as_data(turns[-1].content))
-        return Rendered(segments(prompt))
+        return prompt
 
     def _any_order(
         self, turns: Sequence[Message], variables: Mapping[str, Any], *, cut: bool = False
