@@ -2,6 +2,7 @@
 
 import re
 import time
+from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -9,11 +10,14 @@ _ANSWER_MS = 60_000
 _READING_MS = 30_000
 
 
-def add_folder(page: Page, name: str) -> None:
-    """Add the folder ``name`` of the root as a library, and wait until it is read."""
+def add_folder(page: Page, folder: Path) -> None:
+    """Add a folder two steps below the root as a library, and wait until it is read."""
+    name = folder.name
     page.get_by_role("link", name="Libraries").click()
     page.get_by_role("button", name="Add folder").click()
-    page.get_by_role("list", name="Folders").get_by_role("button", name=name, exact=True).click()
+    folders = page.get_by_role("list", name="Folders")
+    for step in (folder.parent.name, name):
+        folders.get_by_role("button", name=step, exact=True).click()
     page.get_by_role("button", name=f"Add {name}", exact=True).click()
     expect(page.get_by_role("heading", name=f"Ask {name}")).to_be_visible()
     expect(page.get_by_text(re.compile(r"\d documents? read, in step"))).to_be_visible(

@@ -88,7 +88,7 @@ def _server(folder: Path, models_home: Path, roots: Path) -> AbstractContextMana
 @pytest.fixture
 def handbook(roots: Path, tmp_path: Path) -> Handbook:
     """A folder of two files, of which one says when the desk opens."""
-    return Handbook.write(roots / tmp_path.name)
+    return Handbook.write(roots / tmp_path.name / "Handbook")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ _HANDBOOK = """# Handbook
 
 ## Opening hours
 
-The desk opens at {opens} on weekdays and at 10:15 on Saturdays.
+The reception desk opens at {opens} on weekdays.
 
 ## Lending
 
@@ -28,7 +28,7 @@ class Handbook:
 
     @classmethod
     def write(cls, folder: Path) -> "Handbook":
-        folder.mkdir()
+        folder.mkdir(parents=True)
         made = cls(folder)
         made.open_at("08:30")
         (folder / "garden.md").write_text(_GARDEN, encoding="utf-8")

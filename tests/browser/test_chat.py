@@ -50,16 +50,22 @@ def test_a_remote_image_becomes_a_link(page: Page, shared: Server) -> None:
 
 
 def test_only_the_passage_that_answers_is_cited(page: Page, shared: Server, roots: Path) -> None:
-    folder = roots / "harbour"
-    folder.mkdir()
-    decoy = "When does the harbour desk open? The harbour desk is where the desk keys are kept."
-    fact = "On weekdays it opens at 08:30 and on Saturdays at 10:15."
-    (folder / "about.md").write_text(f"# Harbour desk\n\n{decoy}\n", encoding="utf-8")
-    (folder / "hours.md").write_text(f"# Hours of the desk\n\n{fact}\n", encoding="utf-8")
+    folder = roots / "only" / "Desk"
+    folder.mkdir(parents=True)
+    texts = {
+        "about.md": (
+            "# Reception desk\n\nThe reception desk is on the ground floor. "
+            "The reception desk lends umbrellas when the doors open.\n"
+        ),
+        "hours.md": "# Hours\n\nThe reception desk opens at 08:30 on weekdays.\n",
+        "bicycles.md": "# Bicycles\n\nBicycles are kept in the courtyard.\n",
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
     sign_in(page, shared)
-    add_folder(page, folder.name)
+    add_folder(page, folder)
 
-    turn = ask(page, "When does the harbour desk open on weekdays?")
+    turn = ask(page, "When does the reception desk open?")
 
     conversation = page.url.rsplit("/", 1)[-1]
     history = page.request.get(f"{shared.url}/v1/conversations/{conversation}/history").json()
