@@ -7,6 +7,7 @@ import time
 import pytest
 
 from ponant.kit.errors import BadRequest, Conflict, NotFound
+from ponant.live import chunking, ingestion
 from ponant.live.port import PassageRef
 from tests.fakes.embedder import FakeEmbedder
 from tests.live.conftest import SCOPE, STRANGER, Installation, eventually, in_step
@@ -390,5 +391,43 @@ def test_an_edit_shows_within_a_second_while_much_is_read(installation: Installa
             assert time.monotonic() - begun < 1
             library = await knowledge.get_library(SCOPE, library_id)
             assert library.freshness.state == "syncing"
+
+    asyncio.run(run())
+
+
+def test_a_name_that_is_not_text_keeps_nothing_else_out(installation: Installation) -> None:
+    async def run() -> None:
+        try:
+            (installation.folder / os.fsdecode(b"caf\xe9.md")).write_text("x")
+        except OSError:
+            pytest.skip("this file system takes only names that are text")
+        installation.write("a.md", "The boiler is in the cellar.")
+        async with installation.running() as knowledge:
+            library_id = await _library(knowledge, installation)
+            library = await in_step(knowledge, library_id, 1)
+            assert "a name that is not text" in library.freshness.message
+
+    asyncio.run(run())
+
+
+def test_a_fault_of_ours_in_one_file_keeps_no_other_out(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(text: str, *, max_tokens: int) -> list[chunking.Chunk]:
+        if "stumble" in text:
+            raise ZeroDivisionError
+        return chunking.chunk(text, max_tokens=max_tokens)
+
+    async def run() -> None:
+        monkeypatch.setattr(ingestion, "chunk", stumble)
+        installation.write("a.md", "Here we stumble.")
+        installation.write("b.md", "The boiler is in the cellar.")
+        async with installation.running() as knowledge:
+            library_id = await _library(knowledge, installation)
+            await in_step(knowledge, library_id, 1)
+            (source,) = await knowledge.list_sources(SCOPE, library_id)
+            assert (source.seen, source.indexed, source.failed) == (2, 1, 1)
+            installation.write("a.md", "Here we stand.")
+            await in_step(knowledge, library_id, 2)
 
     asyncio.run(run())

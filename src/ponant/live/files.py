@@ -28,7 +28,7 @@ class Scan:
 
     files: dict[str, Seen]
     others: int  # files of kinds that are not read
-    faults: tuple[str, ...]  # folders inside that cannot be read
+    faults: tuple[str, ...]  # what inside cannot be read, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,9 @@ def _walk(
         for entry in entries:
             if entry.name.startswith(".") or entry.is_symlink():
                 continue
+            if not _is_text(entry.name):
+                faults.append("a name that is not text")
+                continue
             if entry.is_dir(follow_symlinks=False):
                 if not is_private(Path(entry.path)):
                     folders.append(Path(entry.path))
@@ -123,6 +126,15 @@ def signature(status: os.stat_result) -> str:
 def media_type(name: str) -> str | None:
     """How a file of this name is read; None for kinds that are not."""
     return MEDIA_TYPES.get(_suffix(name))
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file name is one that can be shown and stored."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes that the file system's encoding has no signs for
+        return False
+    return True
 
 
 def _suffix(name: str) -> str:

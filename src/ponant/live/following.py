@@ -66,6 +66,7 @@ class FolderFollower:
         self._is_private = private_inside(home, root)
         self._changed = changed
         self._known: dict[str, Known] = {}
+        self._passed: dict[str, str] = {}  # signatures of files that we failed on
         self._hints: set[str] = set()
         self._woken = asyncio.Event()
         self._took = 0.0
@@ -130,11 +131,13 @@ class FolderFollower:
                 # The rest shows up again in the next look, except for what only events tell.
                 self._hints |= hints & {later.path for later in work[number:]}
                 return
-            await self._take(seen)
+            await self._take_or_pass(seen)
             if number + 1 == len(work) or time.monotonic() - self._noted > _NOTE_SECONDS:
                 self._note(found, len(work) - number - 1)
 
     def _is_new(self, seen: Seen, hints: set[str]) -> bool:
+        if self._passed.get(seen.path) == seen.signature:
+            return False
         known = self._known.get(seen.path)
         return known is None or known.signature != seen.signature or seen.path in hints
 
@@ -176,6 +179,16 @@ class FolderFollower:
             known.document_id, seen.path, "", known.content_hash, known.state
         )
         self._ingestion.publish(home.scope, change)
+
+    async def _take_or_pass(self, seen: Seen) -> None:
+        """Take a file in; a fault of ours in one must not keep the others out."""
+        try:
+            await self._take(seen)
+        except (OSError, PonantError, SQLAlchemyError):
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, the next file is another
+            _log.exception("A file was passed over.", folder=str(self._root), path=seen.path)
+            self._passed[seen.path] = seen.signature
 
     async def _take(self, seen: Seen) -> None:
         known = self._known.get(seen.path)
@@ -247,10 +260,10 @@ class FolderFollower:
         known = list(self._known.values())
         self.state = SourceState(
             state="syncing" if pending else "in_step",
-            message=_remark(found),
+            message=_remark(found, len(self._passed)),
             seen=len(found.files),
             indexed=sum(one.state == "indexed" for one in known),
-            failed=sum(one.state == "failed" for one in known),
+            failed=sum(one.state == "failed" for one in known) + len(self._passed),
             pending=pending,
             checked_at=self._ingestion.index.clock.now(),
         )
@@ -277,10 +290,12 @@ def _same_file(signature: str) -> str:
     return signature.rpartition(":")[0]
 
 
-def _remark(found: Scan) -> str:
+def _remark(found: Scan, passed: int) -> str:
     remarks = []
+    if passed:
+        remarks.append(f"{passed} files were passed over; the server's log says why.")
     if found.others:
         remarks.append(f"{found.others} files of other kinds are left out.")
     if found.faults:
-        remarks.append(f"{len(found.faults)} folders cannot be read: {found.faults[0]}.")
+        remarks.append(f"{len(found.faults)} places cannot be read: {found.faults[0]}.")
     return " ".join(remarks)

@@ -95,7 +95,7 @@ class Server:
         self._listeners: set[bytes] = set()
         self._asked: dict[int, asyncio.Future[NDArray[np.float32]]] = {}
         self._numbers = count()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[object]] = set()
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -183,9 +183,14 @@ class Server:
             raise Unavailable("The other side is gone.", retry_after=1) from e
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.ensure_future(work)
+        task: asyncio.Future[object] = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Future[object]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("Work in the live process failed.", exc_info=error)
 
 
 def main() -> None:
