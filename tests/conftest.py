@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.scope_guard import guarding
-from tests.server import Server, serving
+from tests.server import Server, home_with_models, serving
 
 _CHECKOUT = Path(__file__).parent.parent
 
@@ -40,17 +40,12 @@ def models_home() -> Path:
 @pytest.fixture
 def home(tmp_path: Path, models_home: Path) -> Path:
     """An empty home with the models linked in."""
-    folder = tmp_path / "home"
-    folder.mkdir(mode=0o700)
-    (folder / "models").symlink_to(models_home / "models")
-    return folder
+    return home_with_models(tmp_path / "home", models_home)
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, models_home: Path) -> Iterator[Server]:
     """One server for every test that leaves it as it was found."""
-    home = tmp_path_factory.mktemp("server") / "home"
-    home.mkdir(mode=0o700)
-    (home / "models").symlink_to(models_home / "models")
+    home = home_with_models(tmp_path_factory.mktemp("server") / "home", models_home)
     with serving(home) as running:
         yield running

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 ADMIN_KEY = "pnt_test_administrator_0123456789"
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,15 @@ def environment(home: Path, settings: Mapping[str, str] | None = None) -> dict[s
     """The environment of a test's own Ponant: nothing of the caller's settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PONANT_")}
     return kept | {"PONANT_HOME": str(home)} | dict(settings or {})
+
+
+def home_with_models(home: Path, models_home: Path) -> Path:
+    """A new home that shares models, and what was derived from them, with another."""
+    home.mkdir(mode=0o700)
+    for shared in ("models", "cache"):
+        (models_home / shared).mkdir(exist_ok=True)
+        (home / shared).symlink_to(models_home / shared)
+    return home
 
 
 def free_port() -> int:

@@ -72,7 +72,7 @@ def test_a_kill_at_any_moment_loses_nothing_acknowledged(home: Path) -> None:
         server.process.wait()
     with serving(home) as server, server.client(made["key"]) as client:
         assert client.get("/v1/models").status_code == 200
-        used = server.run("usage", "--json").stdout
+        used = server.run("usage", "--by", "model", "--json").stdout
         assert "echo" in used
 
 
