@@ -139,7 +139,7 @@ class ChatBody(GenerationFields):
             messages=tuple(message.message() for message in self.messages),
             tools=tuple(tool.tool() for tool in self.tools or ()),
             tool_choice=self._choice(),
-            parallel_tool_calls=self.parallel_tool_calls is not False,
+            parallel_tool_calls=self.parallel_tool_calls,
             controls=Controls(
                 sampling=self.sampling(),
                 max_tokens=limit,

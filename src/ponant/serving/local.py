@@ -198,7 +198,10 @@ def _held_to_tools(request: ChatRequest, voice: Voice) -> Controls:
         return request.controls
     try:
         source = grammar.tool_call(
-            request.tools, request.tool_choice, voice.style, parallel=request.parallel_tool_calls
+            request.tools,
+            request.tool_choice,
+            voice.style,
+            parallel=request.parallel_tool_calls is True,
         )
     except ValueError as e:
         raise BadRequest(f"tool_choice cannot be used: {e}.", param="tool_choice") from e

@@ -70,15 +70,23 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Messages to answer. ``passages`` reach templates that take documents."""
+    """Messages to answer.
+
+    Attributes:
+        tool_choice: ``auto``, ``none``, ``any``, or the name of one tool.
+        parallel_tool_calls: whether a forced call may be followed by others. Where the caller does
+            not say, a model here makes one: small models would repeat it until the limit.
+        passages: what templates that take documents are given.
+        extra: fields that an upstream server may know and we do not.
+    """
 
     messages: tuple[Message, ...]
     tools: tuple[Tool, ...] = ()
-    tool_choice: str = "auto"  # auto, none, any, or the name of one tool
-    parallel_tool_calls: bool = True
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool | None = None
     passages: tuple[Passage, ...] = ()
     controls: Controls = Controls()
-    extra: dict[str, Any] = {}  # fields an upstream provider may know and we do not
+    extra: dict[str, Any] = {}
 
 
 class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):

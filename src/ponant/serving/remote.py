@@ -54,8 +54,8 @@ class RemoteModel:
         if request.tools:
             body["tools"] = [_tool(tool) for tool in request.tools]
             body["tool_choice"] = _tool_choice(request.tool_choice)
-            if not request.parallel_tool_calls:
-                body["parallel_tool_calls"] = False
+            if request.parallel_tool_calls is not None:
+                body["parallel_tool_calls"] = request.parallel_tool_calls
         last = request.messages[-1] if request.messages else None
         if last is not None and last.prefix and last.content:
             yield Delta(text=last.content)
