@@ -155,7 +155,9 @@ class Knowledge:
         self._index.forget_library(library_id)
         version, now = library.freshness.version + 1, self._clock.now()
         gone = Freshness(state="in_step", version=version, as_of=now, message="Deleted.")
-        self._tell(scope, library_id, gone, tuple((d.id, d.name, "deleted") for d in documents))
+        last: list[DocumentChange] = [(one.id, one.name, "deleted") for one in documents]
+        untold = self._untold.pop(library_id, [])
+        self._tell(scope, library_id, gone, (*untold, *last))
 
     # Sources
 
