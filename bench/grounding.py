@@ -5,7 +5,7 @@
 Every question comes with two or three passages, of which one answers or none does. It prints each
 answer and a table, and writes bench/results/grounding.json. The bounds in
 `ponant.assistant.grounding` were set on the cases "tuned on"; the cases "checked on" were written
-after them.
+after them, and showed faults that were then mended.
 """
 
 import argparse

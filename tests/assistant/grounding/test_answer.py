@@ -105,6 +105,20 @@ async def test_a_denial_that_no_passage_makes_is_not_let_out() -> None:
 
 
 @pytest.mark.anyio
+async def test_what_was_held_back_does_not_leave_before_a_quotation() -> None:
+    quotation = "Bicycles are kept in the courtyard."
+    model = FakeModel(["Certainly. Bicycles are forbidden here. [1]", quotation])
+    assert await _said(model, "Are bicycles kept in the courtyard?") == f"{quotation} [3]"
+
+
+@pytest.mark.anyio
+async def test_a_title_alone_is_no_answer() -> None:
+    quotation = "The reception desk opens at 08:30 and closes at 17:00."
+    model = FakeModel(["Re. [1]", quotation])
+    assert await _said(model) == f"{quotation} [2]"
+
+
+@pytest.mark.anyio
 async def test_a_repetition_ends_the_answer() -> None:
     model = FakeModel(["The reception desk opens at 08:30. " * 20])
     assert await _said(model) == "The reception desk opens at 08:30. [2]"

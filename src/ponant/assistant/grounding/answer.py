@@ -117,7 +117,7 @@ class GroundedAnswer:
         self._unsupported += 1
         if not self._guided:
             return self._let_out(bare)
-        light = asserts_nothing(claim.text, self._material.question)
+        light = asserts_nothing(claim.text)
         if not self._cited:
             self._echoed = echoes(claim.text, self._material.question)
             self._over = not light
@@ -168,6 +168,7 @@ class GroundedAnswer:
         if quoted is None:
             yield Delta(text=prompt.documents_do_not_say(self._material.question))
             return
+        self._held = []
         for piece in self._let_out(quoted):
             yield Delta(text=piece)
 

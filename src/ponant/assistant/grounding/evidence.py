@@ -82,7 +82,9 @@ async def select(question: str, hits: Sequence[Hit], judge: Judge) -> list[Evide
     if best.score < _SURE and not await _possible(question, best, judge):
         return []
     certain = best.score >= _CERTAIN
-    return _gather(scored, best.score - (_MARGIN if certain else _DOUBTFUL_MARGIN), certain=certain)
+    bound = best.score - (_MARGIN if certain else _DOUBTFUL_MARGIN)
+    kept = [one for one in scored if one.score >= bound]
+    return _gather(kept + _completing(question, best, kept, scored), certain=certain)
 
 
 def _sentences(question: str, hits: Sequence[Hit]) -> list[_Scored]:
@@ -92,10 +94,17 @@ def _sentences(question: str, hits: Sequence[Hit]) -> list[_Scored]:
         _Scored(number, hit, position, text, words.coverage(wanted, _words_of(hit, text)))
         for number, hit in enumerate(hits, 1)
         for position, text in enumerate(split(hit.text))
-        if words.content_words(text) or words.numbers(text)
+        if _states(text)
     ]
     # Stable, so that the search's own order decides between equals.
     return sorted(found, key=lambda one: -one.score)[:_MOST_SENTENCES]
+
+
+def _states(text: str) -> bool:
+    """Whether a piece of text says something: no heading, which is known anyway, no question."""
+    if text.startswith("#") or text.endswith("?"):
+        return False
+    return bool(words.content_words(text) or words.numbers(text))
 
 
 async def _possible(question: str, best: _Scored, judge: Judge) -> bool:
@@ -117,15 +126,28 @@ def _by_words(question: str, sentences: Sequence[_Scored]) -> list[Evidence]:
     )
     if best == 0 or covered < _ENOUGH_WORDS:
         return []
-    return _gather(sentences, best - _WORD_MARGIN, certain=best == 1)
+    kept = [one for one in sentences if one.score >= best - _WORD_MARGIN]
+    return _gather(kept, certain=best == 1)
 
 
-def _gather(scored: Sequence[_Scored], bound: float, *, certain: bool) -> list[Evidence]:
-    kept = sorted(
-        (one for one in scored if one.score >= bound), key=lambda one: (one.number, one.position)
-    )
+def _completing(
+    question: str, best: _Scored, kept: Sequence[_Scored], scored: Sequence[_Scored]
+) -> list[_Scored]:
+    """Sentences beside the best one with words of the question that nothing kept has.
+
+    "On Saturdays it is open from 10:00" speaks of the desk that the sentence before it names.
+    """
+    held = [word for one in kept for word in words.content_words(one.text)]
+    missing = [word for word in words.content_words(question) if not words.among(word, held)]
+    beside = [one for one in scored if one.number == best.number and one not in kept]
+    if not missing:
+        return []
+    return [one for one in beside if words.coverage(missing, words.content_words(one.text)) > 0]
+
+
+def _gather(kept: Sequence[_Scored], *, certain: bool) -> list[Evidence]:
     passages: dict[int, list[_Scored]] = {}
-    for one in kept:
+    for one in sorted(kept, key=lambda one: (one.number, one.position)):
         passages.setdefault(one.number, []).append(one)
     evidence = [
         Evidence(

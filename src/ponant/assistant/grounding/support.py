@@ -16,6 +16,7 @@ _MOST_WORDS = 0.75
 _HALF_THE_WORDS = 0.5
 _NEARLY_THE_SAME = 0.93  # cosine of two statements under multilingual-e5-small
 _LIGHT = 2
+_SHORTEST = 3
 _NAME = re.compile(r"(?<=[\w,;] )[^\W\d_a-zà-öø-ÿ]\w+")  # a capital inside a sentence
 
 
@@ -23,7 +24,7 @@ async def supporters(
     sentence: str, question: str, evidence: Sequence[Evidence], judge: Judge
 ) -> list[int]:
     """Places in ``evidence`` of the passages that bear the sentence out, strongest first."""
-    if echoes(sentence, question):
+    if echoes(sentence, question) or not _has_substance(sentence):
         return []
     sure: list[tuple[float, int]] = []
     doubtful: list[tuple[float, int]] = []
@@ -44,13 +45,16 @@ async def supporters(
     return [place for _, place in _strongest(sure)]
 
 
-def asserts_nothing(sentence: str, question: str) -> bool:
+def asserts_nothing(sentence: str) -> bool:
     """Whether a sentence only leads in or agrees ("Yes.", "Here is what I found:")."""
-    return len(_added(sentence, question)) <= _LIGHT and not words.numbers(sentence)
+    short = len(words.content_words(sentence)) <= _LIGHT
+    return short and not words.numbers(sentence) and not words.denies(sentence)
 
 
 def echoes(sentence: str, question: str) -> bool:
-    """Whether a sentence is empty, or only gives a question for a fact its own words back."""
+    """Whether a sentence is empty, asks, or gives a question for a fact its own words back."""
+    if sentence.endswith("?") or sentence.startswith("#"):
+        return True
     if words.numbers(sentence) or _added(sentence, question):
         return False
     return words.asks_for_a_fact(question) or not words.content_words(sentence)
@@ -63,6 +67,12 @@ def invents(sentence: str, known: str) -> bool:
     held = words.words(known)
     names = _NAME.findall(sentence.strip())
     return any(not words.among(name.casefold(), held) for name in names)
+
+
+def _has_substance(sentence: str) -> bool:
+    """Whether more is said than "Dr." or "No.", at which a small model sometimes stops."""
+    short = all(len(word) < _SHORTEST and word.isascii() for word in words.content_words(sentence))
+    return bool(words.numbers(sentence)) or not short
 
 
 def _added(sentence: str, question: str) -> list[str]:
