@@ -86,9 +86,9 @@ def _server(folder: Path, models_home: Path, roots: Path) -> AbstractContextMana
 
 
 @pytest.fixture
-def handbook(roots: Path, tmp_path: Path) -> Handbook:
+def handbook(roots: Path) -> Handbook:
     """A folder of two files, of which one says when the desk opens."""
-    return Handbook.write(roots / tmp_path.name / "Handbook")
+    return Handbook.write(Path(tempfile.mkdtemp(prefix="team-", dir=roots)) / "Handbook")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ _HANDBOOK = """# Handbook
 
 ## Opening hours
 
-The reception desk opens at {opens} on weekdays.
+{line}
 
 ## Lending
 
@@ -20,11 +20,13 @@ The roses are watered on Tuesday evenings. The gate to the garden is painted gre
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Handbook:
     """The folder, and the one fact in it that tests change."""
 
     folder: Path
+    name: str = "handbook.md"
+    line: str = ""
 
     @classmethod
     def write(cls, folder: Path) -> "Handbook":
@@ -35,7 +37,8 @@ class Handbook:
         return made
 
     def open_at(self, time: str) -> None:
-        (self.folder / "handbook.md").write_text(_HANDBOOK.format(opens=time), encoding="utf-8")
+        self.line = f"The reception desk opens at {time} on weekdays."
+        (self.folder / self.name).write_text(_HANDBOOK.format(line=self.line), encoding="utf-8")
 
     def remove(self) -> None:
-        (self.folder / "handbook.md").unlink()
+        (self.folder / self.name).unlink()

@@ -6,7 +6,14 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chatting import add_folder, answered, ask, cited_numbers, seconds_until_visible
+from tests.browser.chatting import (
+    add_folder,
+    answered,
+    ask,
+    cited_numbers,
+    seconds_until_visible,
+    send,
+)
 from tests.browser.conftest import sign_in
 from tests.browser.folders import Handbook
 from tests.browser.recording import Recorder
@@ -18,36 +25,55 @@ QUESTION = "When does the reception desk open?"
 _SLACK_SECONDS = 1.0  # for a machine that runs other tests at the same time
 
 
-def test_an_edit_marks_the_answer_and_a_new_one_cites_the_new_text(
-    page: Page, shared: Server, handbook: Handbook, recorder: Recorder
+def test_where_no_passage_answers_nothing_is_cited(
+    page: Page, shared: Server, handbook: Handbook
 ) -> None:
     sign_in(page, shared)
     add_folder(page, handbook.folder)
-    recorder.show(page, milliseconds=900)
-    turn = ask(page, QUESTION)
+
+    turn = ask(page, "Who won the chess match in Lisbon?")
+
+    assert cited_numbers(turn) == []
+    expect(turn).to_contain_text("no source cited")
+
+
+def test_an_edit_marks_the_answer_and_a_new_one_cites_the_new_text(
+    page: Page, shared: Server, handbook: Handbook, recorder: Recorder
+) -> None:
+    recorder.prepare(page)
+    recorder.file(page, handbook.name, handbook.line)
+    sign_in(page, shared)
+    add_folder(page, handbook.folder)
+    recorder.show(page, milliseconds=1200)
+    send(page, QUESTION)
+    recorder.follow(page, page.get_by_role("button", name="Stop"))
+    turn = answered(page, QUESTION)
     expect(turn).to_contain_text("08:30")
     (number,) = cited_numbers(turn)
     expect(turn).to_contain_text("1 source, current")
-    recorder.show(page, milliseconds=1600)
+    recorder.show(page, milliseconds=2000)
 
     handbook.open_at("09:45")
     edited = time.monotonic()
+    recorder.file(page, handbook.name, handbook.line, new="09:45")
     mark = turn.get_by_text(re.compile(rf"Source {number} changed \d+ s ago"))
     waited = seconds_until_visible(mark, edited)
     assert waited < 1.0 + _SLACK_SECONDS
-    recorder.show(page, milliseconds=1800)
+    recorder.show(page, milliseconds=2400)
 
     turn.get_by_role("button", name="Answer again").click()
     recorder.follow(page, page.get_by_role("button", name="Stop"))
     renewed = answered(page, QUESTION)
     expect(renewed).to_contain_text("09:45")
     expect(renewed).to_contain_text("1 source, current")
+    expect(page.get_by_role("article")).to_have_count(1)
+    recorder.file(page, handbook.name, handbook.line)
     recorder.show(page, milliseconds=2200)
     (number,) = cited_numbers(renewed)
     renewed.get_by_role("button", name=f"Source {number}", exact=True).click()
     panel = page.get_by_role("region", name="Source", exact=True)
     expect(panel.get_by_role("mark")).to_contain_text("09:45")
-    recorder.show(page, milliseconds=2400)
+    recorder.show(page, milliseconds=2600)
 
 
 def test_a_deletion_marks_the_answer(page: Page, shared: Server, handbook: Handbook) -> None:
@@ -65,15 +91,3 @@ def test_a_deletion_marks_the_answer(page: Page, shared: Server, handbook: Handb
     panel = page.get_by_role("region", name="Source", exact=True)
     expect(panel.get_by_text("As the answer read it")).to_be_visible()
     expect(panel).to_contain_text("08:30")
-
-
-def test_where_no_passage_answers_nothing_is_cited(
-    page: Page, shared: Server, handbook: Handbook
-) -> None:
-    sign_in(page, shared)
-    add_folder(page, handbook.folder)
-
-    turn = ask(page, "Who won the chess match in Lisbon?")
-
-    assert cited_numbers(turn) == []
-    expect(turn).to_contain_text("no source cited")

@@ -125,7 +125,7 @@ function Passage({ found }: { found: PassageInDocument }) {
   return (
     <div className="[overflow-wrap:anywhere] whitespace-pre-wrap">
       <span className="text-quiet">{before}</span>
-      <mark ref={mark} className="rounded-sm bg-mark box-decoration-clone px-0.5 text-text">
+      <mark ref={mark} className="rounded-sm bg-mark text-text">
         {passage}
       </mark>
       <span className="text-quiet">{after}</span>

@@ -69,7 +69,13 @@ function Progress({ turn }: { turn: Turn }) {
   return (
     <p className="flex items-center gap-2 text-sm text-quiet">
       <span aria-hidden className="size-2 animate-pulse rounded-full bg-warm" />
-      {turn.state === "searching" ? "Looking through the library" : "Reading the question"}
+      {progressWords(turn)}
     </p>
   );
+}
+
+function progressWords({ state, sources }: Turn): string {
+  if (state !== "searching") return "Reading the question";
+  if (sources === null) return "Looking through the library";
+  return sources.length === 1 ? "Reading 1 passage" : `Reading ${sources.length} passages`;
 }
