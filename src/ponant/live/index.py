@@ -4,13 +4,10 @@ Every method that writes is one transaction. It stages the vectors of the next v
 commits, so that a reader who sees version V in SQL finds V's vectors too. One thread writes.
 """
 
-import hashlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from difflib import SequenceMatcher
 from typing import Literal
 
 import numpy as np
@@ -19,8 +16,9 @@ from sqlalchemy import bindparam, update
 from sqlalchemy.orm import Session
 
 from ponant.kit import Clock, new_id
-from ponant.live import repository
+from ponant.live import repository, vector_rows
 from ponant.live.chunking import Chunk
+from ponant.live.passages import fates, passage_rows
 from ponant.live.tables import DocumentRow, PassageRow, SourceRow
 from ponant.live.vectors import LibraryVectors, Snapshot
 from ponant.store import Database, Scope, in_scope
@@ -71,11 +69,6 @@ class _Move:
         return tuple(self.documents)
 
 
-def fingerprint(text: str) -> str:
-    """Names a text: the first 128 bits of its SHA-256, in hex."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
 class Index:
     """All libraries of an installation."""
 
@@ -91,9 +84,9 @@ class Index:
         with self.database.write() as session:
             for library_id, workspace_id in repository.places(session):
                 scope = Scope(workspace_id=workspace_id)
-                repository.note_vectors(session, scope, library_id, identity)
+                vector_rows.note_vectors(session, scope, library_id, identity)
                 row = repository.library(session, scope, library_id)
-                stored = repository.library_vectors(session, scope, library_id, identity)
+                stored = vector_rows.library_vectors(session, scope, library_id, identity)
                 loaded[library_id] = vectors = LibraryVectors(row.version - 1)
                 rows = {key: np.frombuffer(vector, np.float32) for key, vector in stored}
                 vectors.stage(row.version, (), rows)
@@ -193,8 +186,8 @@ class Index:
             }
             kept = {row: vector for row, (key, vector) in rows.items() if alive.get(row) == key}
             by_hash = {alive[row]: vector.tobytes() for row, vector in kept.items()}
-            repository.store_vectors(move.session, scope, identity, by_hash)
-            repository.mark_embedded(move.session, scope, list(kept), identity)
+            vector_rows.store_vectors(move.session, scope, identity, by_hash)
+            vector_rows.mark_embedded(move.session, scope, list(kept), identity)
             if identity == self.identity:
                 move.added.update(kept)
         return Moved(library_id, move.version, move.now, ())
@@ -239,7 +232,7 @@ class Index:
     ) -> None:
         session = move.session
         before = repository.passages(session, scope, document_id)
-        wanted = _passages(scope, library_id, document_id, reading.chunks)
+        wanted = passage_rows(scope, library_id, document_id, reading.chunks)
         same = {row.passage_id: row for row in before}
         wanted_inputs = {row.passage_id: row.input_hash for row in wanted}
         # Under another heading a passage keeps its id, but not its vector and keywords.
@@ -251,7 +244,7 @@ class Index:
         old = [row for row in before if wanted_inputs.get(row.passage_id) != row.input_hash]
         at_hand = self._vectors_for(session, scope, new, vectors)
         dead = [row for row in old if row.passage_id not in wanted_inputs]
-        repository.bury(session, dead, _fates(before, wanted), move.now)
+        repository.bury(session, dead, fates(before, wanted), move.now)
         repository.delete_passages(session, scope, [row.id for row in old])
         repository.unbury(session, scope, [row.passage_id for row in new])
         _shift(session, scope, same, wanted)
@@ -278,7 +271,7 @@ class Index:
             return
         used = {row.id: vectors[row.input_hash] for row in rows if row.input_hash in vectors}
         stored = {row.input_hash: vectors[row.input_hash] for row in rows if row.id in used}
-        repository.store_vectors(
+        vector_rows.store_vectors(
             move.session, scope, self.identity, {key: v.tobytes() for key, v in stored.items()}
         )
         move.added.update(used)
@@ -293,7 +286,7 @@ class Index:
         if self.identity is None:
             return {}
         keys = [row.input_hash for row in rows if row.input_hash not in given]
-        stored = repository.known_vectors(session, scope, self.identity, keys)
+        stored = vector_rows.known_vectors(session, scope, self.identity, keys)
         return {key: np.frombuffer(v, np.float32) for key, v in stored.items()} | dict(given)
 
     @contextmanager
@@ -322,48 +315,6 @@ class Index:
         if self.identity is None:
             return None
         return self._vectors.setdefault(library_id, LibraryVectors(version))
-
-
-def _passages(
-    scope: Scope, library_id: str, document_id: str, chunks: Sequence[Chunk]
-) -> list[PassageRow]:
-    """Rows whose ids depend on nothing but document, text and how often it came before."""
-    seen: Counter[str] = Counter()
-    rows: list[PassageRow] = []
-    for position, chunk in enumerate(chunks):
-        digest = fingerprint(chunk.text)
-        occurrence, seen[digest] = seen[digest], seen[digest] + 1
-        name = fingerprint(f"{document_id}/{digest}/{occurrence}")
-        rows.append(
-            PassageRow(
-                workspace_id=scope.workspace_id,
-                library_id=library_id,
-                document_id=document_id,
-                passage_id=f"psg_{name[:26]}",
-                hash=digest,
-                input_hash=fingerprint(chunk.input),
-                embedded_by=None,
-                position=position,
-                start=chunk.start,
-                end=chunk.end,
-                heading=chunk.heading,
-                text=chunk.text,
-            )
-        )
-    return rows
-
-
-def _fates(before: Sequence[PassageRow], after: Sequence[PassageRow]) -> dict[str, str]:
-    """Which lost passages had their place taken by others: those are ``changed``."""
-    matcher = SequenceMatcher(
-        None, [row.hash for row in before], [row.hash for row in after], autojunk=False
-    )
-    return {
-        row.passage_id: "changed"
-        for what, begin, end, _, _ in matcher.get_opcodes()
-        if what == "replace"
-        for row in before[begin:end]
-    }
 
 
 def _shift(

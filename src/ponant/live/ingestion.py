@@ -11,12 +11,13 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from ponant.kit.errors import PonantError
-from ponant.live import repository
+from ponant.live import repository, vector_rows
 from ponant.live.chunking import Chunk, chunk
 from ponant.live.embedding import BATCH, EmbeddingGate, Vector
 from ponant.live.files import Content, media_type
-from ponant.live.index import Index, Moved, Reading, fingerprint
+from ponant.live.index import Index, Moved, Reading
 from ponant.live.parsing import Parser, UnreadableDocument
+from ponant.live.passages import fingerprint
 from ponant.store import Scope
 
 _MOST_TOKENS = 256  # a passage longer than this says too many things at once
@@ -191,4 +192,4 @@ class Ingestion:
 
     def _stored(self, scope: Scope, identity: str, keys: list[str]) -> set[str]:
         with self.index.database.read() as session:
-            return set(repository.known_vectors(session, scope, identity, keys))
+            return set(vector_rows.known_vectors(session, scope, identity, keys))

@@ -14,7 +14,7 @@ from ponant.live.backfill import Backfill
 from ponant.live.declarations import Declarations
 from ponant.live.embedding import EmbeddingGate
 from ponant.live.following import FolderFollower, SourceState
-from ponant.live.index import DocumentChange, Index, Moved
+from ponant.live.index import Index, Moved
 from ponant.live.ingestion import Home, Ingestion
 from ponant.live.port import (
     Change,
@@ -35,13 +35,13 @@ from ponant.live.queries import Queries
 from ponant.live.samples import copy_sample
 from ponant.live.search import search
 from ponant.live.tables import LibraryRow, SourceRow
+from ponant.live.telling import Teller
 from ponant.live.uploads import Uploads
 from ponant.store import Database, Scope
 
 _MOST_HITS = 50
 _LONGEST_QUERY = 4000  # characters
 _READERS = 4
-_TELL_SECONDS = 0.05  # what happens within is told together
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -67,19 +67,17 @@ class Knowledge:
     ) -> None:
         self._home = home
         self._clock = clock
-        self._listener = listener
         self._index = Index(database, clock)
         self._gate = EmbeddingGate()
         self._queries = Queries(home, roots, self._index)
         self._declarations = Declarations(database, clock)
         self._ingestion = Ingestion(self._index, self._gate, self._moved)
-        self._uploads = Uploads(home, self._ingestion, self._announce)
-        self._backfill = Backfill(self._queries, self._gate, self._ingestion, self._announce)
+        self._teller = Teller(listener, self._fresh)
+        self._uploads = Uploads(home, self._ingestion, self._teller.announce)
+        self._backfill = Backfill(self._queries, self._gate, self._ingestion, self._teller.announce)
         self._readers = ThreadPoolExecutor(_READERS, "live-reader")
         self._followers: dict[str, tuple[FolderFollower, asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._announcing: set[str] = set()
-        self._untold: dict[str, list[DocumentChange]] = {}
 
     async def start(self) -> None:
         """Begin to follow every source."""
@@ -96,6 +94,7 @@ class Knowledge:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._teller.close()
         await self._ingestion.close()
         self._readers.shutdown(wait=True)
 
@@ -106,7 +105,7 @@ class Knowledge:
         self._gate.connect(embedder)
         self._ingestion.waiting.set()
         for library_id, workspace_id in await self._read(self._queries.places):
-            self._announce(Scope(workspace_id=workspace_id), library_id)
+            self._teller.announce(Scope(workspace_id=workspace_id), library_id)
 
     # Libraries
 
@@ -155,9 +154,7 @@ class Knowledge:
         self._index.forget_library(library_id)
         version, now = library.freshness.version + 1, self._clock.now()
         gone = Freshness(state="in_step", version=version, as_of=now, message="Deleted.")
-        last: list[DocumentChange] = [(one.id, one.name, "deleted") for one in documents]
-        untold = self._untold.pop(library_id, [])
-        self._tell(scope, library_id, gone, (*untold, *last))
+        self._teller.ended(scope, library_id, gone, [(one.id, one.name) for one in documents])
 
     # Sources
 
@@ -255,7 +252,7 @@ class Knowledge:
     async def add_document(self, scope: Scope, library_id: str, name: str, data: bytes) -> Document:
         """Keep a dropped file; it is on disk when this returns, and read soon after."""
         document_id = await self._uploads.add(scope, library_id, name, data)
-        self._announce(scope, library_id)
+        self._teller.announce(scope, library_id)
         return await self.get_document(scope, library_id, document_id)
 
     async def delete_document(self, scope: Scope, library_id: str, document_id: str) -> None:
@@ -322,7 +319,7 @@ class Knowledge:
             Home(scope, row.library_id, row.id),
             root,
             self._ingestion,
-            partial(self._announce, scope, row.library_id),
+            partial(self._teller.announce, scope, row.library_id),
             home=self._home,
         )
         self._followers[row.id] = (follower, asyncio.create_task(follower.run()))
@@ -342,46 +339,8 @@ class Knowledge:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, partial(function, *args, **kwargs))
 
-    # Telling
-
     def _moved(self, scope: Scope, moved: Moved) -> None:
-        """Tell of a version, soon."""
-        self._untold.setdefault(moved.library_id, []).extend(moved.documents)
-        self._announce(scope, moved.library_id)
-
-    def _announce(self, scope: Scope, library_id: str) -> None:
-        """Tell how a library stands, soon; what happens until then is told together."""
-        if library_id not in self._announcing:
-            self._announcing.add(library_id)
-            self._spawn(self._tell_soon(scope, library_id))
-
-    async def _tell_soon(self, scope: Scope, library_id: str) -> None:
-        await asyncio.sleep(_TELL_SECONDS)
-        self._announcing.discard(library_id)
-        documents = tuple(self._untold.pop(library_id, ()))
-        try:
-            row = await self._read(self._queries.library, scope, library_id)
-        except NotFound:
-            return  # deleted meanwhile, which was told
-        self._tell(scope, library_id, self._freshness(row), documents)
-
-    def _tell(
-        self,
-        scope: Scope,
-        library_id: str,
-        fresh: Freshness,
-        documents: tuple[DocumentChange, ...],
-    ) -> None:
-        self._listener(
-            Change(
-                workspace_id=scope.workspace_id or "",
-                library_id=library_id,
-                version=fresh.version,
-                as_of=fresh.as_of,
-                documents=documents,
-                freshness=fresh,
-            )
-        )
+        self._teller.moved(scope, moved.library_id, moved.documents)
 
     # Rows as callers see them
 
@@ -397,6 +356,9 @@ class Knowledge:
             total_size=size,
             freshness=self._freshness(row),
         )
+
+    async def _fresh(self, scope: Scope, library_id: str) -> Freshness:
+        return self._freshness(await self._read(self._queries.library, scope, library_id))
 
     def _freshness(self, row: LibraryRow) -> Freshness:
         followers = (follower for follower, _ in self._followers.values())

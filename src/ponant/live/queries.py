@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from ponant.kit.errors import NotFound
-from ponant.live import repository
+from ponant.live import repository, vector_rows
 from ponant.live.index import Index
 from ponant.live.port import Document, DocumentState, PassageRef, PassageState, PassageView
 from ponant.live.questions import MOST, propose
@@ -154,7 +154,7 @@ class Queries:
     ) -> list[tuple[int, str, str]]:
         """Passages to embed: row id, input hash and what to embed."""
         with self._database.read() as session:
-            rows = repository.without_vector(session, scope, library_id, limit)
+            rows = vector_rows.without_vector(session, scope, library_id, limit)
         return [
             (row.id, row.input_hash, f"{row.heading}\n{row.text}" if row.heading else row.text)
             for row in rows
@@ -163,7 +163,7 @@ class Queries:
     def missing_vectors(self, scope: Scope, library_id: str) -> int:
         """How many passages wait for an embedder."""
         with self._database.read() as session:
-            return repository.missing_vectors(session, scope, library_id)
+            return vector_rows.missing_vectors(session, scope, library_id)
 
     def totals(self) -> tuple[int, int, int]:
         """Libraries, documents and passages of the whole installation."""

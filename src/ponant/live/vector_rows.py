@@ -1,0 +1,126 @@
+"""Reads and writes vectors in live.db, and which passages lack one."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Session
+
+from ponant.live.repository import batches
+from ponant.live.tables import PassageRow, VectorRow
+from ponant.store import Scope, in_scope
+
+
+def known_vectors(
+    session: Session, scope: Scope, identity: str, hashes: Sequence[str]
+) -> dict[str, bytes]:
+    """Vectors that are stored already, by what was embedded."""
+    found: dict[str, bytes] = {}
+    for some in batches(hashes):
+        statement = select(VectorRow.input_hash, VectorRow.vector).where(
+            VectorRow.input_hash.in_(some),
+            VectorRow.identity == identity,
+            in_scope(VectorRow, scope),
+        )
+        found.update((key, vector) for key, vector in session.execute(statement))
+    return found
+
+
+def library_vectors(
+    session: Session, scope: Scope, library_id: str, identity: str
+) -> list[tuple[int, bytes]]:
+    """Every vector of a library, by its passage's row id."""
+    statement = (
+        select(PassageRow.id, VectorRow.vector)
+        .join(
+            VectorRow,
+            (VectorRow.input_hash == PassageRow.input_hash)
+            & (VectorRow.workspace_id == PassageRow.workspace_id),
+        )
+        .where(
+            PassageRow.library_id == library_id,
+            PassageRow.embedded_by == identity,
+            VectorRow.identity == identity,
+            in_scope(PassageRow, scope),
+            in_scope(VectorRow, scope),
+        )
+        .order_by(PassageRow.id)
+    )
+    return [(row, vector) for row, vector in session.execute(statement)]
+
+
+def without_vector(session: Session, scope: Scope, library_id: str, limit: int) -> list[PassageRow]:
+    """Passages that are not embedded yet, the newest first."""
+    statement = (
+        select(PassageRow)
+        .where(
+            PassageRow.library_id == library_id,
+            PassageRow.embedded_by.is_(None),
+            in_scope(PassageRow, scope),
+        )
+        .order_by(PassageRow.id.desc())
+        .limit(limit)
+    )
+    return list(session.scalars(statement))
+
+
+def missing_vectors(session: Session, scope: Scope, library_id: str) -> int:
+    """How many passages wait for an embedder."""
+    statement = select(func.count()).where(
+        PassageRow.library_id == library_id,
+        PassageRow.embedded_by.is_(None),
+        in_scope(PassageRow, scope),
+    )
+    return session.scalar(statement) or 0
+
+
+def note_vectors(session: Session, scope: Scope, library_id: str, identity: str) -> None:
+    """Note for passages of other embedders whether this one has embedded them too."""
+    there = (
+        select(VectorRow.identity)
+        .where(
+            VectorRow.input_hash == PassageRow.input_hash,
+            VectorRow.identity == identity,
+            in_scope(VectorRow, scope),
+        )
+        .correlate(PassageRow)
+        .scalar_subquery()
+    )
+    session.execute(
+        update(PassageRow)
+        .where(
+            PassageRow.library_id == library_id,
+            PassageRow.embedded_by.is_distinct_from(identity),
+            in_scope(PassageRow, scope),
+        )
+        .values(embedded_by=there)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def mark_embedded(session: Session, scope: Scope, rows: Sequence[int], identity: str) -> None:
+    """Note that the vectors of these passages are stored."""
+    session.execute(
+        update(PassageRow)
+        .where(PassageRow.id.in_(rows), in_scope(PassageRow, scope))
+        .values(embedded_by=identity)
+    )
+
+
+def store_vectors(
+    session: Session, scope: Scope, identity: str, vectors: Mapping[str, bytes]
+) -> None:
+    """Keep vectors under what was embedded; those already there stay."""
+    if vectors:
+        session.execute(
+            insert(VectorRow).on_conflict_do_nothing(),
+            [
+                {
+                    "workspace_id": scope.workspace_id,
+                    "input_hash": key,
+                    "identity": identity,
+                    "vector": vector,
+                }
+                for key, vector in vectors.items()
+            ],
+        )
