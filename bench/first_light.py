@@ -63,7 +63,7 @@ def _fresh() -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ponant-bench-") as folder:
         root = Path(folder)
         clone, home = root / "clone", root / "home"
-        started = time.monotonic()
+        started, received = time.monotonic(), _received()
         subprocess.run(["git", "clone", "--quiet", _CHECKOUT, clone], check=True)
         environment = _clean(os.environ) | {
             "PIP_CACHE_DIR": str(root / "pip"),
@@ -76,9 +76,9 @@ def _fresh() -> dict[str, Any]:
             asked = time.monotonic()
             _cited_answer(server)
             answered = time.monotonic()
-        fetched = _size(root / "pip") + _size(root / "npm") + _local_wheels(clone)
+        fetched = _received() - received + _local_wheels(clone)
         return {
-            "fetched, MiB (pip, npm, models)": round(fetched / _MIB),
+            "fetched, MiB (all packages and models)": round(fetched / _MIB),
             "on disk, MiB (environment)": round(_size(clone / ".venv") / _MIB),
             "on disk, MiB (page's build tools)": round(_size(clone / "web/node_modules") / _MIB),
             "on disk, MiB (models)": round(_size(home / "models") / _MIB),
@@ -97,16 +97,24 @@ def _server_of(clone: Path, home: Path) -> Iterator[Server]:
         sys.executable = own
 
 
+def _received() -> int:
+    """Bytes that came over the network to this machine, whoever asked for them."""
+    counters = psutil.net_io_counters(pernic=True)
+    return sum(count.bytes_recv for name, count in counters.items() if name != "lo")
+
+
 def _local_wheels(clone: Path) -> int:
-    """Bytes of torch, where pip took a file of this machine, which its cache does not show."""
+    """Bytes of torch, where pip took a file of this machine instead of the network."""
     requirements = clone / "requirements" / "engine.txt"
     installed = next((clone / ".venv").glob("lib/python*/site-packages/torch"), None)
     if installed is None:
         return 0
+    before = _received()
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", folder]
         subprocess.run([*command, "-r", requirements], check=True, stderr=subprocess.DEVNULL)
-        return _size(Path(folder))
+        size = _size(Path(folder))
+    return size if _received() - before < size / 2 else 0
 
 
 def _cited_answer(server: Server) -> None:
