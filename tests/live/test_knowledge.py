@@ -99,13 +99,13 @@ def test_a_restart_embeds_nothing_and_keeps_passages(installation: Installation)
             installation.write(f"{number}.md", f"# Room {number}\n\nRoom {number} has a window.")
         async with installation.running() as knowledge:
             library_id = await _library(knowledge, installation)
-            await in_step(knowledge, library_id, 20)
+            version = (await in_step(knowledge, library_id, 20)).freshness.version
             before = (await knowledge.search(SCOPE, [library_id], "room 7")).hits
         second = FakeEmbedder()
         async with installation.running(second) as knowledge:
             library = await in_step(knowledge, library_id, 20)
             after = (await knowledge.search(SCOPE, [library_id], "room 7")).hits
-            assert library.freshness.version == 20
+            assert library.freshness.version == version
         assert second.passages == []
         assert after == before
         assert after[0].vector_rank is not None

@@ -6,12 +6,13 @@ from collections.abc import Callable
 import structlog
 
 from ponant.kit.errors import NotFound, PonantError
-from ponant.live.embedding import BATCH, EmbeddingGate
+from ponant.live.embedding import EmbeddingGate
 from ponant.live.ingestion import Ingestion
 from ponant.live.queries import Queries
 from ponant.store import Scope
 
 _PAUSE_SECONDS = 1.0
+_AT_ONCE = 32  # passages that one transaction adds vectors to
 
 _log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ class Backfill:
 
     async def _library(self, scope: Scope, library_id: str) -> None:
         aside = self._ingestion.aside
-        while rows := await aside(self._queries.without_vector, scope, library_id, BATCH):
+        while rows := await aside(self._queries.without_vector, scope, library_id, _AT_ONCE):
             missing = await aside(self._queries.missing_vectors, scope, library_id)
             self._ingestion.lacking[library_id] = missing
             self._announce(scope, library_id)

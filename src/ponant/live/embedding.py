@@ -1,7 +1,8 @@
 """Asks the embedder so that a question never waits behind documents."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 import numpy as np
 import structlog
@@ -10,8 +11,11 @@ from numpy.typing import NDArray
 from ponant.kit.errors import BadRequest, PonantError, Unavailable
 from ponant.live.port import Embedder
 
-BATCH = 8
 _QUERY_SECONDS = 3.0
+_TURN_SECONDS = 0.12  # that passages may keep a question waiting
+_MOST_AT_ONCE = 16
+_FIRST_RATE = 1e-4  # seconds a character, until it is known better
+_LEARNING = 0.3
 _SHORTEST = 8  # characters; what is refused at this length has no meaning to embed
 
 _log = structlog.get_logger(__name__)
@@ -20,7 +24,7 @@ Vector = NDArray[np.float32]
 
 
 class EmbeddingGate:
-    """The way to the embedder: one small batch of passages at a time, questions at once.
+    """The way to the embedder: questions at once, passages in short turns between them.
 
     There may be no embedder yet, or none at all; `connected` is set once there is one.
     """
@@ -30,7 +34,8 @@ class EmbeddingGate:
         self._questions = 0
         self._no_questions = asyncio.Event()
         self._no_questions.set()
-        self._one_batch = asyncio.Lock()
+        self._turn = asyncio.Lock()
+        self._rate = _FIRST_RATE
         self.connected = asyncio.Event()
 
     def connect(self, embedder: Embedder) -> None:
@@ -64,20 +69,51 @@ class EmbeddingGate:
         return np.asarray(vectors[0], np.float32)
 
     async def passages(self, texts: Sequence[str]) -> list[Vector]:
-        """Vectors of at most `BATCH` passages, each of length 1.
+        """Vectors of passages, each of length 1.
 
         Raises:
             Unavailable: there is no embedder, or it does not answer.
         """
-        embedder = self._embedder
+        return [vector async for turn in self.turns(texts) for vector in turn]
+
+    async def turns(self, texts: Sequence[str]) -> AsyncGenerator[list[Vector]]:
+        """The same turn by turn, so that a caller may stop in between.
+
+        Raises:
+            Unavailable: there is no embedder, or it does not answer.
+        """
+        embedder, done = self._embedder, 0
         if embedder is None:
             raise Unavailable("There is no embedder yet.")
-        async with self._one_batch:
-            await self._no_questions.wait()
-            try:
-                return list(await embedder.embed(texts, "passage"))
-            except BadRequest:
-                return [await _halving(text, embedder) for text in texts]
+        while done < len(texts):
+            async with self._turn:
+                await self._no_questions.wait()
+                some = texts[done : done + self._fitting(texts[done:])]
+                begun = time.monotonic()
+                vectors = await _embedded(some, embedder)
+                self._learn(sum(map(len, some)), time.monotonic() - begun)
+            done += len(some)
+            yield vectors
+
+    def _fitting(self, texts: Sequence[str]) -> int:
+        """How many texts one turn takes; at least one."""
+        total = 0
+        for number, text in enumerate(texts[:_MOST_AT_ONCE]):
+            total += len(text)
+            if total * self._rate > _TURN_SECONDS:
+                return max(1, number)
+        return min(len(texts), _MOST_AT_ONCE)
+
+    def _learn(self, characters: int, seconds: float) -> None:
+        rate = seconds / max(1, characters)
+        self._rate += _LEARNING * (rate - self._rate)
+
+
+async def _embedded(texts: Sequence[str], embedder: Embedder) -> list[Vector]:
+    try:
+        return list(await embedder.embed(texts, "passage"))
+    except BadRequest:
+        return [await _halving(text, embedder) for text in texts]
 
 
 async def _halving(text: str, embedder: Embedder) -> Vector:

@@ -24,6 +24,7 @@ _RESCAN_SECONDS = 5.0
 _RESCAN_SHARE = 0.02  # of one core at most goes into looking again
 _RETRY_SECONDS = 0.5  # while a folder is missing or cannot be read
 _GLANCE_SECONDS = 0.2  # a long pass looks for newer changes this often_NOTE_SECONDS = 0.1
+_HURRY = 4  # with more files waiting, keywords come first and vectors later
 _NOTE_SECONDS = 0.1
 
 _log = structlog.get_logger(__name__)
@@ -131,7 +132,8 @@ class FolderFollower:
                 # The rest shows up again in the next look, except for what only events tell.
                 self._hints |= hints & {later.path for later in work[number:]}
                 return
-            await self._take_or_pass(seen)
+            hurry = len(work) - number > _HURRY and seen.path not in hints
+            await self._take_or_pass(seen, hurry=hurry)
             if number + 1 == len(work) or time.monotonic() - self._noted > _NOTE_SECONDS:
                 self._note(found, len(work) - number - 1)
 
@@ -180,17 +182,17 @@ class FolderFollower:
         )
         self._ingestion.publish(home.scope, change)
 
-    async def _take_or_pass(self, seen: Seen) -> None:
+    async def _take_or_pass(self, seen: Seen, *, hurry: bool) -> None:
         """Take a file in; a fault of ours in one must not keep the others out."""
         try:
-            await self._take(seen)
+            await self._take(seen, hurry=hurry)
         except (OSError, PonantError, SQLAlchemyError):
             raise
         except Exception:  # noqa: BLE001 - whatever it is, the next file is another
             _log.exception("A file was passed over.", folder=str(self._root), path=seen.path)
             self._passed[seen.path] = seen.signature
 
-    async def _take(self, seen: Seen) -> None:
+    async def _take(self, seen: Seen, *, hurry: bool) -> None:
         known = self._known.get(seen.path)
         name = Path(seen.path).name
         try:
@@ -205,7 +207,7 @@ class FolderFollower:
             return
         if known is None or known.content_hash != content.hash or known.state != "indexed":
             self._known[seen.path] = await self._ingestion.take(
-                self._home, known, seen.path, name, content
+                self._home, known, seen.path, name, content, hurry=hurry
             )
         elif known.signature != content.signature:
             await self._touch(known, content)

@@ -1,9 +1,11 @@
 """Takes files into the index: parsed, cut, embedded and stored, one transaction a document."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -11,9 +13,9 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from ponant.kit.errors import PonantError
-from ponant.live import repository, vector_rows
+from ponant.live import vector_rows
 from ponant.live.chunking import Chunk, chunk
-from ponant.live.embedding import BATCH, EmbeddingGate, Vector
+from ponant.live.embedding import EmbeddingGate, Vector
 from ponant.live.files import Content, media_type
 from ponant.live.index import Index, Moved, Reading
 from ponant.live.parsing import Parser, UnreadableDocument
@@ -21,8 +23,9 @@ from ponant.live.passages import fingerprint
 from ponant.store import Scope
 
 _MOST_TOKENS = 256  # a passage longer than this says too many things at once
-_AT_ONCE = 2 * BATCH  # with more passages to embed, keywords answer first and vectors follow
-_PATIENCE = 0.4  # seconds that a document waits for its vectors before keywords answer alone
+_AT_ONCE = 16  # with more passages to embed, keywords answer first and vectors follow
+_PATIENCE = 0.3  # seconds that a document waits for vectors before keywords answer alone
+_LONGEST_WAIT = 0.7  # where the embedder does not answer
 
 _log = structlog.get_logger(__name__)
 _P = ParamSpec("_P")
@@ -88,9 +91,19 @@ class Ingestion:
         self._helpers.shutdown(wait=False, cancel_futures=True)
 
     async def take(
-        self, home: Home, known: Known | None, path: str, name: str, content: Content
+        self,
+        home: Home,
+        known: Known | None,
+        path: str,
+        name: str,
+        content: Content,
+        *,
+        hurry: bool = False,
     ) -> Known:
         """Store what a file holds; one that cannot be read is marked, its old text stays.
+
+        Args:
+            hurry: do not wait for vectors, since many other files wait.
 
         Raises:
             NotFound: the library or the document went away meanwhile.
@@ -113,7 +126,7 @@ class Ingestion:
             chunks=chunks,
         )
         identity = self.gate.identity
-        vectors = await self._vectors(home.scope, identity, chunks)
+        vectors = {} if hurry else await self._vectors(home.scope, identity, chunks)
         document_id, moved = await self.write(
             self.index.put_document,
             home.scope,
@@ -181,11 +194,16 @@ class Ingestion:
         if len(new) > _AT_ONCE:
             return {}
         vectors: dict[str, Vector] = {}
+        begun = time.monotonic()
         try:
-            async with asyncio.timeout(_PATIENCE):
-                for some in repository.batches(new, BATCH):
-                    found = await self.gate.passages([inputs[key] for key in some])
-                    vectors.update(zip(some, found, strict=True))
+            async with (
+                asyncio.timeout(_LONGEST_WAIT),
+                aclosing(self.gate.turns([inputs[key] for key in new])) as turns,
+            ):
+                async for found in turns:
+                    vectors.update(zip(new[len(vectors) :], found, strict=False))
+                    if time.monotonic() - begun > _PATIENCE:
+                        break
         except (PonantError, TimeoutError):
             _log.debug("Vectors follow later.", missing=len(new) - len(vectors))
         return vectors if self.gate.identity == identity else {}
