@@ -92,7 +92,8 @@ def test_an_answer_goes_on_while_one_looks_elsewhere(page: Page, shared: Server)
 
 
 def choose_no_library(page: Page) -> None:
-    """Take every library out of the next chat."""
+    """Take every library out of the next chat, once the page knows which there are."""
+    expect(page.get_by_role("heading", name=re.compile("^Ask"))).to_be_visible()
     page.get_by_role("button", name=re.compile("^Library:")).click()
     for item in page.get_by_role("menuitemcheckbox", checked=True).all():
         item.click()

@@ -1,4 +1,5 @@
 /** One thin function a route; an error's message is the sentence that the page shows. */
+import { at } from "@/api/path";
 import type {
   ApiKey,
   Conversation,
@@ -66,16 +67,14 @@ async function drop(path: string): Promise<void> {
   await send(path, { method: "DELETE" });
 }
 
-const part = encodeURIComponent;
-
 export const api = {
   session: {
-    open: (token: string) => read<WhoAmI>("/v1/session", json("POST", { token })),
-    close: () => drop("/v1/session"),
+    open: (token: string) => read<WhoAmI>(at("/v1/session"), json("POST", { token })),
+    close: () => drop(at("/v1/session")),
     /** Who is signed in, or null. */
     whoami: async (): Promise<WhoAmI | null> => {
       try {
-        return await read<WhoAmI>("/v1/whoami");
+        return await read<WhoAmI>(at("/v1/whoami"));
       } catch (error) {
         if (error instanceof ApiError && error.status === 401) return null;
         throw error;
@@ -83,58 +82,81 @@ export const api = {
     },
   },
   keys: {
-    list: async () => (await read<Page<ApiKey>>("/v1/admin/api-keys")).data,
-    create: (name: string) => read<NewApiKey>("/v1/admin/api-keys", json("POST", { name })),
-    revoke: (id: string) => drop(`/v1/admin/api-keys/${part(id)}`),
+    list: async () => (await read<Page<ApiKey>>(at("/v1/admin/api-keys"))).data,
+    create: (name: string) => read<NewApiKey>(at("/v1/admin/api-keys"), json("POST", { name })),
+    revoke: (id: string) => drop(at("/v1/admin/api-keys/{key_id}", { key_id: id })),
   },
   models: {
-    list: async () => (await read<Page<ModelCard>>("/v1/models")).data,
+    list: async () => (await read<Page<ModelCard>>(at("/v1/models"))).data,
   },
   libraries: {
-    list: async () => (await read<Page<Library>>("/v1/libraries")).data,
-    get: (id: string) => read<Library>(`/v1/libraries/${part(id)}`),
-    create: (name: string) => read<Library>("/v1/libraries", json("POST", { name })),
-    sample: () => read<Library & { path: string }>("/v1/libraries/sample", { method: "POST" }),
-    remove: (id: string) => drop(`/v1/libraries/${part(id)}`),
+    list: async () => (await read<Page<Library>>(at("/v1/libraries"))).data,
+    get: (id: string) => read<Library>(at("/v1/libraries/{library_id}", { library_id: id })),
+    create: (name: string) => read<Library>(at("/v1/libraries"), json("POST", { name })),
+    sample: () => read<Library & { path: string }>(at("/v1/libraries/sample"), { method: "POST" }),
+    remove: (id: string) => drop(at("/v1/libraries/{library_id}", { library_id: id })),
     questions: async (id: string) =>
-      (await read<Page<string>>(`/v1/libraries/${part(id)}/questions`)).data,
+      (await read<Page<string>>(at("/v1/libraries/{library_id}/questions", { library_id: id })))
+        .data,
     sources: async (id: string) =>
-      (await read<Page<LibrarySource>>(`/v1/libraries/${part(id)}/sources`)).data,
+      (
+        await read<Page<LibrarySource>>(
+          at("/v1/libraries/{library_id}/sources", { library_id: id }),
+        )
+      ).data,
     addFolder: (id: string, path: string) =>
       read<LibrarySource>(
-        `/v1/libraries/${part(id)}/sources`,
+        at("/v1/libraries/{library_id}/sources", { library_id: id }),
         json("POST", { kind: "folder", config: { path } }),
       ),
     removeSource: (id: string, source: string) =>
-      drop(`/v1/libraries/${part(id)}/sources/${part(source)}`),
+      drop(
+        at("/v1/libraries/{library_id}/sources/{source_id}", { library_id: id, source_id: source }),
+      ),
     documents: async (id: string) =>
-      (await read<Page<LibraryDocument>>(`/v1/libraries/${part(id)}/documents?page_size=100`)).data,
+      (
+        await read<Page<LibraryDocument>>(
+          `${at("/v1/libraries/{library_id}/documents", { library_id: id })}?page_size=100`,
+        )
+      ).data,
     addFile: (id: string, file: File) => {
       const form = new FormData();
       form.append("file", file);
-      return read<LibraryDocument>(`/v1/libraries/${part(id)}/documents`, {
+      return read<LibraryDocument>(at("/v1/libraries/{library_id}/documents", { library_id: id }), {
         method: "POST",
         body: form,
       });
     },
     removeDocument: (id: string, document: string) =>
-      drop(`/v1/libraries/${part(id)}/documents/${part(document)}`),
+      drop(
+        at("/v1/libraries/{library_id}/documents/{document_id}", {
+          library_id: id,
+          document_id: document,
+        }),
+      ),
   },
   folders: (path: string | null) =>
-    read<Folders>(path === null ? "/v1/folders" : `/v1/folders?path=${part(path)}`),
+    read<Folders>(at("/v1/folders") + (path === null ? "" : `?path=${encodeURIComponent(path)}`)),
   passages: {
     check: async (passages: PassageReference[]) =>
-      (await read<Page<PassageState>>("/v1/passages/check", json("POST", { passages }))).data,
+      (await read<Page<PassageState>>(at("/v1/passages/check"), json("POST", { passages }))).data,
     get: (id: string, library: string) =>
-      read<PassageInDocument>(`/v1/passages/${part(id)}?library_id=${part(library)}`),
+      read<PassageInDocument>(
+        `${at("/v1/passages/{passage_id}", { passage_id: id })}?library_id=${encodeURIComponent(library)}`,
+      ),
   },
   conversations: {
-    list: () => read<Conversation[]>("/v1/conversations?page=0&page_size=100"),
-    get: (id: string) => read<Conversation>(`/v1/conversations/${part(id)}`),
-    history: (id: string) => read<History>(`/v1/conversations/${part(id)}/history`),
-    remove: (id: string) => drop(`/v1/conversations/${part(id)}`),
+    list: () => read<Conversation[]>(`${at("/v1/conversations")}?page_size=100`),
+    get: (id: string) =>
+      read<Conversation>(at("/v1/conversations/{conversation_id}", { conversation_id: id })),
+    history: (id: string) =>
+      read<History>(at("/v1/conversations/{conversation_id}/history", { conversation_id: id })),
+    remove: (id: string) =>
+      drop(at("/v1/conversations/{conversation_id}", { conversation_id: id })),
     stop: async (id: string) => {
-      await send(`/v1/conversations/${part(id)}/stop`, { method: "POST" });
+      await send(at("/v1/conversations/{conversation_id}/stop", { conversation_id: id }), {
+        method: "POST",
+      });
     },
   },
 };

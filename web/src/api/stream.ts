@@ -2,6 +2,7 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
 
 import { json, send } from "@/api/client";
+import { at } from "@/api/path";
 import type { ConversationEvent } from "@/api/types";
 
 /** A request whose response is an answer's events. */
@@ -18,7 +19,10 @@ export interface NumberedEvent {
 
 /** The events from where a reader lost its place. */
 export function resumption(conversation: string, after: number): AnswerRequest {
-  return { path: `/v1/conversations/${conversation}/events?after=${after}`, body: null };
+  return {
+    path: `${at("/v1/conversations/{conversation_id}/events", { conversation_id: conversation })}?after=${after}`,
+    body: null,
+  };
 }
 
 /** Yields each event with its number; ends when the server closes or ``signal`` aborts. */

@@ -4,6 +4,7 @@ import { useEffect, useMemo } from "react";
 import { useLocation } from "wouter";
 
 import { api } from "@/api/client";
+import { at } from "@/api/path";
 import { resumption } from "@/api/stream";
 import type { Setup } from "@/chat/setup";
 import { chats, DRAFT, useChat, type Ask } from "@/chat/store";
@@ -62,7 +63,10 @@ export function useAsking(id: string | null, turns: Turn[], setup: Setup) {
 
   const ask = (question: string) => {
     const body = id === null ? opening(question, setup) : { inputs: question };
-    const path = id === null ? "/v1/conversations" : `/v1/conversations/${id}`;
+    const path =
+      id === null
+        ? at("/v1/conversations")
+        : at("/v1/conversations/{conversation_id}", { conversation_id: id });
     void start({ conversation: id, request: { path, body }, question, before: turns });
   };
 
@@ -74,9 +78,14 @@ export function useAsking(id: string | null, turns: Turn[], setup: Setup) {
     }
     const place = turns.indexOf(turn);
     const body = { from_entry_id: await questionAt(id, place) };
-    const request = { path: `/v1/conversations/${id}/restart`, body };
+    const path = at("/v1/conversations/{conversation_id}/restart", { conversation_id: id });
     const before = turns.slice(0, place);
-    const renewed = await start({ conversation: id, request, question: turn.question, before });
+    const renewed = await start({
+      conversation: id,
+      request: { path, body },
+      question: turn.question,
+      before,
+    });
     // What was asked after an older answer lives on where it was asked.
     if (renewed.state !== "done" || place !== turns.length - 1) return;
     await api.conversations.remove(id);

@@ -2,6 +2,7 @@
 import { useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 
+import { at } from "@/api/path";
 import type { Library, LibraryChanged } from "@/api/types";
 
 /** Keys of what the page keeps; a change in a library makes the first four stale. */
@@ -33,7 +34,7 @@ function listen(client: QueryClient): () => void {
   let retry: ReturnType<typeof setTimeout> | undefined;
 
   const open = () => {
-    source = new EventSource("/v1/libraries/events");
+    source = new EventSource(at("/v1/libraries/events"));
     source.addEventListener("open", () => {
       refresh(client);
     });
