@@ -30,6 +30,10 @@ interface Page<T> {
   data: T[];
 }
 
+interface DocumentPage extends Page<LibraryDocument> {
+  pagination: { total_items: number };
+}
+
 const UNREACHABLE = "Ponant does not answer. Check that `ponant serve` is running, then try again.";
 
 /** Sends a request with the session's cookie; throws ApiError for anything but success. */
@@ -113,12 +117,10 @@ export const api = {
       drop(
         at("/v1/libraries/{library_id}/sources/{source_id}", { library_id: id, source_id: source }),
       ),
-    documents: async (id: string) =>
-      (
-        await read<Page<LibraryDocument>>(
-          `${at("/v1/libraries/{library_id}/documents", { library_id: id })}?page_size=100`,
-        )
-      ).data,
+    documents: (id: string) =>
+      read<DocumentPage>(
+        `${at("/v1/libraries/{library_id}/documents", { library_id: id })}?page_size=100`,
+      ),
     addFile: (id: string, file: File) => {
       const form = new FormData();
       form.append("file", file);

@@ -17,15 +17,22 @@ export function DocumentTable({ library }: { library: string }) {
   });
   const removal = useLibraryChange((id: string) => api.libraries.removeDocument(library, id));
   if (!data) return <ErrorLine error={error} />;
-  if (data.length === 0) return <p className="text-sm text-quiet">Nothing has been read yet.</p>;
+  const { data: documents, pagination } = data;
+  if (documents.length === 0)
+    return <p className="text-sm text-quiet">Nothing has been read yet.</p>;
   return (
     <>
       <ErrorLine error={removal.error} />
       <ul className="divide-y border-y">
-        {data.map((document) => (
+        {documents.map((document) => (
           <DocumentRow key={document.id} document={document} onRemove={removal.mutate} />
         ))}
       </ul>
+      {pagination.total_items > documents.length ? (
+        <p className="mt-3 text-sm text-quiet">
+          These are the first {documents.length} of {pagination.total_items} documents, by path.
+        </p>
+      ) : null}
     </>
   );
 }
