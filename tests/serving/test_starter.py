@@ -1,4 +1,4 @@
-"""The starter and the embedder, with their real weights, through worker processes."""
+"""The starter, with its real weights, through its worker process."""
 
 import asyncio
 import time
@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 
 from ponant.engine import FinishReason
@@ -26,7 +25,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.model]
 async def models(
     tmp_path_factory: pytest.TempPathFactory, models_home: Path
 ) -> AsyncIterator[Models]:
-    """The starter on llama.cpp and the embedders, for all of these tests."""
+    """The starter on llama.cpp and the embedder, for all of these tests."""
     home = tmp_path_factory.mktemp("starter")
     (home / "models").symlink_to(models_home / "models")
     with opened_upstreams(home) as upstreams:
@@ -132,37 +131,6 @@ async def test_leaving_frees_the_engine(starter: TextModel) -> None:
     started = time.monotonic()
     await chat(starter, "Hello", max_tokens=2)
     assert time.monotonic() - started < 8
-
-
-async def test_embeds_by_meaning(models: Models) -> None:
-    embedder = await models.embedder()
-    texts = ["Where can I park my bicycle?", "Wo kann ich mein Fahrrad abstellen?", "Soup of leeks"]
-    found = await embedder.embed(texts, "query")
-    assert found.vectors.shape == (3, 384)
-    assert np.allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-3)
-    likeness = found.vectors @ found.vectors.T
-    assert likeness[0, 1] > likeness[0, 2] + 0.05
-    assert found.usage.prompt_tokens > 10
-    assert embedder.card.dimension == 384
-
-
-async def test_batches_keep_the_order_of_texts(models: Models) -> None:
-    embedder = await models.embedder("embed-en")
-    texts = [f"number {number} " + "wave " * (number % 7 * 5) for number in range(40)]
-    together = (await embedder.embed(texts)).vectors
-    for place in (0, 6, 39):
-        alone = (await embedder.embed([texts[place]])).vectors[0]
-        assert alone @ together[place] > 0.999
-
-
-async def test_an_embedder_does_not_chat(models: Models) -> None:
-    embedder = await models.embedder()
-    with pytest.raises(BadRequest, match="only embeds"):
-        await chat(embedder, "Hello")
-    with pytest.raises(BadRequest, match="no text"):
-        await embedder.embed([])
-    with pytest.raises(ContextTooLong, match="Text 2 has"):
-        await embedder.embed(["short", "long " * 600])
 
 
 async def test_chat_answers_beside_embedding(models: Models, starter: TextModel) -> None:

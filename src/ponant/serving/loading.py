@@ -3,8 +3,10 @@
 import functools
 from pathlib import Path
 
-from ponant.engine import Constraint, ConstraintFactory, Encoder, Engine
+from ponant.engine import Constraint, ConstraintFactory, Engine
 from ponant.serving.echo import load_echo_tokenizer
+from ponant.serving.encoding import TextEncoder
+from ponant.serving.memory import give_memory_back
 from ponant.serving.wire import WorkerSpec
 from ponant.text.grammar import constraint_factory, lark
 from ponant.text.tokenizer import Tokenizer, load_tokenizer
@@ -46,15 +48,18 @@ def open_engine(spec: WorkerSpec) -> Engine:
             raise ValueError(f"{other} is no engine")
 
 
-def open_encoder(spec: WorkerSpec) -> Encoder:
-    """The embedder that a spec names.
+def open_encoder(spec: WorkerSpec) -> TextEncoder:
+    """The embedder that a spec names, with its tokenizer.
 
     Raises:
+        PonantError: its tokenizer cannot be used; the message says why.
         ValueError: its file is damaged or of an unknown architecture.
     """
     from ponant.engine.encoders import load_encoder  # noqa: PLC0415
 
-    return load_encoder(spec.weights, spec.threads)
+    tokenizer = load_tokenizer(spec.weights, Path(spec.cache))
+    give_memory_back()
+    return TextEncoder(load_encoder(spec.weights, spec.threads), tokenizer, spec.prompts)
 
 
 def _open_echo(spec: WorkerSpec) -> Engine:

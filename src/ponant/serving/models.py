@@ -141,8 +141,8 @@ class Models:
     def _open_embedder(self, model: InstalledModel, card: ModelCard) -> LocalEmbedder:
         # One core fewer than chat may have: a long sync leaves it room.
         threads = max(1, self._settings.threads - 1)
-        worker = self._worker(model.id, WorkerSpec(backend="encoder", threads=threads), model.path)
-        return LocalEmbedder(card, worker, self._voice(model), dict(model.prompts))
+        spec = WorkerSpec(backend="encoder", threads=threads, prompts=dict(model.prompts))
+        return LocalEmbedder(card, self._worker(model.id, spec, model.path))
 
     def _open_generator(self, model: InstalledModel, card: ModelCard) -> LocalModel:
         spec = WorkerSpec(
@@ -155,7 +155,8 @@ class Models:
             card, backend=spec.backend, capabilities=CAPABILITIES[spec.backend]
         )
         worker = self._worker(model.id, spec, model.path)
-        return LocalModel(card, worker, self._voice(model))
+        voice = LazyVoice(model.id, lambda: load_voice(model, self._cache))
+        return LocalModel(card, worker, voice)
 
     def _card(self, model: InstalledModel, facts: Facts) -> ModelCard:
         """What a model's manifest and its file's header say."""
@@ -180,9 +181,6 @@ class Models:
             tools=facts.chat,
             documents=facts.chat,
         )
-
-    def _voice(self, model: InstalledModel) -> LazyVoice:
-        return LazyVoice(model.id, lambda: load_voice(model, self._cache))
 
     def _open_echo(self) -> LocalModel:
         spec = WorkerSpec(backend="echo", context_length=self._settings.context)

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import numpy as np
 import structlog
 import zmq
 import zmq.asyncio
-from numpy.typing import NDArray
 
 from ponant.engine import Event, FinishReason, Request
 from ponant.kit import new_id
@@ -128,22 +126,44 @@ class WorkerProcess:
                     with contextlib.suppress(Unavailable):
                         await self._ask(wire.Cancel(request.id))
 
-    async def embed(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Vectors of shape (len(batch), dimension) for token sequences.
+    async def embed(self, texts: Sequence[str], kind: str) -> wire.Vectors | wire.TooLong:
+        """Vectors of texts, or which of them is too long; leaving early cancels.
 
         Raises:
             Unavailable: the worker died, or there is none.
-            BadRequest: a sequence is empty or too long.
+            BadRequest: the model does not take the texts.
         """
+        ask = wire.Embed(new_id("emb"), list(map(wire.carried, texts)), kind)
+        try:
+            tell = await self._answer_to(ask)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Unavailable):
+                await self._ask(wire.Cancel(ask.id))
+            raise
+        if isinstance(tell, wire.Vectors | wire.TooLong):
+            return tell
+        raise _nonsense()
+
+    async def tokenize(self, text: str) -> list[int]:
+        """Token ids of a text, from a worker that holds the model's tokenizer.
+
+        Raises:
+            Unavailable: the worker died, or there is none.
+            BadRequest: the worker has no tokenizer.
+        """
+        tell = await self._answer_to(wire.Tokenize(new_id("tok"), wire.carried(text)))
+        if isinstance(tell, wire.Tokens):
+            return tell.ids
+        raise _nonsense()
+
+    async def _answer_to(self, ask: wire.Embed | wire.Tokenize) -> wire.Tell:
         await self.ready()
-        ask = wire.Embed(new_id("emb"), [list(ids) for ids in batch])
         with self._listening(ask.id) as answers:
             await self._ask(ask)
             tell = await answers.get()
-        if isinstance(tell, wire.Vectors):
-            return tell.array()
-        _event(tell)
-        raise Unavailable(f"The model {self._name} gave no vectors. Try again.")
+        if isinstance(tell, wire.Refused | wire.Failed):
+            raise _fault(tell)
+        return tell
 
     async def close(self) -> None:
         """End the worker; requests in flight fail."""
@@ -221,8 +241,8 @@ class WorkerProcess:
                     raise Unavailable(message)
                 case wire.Happened(event):
                     self._answer(event.request_id, tell)
-                case wire.Refused(request_id) | wire.Vectors(request_id):
-                    self._answer(request_id, tell)
+                case _:
+                    self._answer(tell.id, tell)
 
     def _answer(self, request_id: str, tell: wire.Tell) -> None:
         answers = self._answers.get(request_id)
@@ -264,12 +284,20 @@ def _event(tell: wire.Tell) -> Event:
             raise Unavailable(f"The model failed: {event.error}.", retry_after=1)
         case wire.Happened(event):
             return event
-        case wire.Refused(_, message):
-            raise BadRequest(f"{message[:1].upper()}{message[1:].rstrip('.')}.")
-        case wire.Failed(message):
-            raise Unavailable(message, retry_after=2)
+        case wire.Refused() | wire.Failed():
+            raise _fault(tell)
         case _:
-            raise Unavailable("The model's process gave an answer that makes no sense.")
+            raise _nonsense()
+
+
+def _fault(tell: wire.Refused | wire.Failed) -> PonantError:
+    if isinstance(tell, wire.Failed):
+        return Unavailable(tell.message, retry_after=2)
+    return BadRequest(f"{tell.message[:1].upper()}{tell.message[1:].rstrip('.')}.")
+
+
+def _nonsense() -> Unavailable:
+    return Unavailable("The model's process gave an answer that makes no sense.")
 
 
 async def _start(spec: WorkerSpec, temporary: Path) -> asyncio.subprocess.Process:

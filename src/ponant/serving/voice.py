@@ -1,8 +1,6 @@
 """What turns a model's text into tokens: its tokenizer, its template and its ways of ending."""
 
 import asyncio
-import ctypes
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from ponant.engine.weights.gguf import GgufFile
 from ponant.hub import InstalledModel
 from ponant.kit.errors import SetupError, Unavailable
 from ponant.serving.echo import ECHO_TEMPLATE, load_echo_tokenizer
+from ponant.serving.memory import give_memory_back
 from ponant.serving.supervisor import State, WorkerProcess
 from ponant.text import ENVELOPE, ToolStyle, style_of
 from ponant.text.template import ChatTemplate
@@ -78,18 +77,11 @@ class LazyVoice:
             if self._voice is None:
                 try:
                     self._voice = await asyncio.to_thread(self._load)
-                    _give_memory_back()
+                    give_memory_back()
                 except SetupError as e:
                     self.fault = e.message
                     raise Unavailable(f"The model {self._name} cannot be used. {e.message}") from e
             return self._voice
-
-
-def _give_memory_back() -> None:
-    """Let go of what parsing a vocabulary took: glibc keeps it (190 MB for the starter's)."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
 
 
 def standing(worker: WorkerProcess, voice: LazyVoice) -> tuple[State, str]:

@@ -21,6 +21,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
         backend: ``echo``, ``native``, ``llamacpp`` or ``encoder``.
         path: the weights; empty for echo.
         cache: folder for what is slow to derive from the weights.
+        prompts: what an encoder puts before a text, by the kind of text.
         address: a ZeroMQ endpoint.
         memory: bytes that the model may take; 0 is what is free.
     """
@@ -28,6 +29,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     backend: Literal["echo", "native", "llamacpp", "encoder"]
     path: str = ""
     cache: str = ""
+    prompts: dict[str, str] = {}
     address: str = ""
     context_length: int = 8192
     threads: int = 1
@@ -52,8 +54,16 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
 
 
 class Embed(msgspec.Struct, frozen=True, tag="embed"):
+    """Texts to embed; ``kind`` says which of the model's prompts goes before them."""
+
     id: str
-    batch: list[list[int]]
+    texts: list[str]
+    kind: str
+
+
+class Tokenize(msgspec.Struct, frozen=True, tag="tokenize"):
+    id: str
+    text: str
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
@@ -77,25 +87,46 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     message: str
 
 
+class TooLong(msgspec.Struct, frozen=True, tag="too-long"):
+    """Texts that are not embedded, for the one at ``place`` has too many tokens."""
+
+    id: str
+    place: int
+    tokens: int
+
+
 class Happened(msgspec.Struct, frozen=True, tag="happened"):
     event: Event
 
 
 class Vectors(msgspec.Struct, frozen=True, tag="vectors"):
-    """Embeddings as float32 bytes in row-major order."""
+    """Embeddings as float32 bytes in row-major order; ``tokens`` were read for them."""
 
     id: str
     rows: int
     data: bytes
+    tokens: int
 
     def array(self) -> NDArray[np.float32]:
         """Array of shape (rows, dimension)."""
         return np.frombuffer(self.data, np.float32).reshape(self.rows, -1)
 
 
-Ask = Hello | Generate | Cancel | Embed
-Tell = Loaded | Failed | Refused | Happened | Vectors
+class Tokens(msgspec.Struct, frozen=True, tag="tokens"):
+    id: str
+    ids: list[int]
+
+
+Ask = Hello | Generate | Cancel | Embed | Tokenize
+Tell = Loaded | Failed | Refused | TooLong | Happened | Vectors | Tokens
 
 encode = msgspec.msgpack.Encoder().encode
 decode_ask = msgspec.msgpack.Decoder(Ask).decode
 decode_tell = msgspec.msgpack.Decoder(Tell).decode
+
+
+def carried(text: str) -> str:
+    """The text with U+FFFD for each lone surrogate, which JSON may hold and no encoding carries."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -10,13 +10,15 @@ import sys
 import threading
 
 import msgspec
+import numpy as np
 import structlog
 import zmq
 import zmq.asyncio
 
-from ponant.engine import Encoder, Engine, Event
+from ponant.engine import Engine, Event
 from ponant.kit import PonantError
 from ponant.serving import wire
+from ponant.serving.encoding import TextEncoder, TextTooLongError, batches
 from ponant.serving.loading import open_encoder, open_engine
 from ponant.serving.wire import WorkerSpec
 
@@ -34,14 +36,15 @@ class Worker:
     """
 
     def __init__(
-        self, socket: zmq.asyncio.Socket, engine: Engine | None, encoder: Encoder | None
+        self, socket: zmq.asyncio.Socket, engine: Engine | None, encoder: TextEncoder | None
     ) -> None:
         self._socket = socket
         self._engine = engine
         self._encoder = encoder
         self._loop = asyncio.get_running_loop()
         self._outbox: asyncio.Queue[tuple[bytes, wire.Tell]] = asyncio.Queue()
-        self._entering: dict[str, bool] = {}  # requests on their way in: cancelled meanwhile?
+        # Generations on their way in, and texts being embedded: cancelled meanwhile?
+        self._cancelled: dict[str, bool] = {}
         self._encoding = asyncio.Lock()
 
     async def serve(self) -> None:
@@ -54,12 +57,15 @@ class Worker:
                     case wire.Hello():
                         self._tell(client, self._loaded())
                     case wire.Generate() as ask:
-                        self._entering[ask.request.id] = False
+                        self._cancelled[ask.request.id] = False
                         tasks.create_task(self._generate(client, ask))
                     case wire.Cancel(request_id):
                         self._cancel(request_id)
                     case wire.Embed() as ask:
+                        self._cancelled[ask.id] = False
                         tasks.create_task(self._embed(client, ask))
+                    case wire.Tokenize() as ask:
+                        tasks.create_task(self._tokenize(client, ask))
 
     def _loaded(self) -> wire.Loaded:
         if self._engine is not None:
@@ -77,6 +83,7 @@ class Worker:
             self._loop.call_soon_threadsafe(self._tell, client, wire.Happened(event))
 
         if self._engine is None:
+            del self._cancelled[request.id]
             self._tell(client, wire.Refused(request.id, "This model does not generate."))
             return
         try:
@@ -84,26 +91,46 @@ class Worker:
             await asyncio.to_thread(self._engine.submit, request, emit)
         except ValueError as e:
             self._tell(client, wire.Refused(request.id, str(e)))
-        if self._entering.pop(request.id):
+        if self._cancelled.pop(request.id):
             self._engine.cancel(request.id)
 
     def _cancel(self, request_id: str) -> None:
-        if request_id in self._entering:
-            self._entering[request_id] = True
+        if request_id in self._cancelled:
+            self._cancelled[request_id] = True
         elif self._engine is not None:
             self._engine.cancel(request_id)
 
     async def _embed(self, client: bytes, ask: wire.Embed) -> None:
-        if self._encoder is None:
-            self._tell(client, wire.Refused(ask.id, "This model does not embed."))
-            return
         try:
-            async with self._encoding:
-                vectors = await asyncio.to_thread(self._encoder.encode, ask.batch)
+            tell = await self._vectors(ask)
+        except TextTooLongError as e:
+            tell = wire.TooLong(ask.id, e.place, e.tokens)
         except ValueError as e:
-            self._tell(client, wire.Refused(ask.id, str(e)))
+            tell = wire.Refused(ask.id, str(e))
+        del self._cancelled[ask.id]
+        self._tell(client, tell)
+
+    async def _vectors(self, ask: wire.Embed) -> wire.Tell:
+        """The vectors of texts, in short batches: between two of them others have their turn."""
+        encoder = self._encoder
+        if encoder is None:
+            return wire.Refused(ask.id, "This model does not embed.")
+        rows = await asyncio.to_thread(encoder.read, ask.texts, ask.kind)
+        vectors = np.empty((len(rows), encoder.dimension), np.float32)
+        for batch in batches(rows):
+            async with self._encoding:
+                if self._cancelled[ask.id]:
+                    return wire.Refused(ask.id, "It was cancelled.")
+                found = await asyncio.to_thread(encoder.encode, [rows[place] for place in batch])
+            vectors[batch] = found
+        return wire.Vectors(ask.id, len(rows), vectors.tobytes(), sum(map(len, rows)))
+
+    async def _tokenize(self, client: bytes, ask: wire.Tokenize) -> None:
+        if self._encoder is None:
+            self._tell(client, wire.Refused(ask.id, "This model's text is not read here."))
             return
-        self._tell(client, wire.Vectors(ask.id, len(vectors), vectors.tobytes()))
+        ids = await asyncio.to_thread(self._encoder.tokenize, ask.text)
+        self._tell(client, wire.Tokens(ask.id, ids))
 
     def _tell(self, client: bytes, tell: wire.Tell) -> None:
         self._outbox.put_nowait((client, tell))
