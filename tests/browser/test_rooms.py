@@ -48,7 +48,7 @@ def test_the_models_tell_where_they_run_and_what_they_forbid(page: Page, shared:
     card = page.get_by_role("listitem").filter(has=page.get_by_role("heading", name="starter"))
     expect(card).to_contain_text("here, on this machine")
     expect(card).to_contain_text("Licence")
-    expect(card).to_contain_text("It forbids")
+    expect(card).to_contain_text("Restrictions")
 
 
 def test_a_key_is_shown_once_and_can_be_taken_back(page: Page, shared: Server) -> None:

@@ -1,5 +1,5 @@
 /** The turns of a conversation, and how more are added. */
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo } from "react";
 import { useLocation } from "wouter";
 
@@ -67,15 +67,16 @@ export function useAsking(id: string | null, turns: Turn[], setup: Setup) {
       id === null
         ? at("/v1/conversations")
         : at("/v1/conversations/{conversation_id}", { conversation_id: id });
-    void start({ conversation: id, request: { path, body }, question, before: turns });
+    void start({
+      conversation: id,
+      request: { path, body },
+      question,
+      before: id === null ? [] : turns,
+    });
   };
 
   /** The new answer takes the place of the old: in a conversation of its own, as restarting makes one. */
-  const again = async (turn: Turn) => {
-    if (id === null) {
-      ask(turn.question);
-      return;
-    }
+  const renew = async (id: string, turn: Turn) => {
     const place = turns.indexOf(turn);
     const body = { from_entry_id: await questionAt(id, place) };
     const path = at("/v1/conversations/{conversation_id}/restart", { conversation_id: id });
@@ -92,7 +93,14 @@ export function useAsking(id: string | null, turns: Turn[], setup: Setup) {
     await client.invalidateQueries({ queryKey: keys.conversations });
   };
 
-  return { ask, again };
+  const renewal = useMutation({
+    mutationFn: async (turn: Turn) => {
+      if (id === null) ask(turn.question);
+      else await renew(id, turn);
+    },
+  });
+
+  return { ask, again: renewal.mutate, renewing: renewal.isPending, error: renewal.error };
 }
 
 function opening(question: string, { libraries, model }: Setup): Record<string, unknown> {

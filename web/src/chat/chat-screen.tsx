@@ -46,13 +46,13 @@ export function ChatScreen({ id }: { id: string | null }) {
             turns={turns}
             evidence={evidence}
             opened={opened}
-            busy={running}
+            busy={running || asking.renewing}
             onOpen={onOpen}
-            onAgain={(turn) => void asking.again(turn)}
+            onAgain={asking.again}
           />
         )}
         <div className="mx-auto w-full max-w-[46rem] px-4 pb-4 sm:px-6">
-          <ErrorLine error={error ?? setup.error} />
+          <ErrorLine error={error ?? asking.error ?? setup.error} />
           {setup.isEmpty ? <NoModel /> : null}
           <Composer
             chat={id ?? DRAFT}

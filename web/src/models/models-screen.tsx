@@ -14,7 +14,7 @@ export function ModelsScreen() {
     <Screen title="Models" about="What answers and what reads, and where each of them runs.">
       <ErrorLine error={error} />
       <ul className="grid gap-4 md:grid-cols-2">
-        {data?.map((model) => (
+        {data?.toSorted(answersFirst).map((model) => (
           <Card key={model.id} model={model} />
         ))}
       </ul>
@@ -24,6 +24,13 @@ export function ModelsScreen() {
       </p>
     </Screen>
   );
+}
+
+/** States that need more than their name. */
+const STATES: Record<string, string> = { stopped: "starts when it is asked" };
+
+function answersFirst(one: ModelCard, other: ModelCard): number {
+  return Number(other.ponant.chat) - Number(one.ponant.chat);
 }
 
 function Command({ children }: { children: string }) {
@@ -47,10 +54,11 @@ function Card({ model }: { model: ModelCard }) {
             {placeWords(model)}
           </span>
         </Fact>
-        <Fact name="State">{[about.state, about.detail].filter(Boolean).join(", ")}</Fact>
+        <Fact name="State">{STATES[about.state] ?? about.state}</Fact>
+        <Fact name="Note">{about.detail}</Fact>
         <Fact name="Origin">{about.origin}</Fact>
         <Fact name="Licence">{about.licence}</Fact>
-        <Fact name="It forbids">{about.restrictions}</Fact>
+        <Fact name="Restrictions">{about.restrictions}</Fact>
         <Fact name="Reads up to">
           {model.max_context_length
             ? `${model.max_context_length.toLocaleString("en")} tokens`
