@@ -32,7 +32,8 @@ async def _until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def _workers(of: int | None = None) -> list[psutil.Process]:
-    found = psutil.Process(of).children(recursive=True)
+    # Not the workers of a server that another test left running: those are grandchildren.
+    found = psutil.Process(of).children()
     return [p for p in found if "ponant.serving.worker" in " ".join(p.cmdline())]
 
 

@@ -74,12 +74,20 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(weights: Path)
 
 
 @pytest.mark.model
-def test_it_listens_on_no_port_and_its_socket_is_private(engine: LlamaCppEngine) -> None:
+def test_it_listens_on_no_port_and_its_socket_is_private(weights: Path) -> None:
     process = psutil.Process(os.getpid())
-    assert not [it for it in process.net_connections("inet") if it.status == psutil.CONN_LISTEN]
+    before = _ports(process)
+    engine = _open(weights)
+    assert _ports(process) == before
     sockets = [Path(it.laddr) for it in process.net_connections("unix") if it.laddr]
     [socket] = [it for it in sockets if it.name == "llama.sock"]
     assert socket.parent.stat().st_mode & 0o077 == 0
+    engine.close()
+
+
+def _ports(process: psutil.Process) -> set[int]:
+    listening = (it for it in process.net_connections("inet") if it.status == psutil.CONN_LISTEN)
+    return {it.laddr.port for it in listening}
 
 
 @pytest.mark.model
