@@ -11,12 +11,9 @@ PERSON          columns ``workspace_id`` and ``person_id``
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import ClassVar, Protocol
 
 from sqlalchemy import ColumnElement, TextClause, and_, bindparam, text, true
-
-if TYPE_CHECKING:
-    from ponant.store.tables import Base
 
 
 class ScopeKind(StrEnum):
@@ -26,6 +23,12 @@ class ScopeKind(StrEnum):
     ORGANISATION = "organisation"
     WORKSPACE = "workspace"
     PERSON = "person"
+
+
+class Scoped(Protocol):
+    """A table that says how far its rows reach."""
+
+    __scope__: ClassVar[ScopeKind]
 
 
 _COLUMNS: dict[ScopeKind, tuple[str, ...]] = {
@@ -59,7 +62,7 @@ class Scope:
         return values
 
 
-def in_scope(table: type["Base"], scope: Scope) -> ColumnElement[bool]:
+def in_scope(table: type[Scoped], scope: Scope) -> ColumnElement[bool]:
     """The condition that keeps a statement over ``table`` inside ``scope``."""
     parameters = scope.parameters(table.__scope__)
     conditions = [
