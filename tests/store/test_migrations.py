@@ -2,6 +2,8 @@
 
 import importlib
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +85,17 @@ def test_every_table_carries_the_columns_of_its_scope(name: str) -> None:
     for table, columns in scoped_columns().items():
         if table in tables:
             assert set(columns) <= set(tables[table].columns.keys()), table
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_a_database_that_is_up_to_date_needs_no_migrating(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "some.db"
+    database = Database.at(path)
+    database.migrate(name)
+    database.close()
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom ponant.store import Database\n"
+        "Database.at(Path(sys.argv[1])).migrate(sys.argv[2])\n"
+        "assert 'alembic' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path), name], check=True)

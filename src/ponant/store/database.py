@@ -7,10 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -70,28 +67,53 @@ class Database:
             SetupError: the database cannot be opened, or a newer Ponant wrote it.
             StorageFull: the disk is full; the tables are as they were.
         """
+        try:
+            with _plain_errors():
+                if self._versions() != [_newest(name)]:
+                    self._upgrade(name)
+        except DatabaseError as e:
+            raise SetupError(
+                f"The database {self._where()} cannot be used: {e.orig}. Check that the file is "
+                "Ponant's own and that this user may write it."
+            ) from e
+
+    def _versions(self) -> list[str]:
+        """The migrations that the database stands at: one, or none where it is new."""
+        with self.read() as session:
+            if not inspect(session.connection()).has_table("alembic_version"):
+                return []
+            return list(session.scalars(text("SELECT version_num FROM alembic_version")))
+
+    def _upgrade(self, name: str) -> None:
+        # Imported where there is something to do: it takes a fifth of a command's time to start.
+        from alembic import command  # noqa: PLC0415
+        from alembic.config import Config  # noqa: PLC0415
+        from alembic.util import CommandError  # noqa: PLC0415
+
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS / name).replace("%", "%%"))
         engine = self.engine.execution_options(ponant_mode="write")
-        where = self.engine.url.render_as_string(hide_password=True)
         try:
-            with _plain_errors(), engine.begin() as connection:
+            with engine.begin() as connection:
                 _take_turns(connection)
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
-        except DatabaseError as e:
-            raise SetupError(
-                f"The database {where} cannot be used: {e.orig}. Check that the file is Ponant's "
-                "own and that this user may write it."
-            ) from e
         except CommandError as e:
             raise SetupError(
-                f"The database {where} was written by another version of Ponant ({e}). Install "
-                "that version, or a newer one."
+                f"The database {self._where()} was written by another version of Ponant ({e}). "
+                "Install that version, or a newer one."
             ) from e
+
+    def _where(self) -> str:
+        return self.engine.url.render_as_string(hide_password=True)
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _newest(name: str) -> str:
+    """The last of the migrations in a folder: each is named after its revision, in their order."""
+    return max(path.stem for path in (_MIGRATIONS / name / "versions").glob("[0-9]*.py"))
 
 
 def _engine(url: str) -> Engine:
