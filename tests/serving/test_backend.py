@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from ponant.kit import machine as machines
 from ponant.kit.errors import SetupError
-from ponant.serving import backend, choose
+from ponant.kit.machine import usable_instructions
+from ponant.serving import choose
+from ponant.serving.backend import bf16_unit
 
 
 @pytest.fixture
@@ -21,12 +24,12 @@ class Machine:
         self._patch = monkeypatch
         self._folder = folder
         monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-        monkeypatch.setattr("platform.machine", lambda: "x86_64")
+        monkeypatch.setattr("platform.system", lambda: "Linux")
 
     def has(self, flags: str, *packages: str) -> None:
         cpuinfo = self._folder / "cpuinfo"
         cpuinfo.write_text(f"processor : 0\nflags\t\t: fpu {flags}\n")
-        self._patch.setattr(backend, "_CPU_FLAGS", cpuinfo)
+        self._patch.setattr(machines, "_CPU_INFO", cpuinfo)
         for package in ("torch", "xllamacpp"):
             # A module that is None in sys.modules counts as not installed.
             if package in packages:
@@ -38,12 +41,12 @@ class Machine:
         self._patch.setenv("ONEDNN_MAX_CPU_ISA", instructions)
 
 
-@pytest.mark.parametrize("flag", ["amx_bf16", "avx512_bf16"])
-def test_native_where_torch_and_bf16_are(machine: Machine, flag: str) -> None:
+@pytest.mark.parametrize(("flag", "unit"), [("amx_bf16", "AMX"), ("avx512_bf16", "AVX512_BF16")])
+def test_native_where_torch_and_bf16_are(machine: Machine, flag: str, unit: str) -> None:
     machine.has(f"avx2 {flag}", "torch", "xllamacpp")
     choice = choose()
     assert choice.backend == "native"
-    assert flag in choice.reason
+    assert unit in choice.reason
 
 
 def test_llamacpp_without_torch(machine: Machine) -> None:
@@ -62,6 +65,25 @@ def test_a_limit_on_instruction_sets_counts(machine: Machine, limit: str) -> Non
     machine.has("amx_bf16 avx512_bf16", "torch", "xllamacpp")
     machine.limited_to(limit)
     assert choose().backend == "llamacpp"
+
+
+@pytest.mark.parametrize(
+    ("limit", "unit"),
+    [
+        ("AVX512_CORE_BF16", "AVX512_BF16"),
+        ("AVX512_CORE_FP16", "AVX512_BF16"),
+        ("AVX10_1_512", "AVX512_BF16"),
+        ("AVX10_1_512_AMX", "AMX"),
+        ("AVX512_CORE_AMX", "AMX"),
+        ("ALL", "AMX"),
+    ],
+)
+def test_a_limit_that_leaves_a_bf16_unit_names_it(machine: Machine, limit: str, unit: str) -> None:
+    machine.has("avx2 avx512f avx512_bf16 amx_bf16", "torch", "xllamacpp")
+    machine.limited_to(limit)
+    assert bf16_unit() == unit
+    assert unit in usable_instructions()
+    assert choose().backend == "native"
 
 
 def test_neither_is_a_sentence_with_a_command(machine: Machine) -> None:

@@ -41,7 +41,12 @@ _ONEDNN_LEVELS = {
     "AVX512_CORE_BF16": 4,
     "AVX512_CORE_FP16": 4,
     "AVX10_1_512": 4,
+    "AVX512_CORE_AMX": 5,
+    "AVX512_CORE_AMX_FP16": 5,
+    "AVX10_1_512_AMX": 5,
+    "AVX10_1_512_AMX_FP16": 5,
 }
+_CPU_INFO = Path("/proc/cpuinfo")
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _COMMAND_SECONDS = 10
 
@@ -75,7 +80,7 @@ def this_machine() -> Machine:
         architecture=platform.machine(),
         processor=_processor(),
         cores=_cores(),
-        instructions=_allowed(_instructions(), os.environ.get("ONEDNN_MAX_CPU_ISA", "")),
+        instructions=usable_instructions(),
         memory=min(memory.total, limit),
         memory_free=min(memory.available, limit),
         gpus=_gpus(),
@@ -97,7 +102,7 @@ def _memory_limit() -> int:
 
 def _cpuinfo(field: str) -> str:
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        text = _CPU_INFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
     match = re.search(rf"^{field}\s*: (.*)$", text, re.MULTILINE | re.IGNORECASE)
@@ -120,6 +125,11 @@ def _mac_features() -> list[str]:
     intel = _output("sysctl", "-n", "machdep.cpu.features", "machdep.cpu.leaf7_features")
     arm = re.findall(r"hw\.optional\.(?:arm\.)?(\w+): 1", _output("sysctl", "hw.optional"))
     return [*intel.split(), *arm]
+
+
+def usable_instructions() -> tuple[str, ...]:
+    """The processor's instruction sets, less those that ``ONEDNN_MAX_CPU_ISA`` rules out."""
+    return _allowed(_instructions(), os.environ.get("ONEDNN_MAX_CPU_ISA", ""))
 
 
 def known_instructions(flags: Iterable[str]) -> tuple[str, ...]:

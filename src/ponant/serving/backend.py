@@ -1,24 +1,17 @@
 """Which backend runs a GGUF model on this machine, and why."""
 
 import importlib.util
-import os
-import platform
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from ponant.engine import Capabilities
 from ponant.kit.errors import SetupError
+from ponant.kit.machine import usable_instructions
 
 Backend = Literal["native", "llamacpp"]
 
-_CPU_FLAGS = Path("/proc/cpuinfo")
-_FAST_BF16 = ("amx_bf16", "avx512_bf16")
-# Values of ONEDNN_MAX_CPU_ISA that leave bf16 units unused.
-_WITHOUT_BF16 = frozenset(
-    {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
-)
+_FAST_BF16 = ("AMX", "AVX512_BF16")
 BACKENDS: tuple[Backend, ...] = ("native", "llamacpp")
 _MODULES: dict[Backend, str] = {"native": "torch", "llamacpp": "xllamacpp"}
 _EXTRAS: dict[Backend, str] = {"native": "engine", "llamacpp": "llamacpp"}
@@ -72,14 +65,8 @@ def installed(backend: Backend) -> bool:
 
 def bf16_unit() -> str | None:
     """The processor's instruction set for bf16 products that oneDNN may use, or None."""
-    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
-    if limit in _WITHOUT_BF16:
-        return None
-    flags = _cpu_flags()
-    found = [flag for flag in _FAST_BF16 if flag in flags]
-    if limit == "AVX512_CORE_BF16":
-        found = [flag for flag in found if not flag.startswith("amx")]
-    return found[0] if found else None
+    usable = usable_instructions()
+    return next((unit for unit in _FAST_BF16 if unit in usable), None)
 
 
 def _fastest() -> Choice:
@@ -99,14 +86,3 @@ def _missing(backend: Backend) -> str:
         f"The {backend} engine needs {_MODULES[backend]}, which is not installed. "
         f"Run: pip install 'ponant[{_EXTRAS[backend]}]'"
     )
-
-
-def _cpu_flags() -> frozenset[str]:
-    if platform.machine() not in {"x86_64", "AMD64"}:
-        return frozenset()
-    try:
-        lines = _CPU_FLAGS.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return frozenset()
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return frozenset(flags.partition(":")[2].split())

@@ -18,6 +18,7 @@ from ponant.text.tokenizer import Tokenizer, load_tokenizer
 
 BASE_TEMPLATE = "base"
 
+_HEAD_START = 0.2  # seconds
 _THINKING_MARKS = ("<think>", "[THINK]")
 
 
@@ -64,8 +65,14 @@ class LazyVoice:
     def start(self) -> None:
         """Begin to load it; `get` tells how that went."""
         if self._early is None:
-            self._early = asyncio.create_task(self.get())
+            self._early = asyncio.create_task(self._get_soon())
             self._early.add_done_callback(_look_at)
+
+    async def _get_soon(self) -> Voice:
+        # The library that parses a vocabulary holds the interpreter meanwhile, which is a second
+        # for the starter's: a server that starts answers its first requests before.
+        await asyncio.sleep(_HEAD_START)
+        return await self.get()
 
     async def get(self) -> Voice:
         """The voice.
