@@ -8,6 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 _ANSWER_MS = 60_000
 _READING_MS = 30_000
+_SUMMARY = re.compile(r"tokens/s|no source cited|stopped|\d sources?,")
 
 
 def add_folder(page: Page, folder: Path) -> None:
@@ -40,7 +41,7 @@ def answered(page: Page, question: str) -> Locator:
     """The last turn that asked ``question``, once its answer is whole."""
     expect(page.get_by_role("button", name="Stop")).to_have_count(0, timeout=_ANSWER_MS)
     turn = page.get_by_role("article", name=question).last
-    expect(turn.get_by_text(re.compile(r"tokens/s|no source cited|stopped|source"))).to_be_visible()
+    expect(turn.get_by_text(_SUMMARY).last).to_be_visible()
     return turn
 
 

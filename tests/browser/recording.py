@@ -12,6 +12,7 @@ _PAGE: ViewportSize = {"width": 1280, "height": 540}
 _FILE: ViewportSize = {"width": 1280, "height": 76}
 _FRAME_MS = 120
 _MOST_FRAMES = 200
+_SETTLE_MS = 200  # colours take up to 150 ms to change
 
 _FILE_HTML = """
 <body style="margin: 0; font: 20px ui-monospace, monospace; background: #e9e2d6; color: #0e1b2a">
@@ -25,22 +26,22 @@ _NEW = '<mark style="background: #e07a2f; padding: 2px 6px; border-radius: 6px">
 class Recorder:
     """Keeps pictures of the page, over a line of the file that it answers from.
 
-    `save` writes them as one animated WebP. Where it is off, nothing is done.
+    `save` writes them as one animated WebP. Without a path nothing is done.
     """
 
-    def __init__(self, *, on: bool) -> None:
-        self._on = on
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
         self._frames: list[Image.Image] = []
         self._durations: list[int] = []
         self._file: Image.Image | None = None
 
     def prepare(self, page: Page) -> None:
-        if self._on:
+        if self._path is not None:
             page.set_viewport_size(_PAGE)
 
     def file(self, page: Page, name: str, line: str, new: str = "") -> None:
         """Show from now on that ``line`` stands in the file; ``new`` in it was just typed."""
-        if not self._on:
+        if self._path is None:
             return
         shown = html.escape(line)
         if new:
@@ -52,9 +53,13 @@ class Recorder:
         other.close()
 
     def show(self, page: Page, *, milliseconds: int) -> None:
-        """The page as it is, for so long."""
-        if not self._on:
+        """The page once it is still, for so long."""
+        if self._path is None:
             return
+        page.wait_for_timeout(_SETTLE_MS)
+        self._keep(page, milliseconds)
+
+    def _keep(self, page: Page, milliseconds: int) -> None:
         picture = _picture(page)
         strip = self._file
         if strip is not None:
@@ -67,15 +72,15 @@ class Recorder:
 
     def follow(self, page: Page, running: Locator) -> None:
         """The page as it changes, for as long as ``running`` is there."""
-        while self._on and len(self._frames) < _MOST_FRAMES and running.count() > 0:
-            self.show(page, milliseconds=_FRAME_MS)
+        while self._path is not None and len(self._frames) < _MOST_FRAMES and running.count() > 0:
+            self._keep(page, _FRAME_MS)
 
-    def save(self, path: Path) -> None:
-        if not self._frames:
+    def save(self) -> None:
+        if self._path is None:
             return
         first, *rest = self._frames
         first.save(
-            path,
+            self._path,
             save_all=True,
             append_images=rest,
             duration=self._durations,
