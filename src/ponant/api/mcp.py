@@ -1,55 +1,74 @@
-"""Search and fetch over libraries for any client of the Model Context Protocol, at ``/mcp``.
+"""The door for any client of the Model Context Protocol, at ``/mcp``; `mcp_tools` is behind it.
 
 Streamable HTTP without sessions: every request carries its key, and nothing is kept between two.
-Search results and fetched documents have the shape that hosted assistants expect of the two tools
-(``results`` with ``id, title, url``; ``id, title, text, url, metadata``).
 """
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-import msgspec
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security.utils import get_authorization_scheme_param
-from mcp import types
-from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel import Server
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ponant import __version__
-from ponant.accounts import Principal
 from ponant.api.auth import identify
 from ponant.api.errors import error_response
-from ponant.api.platform import Platform, platform
+from ponant.api.platform import platform
 from ponant.kit import PonantError
-from ponant.kit.errors import BadRequest, NotFound
-from ponant.live.port import Hit, Library
 
-_LONGEST_TEXT = 200_000  # characters of a fetched document
-_INSTRUCTIONS = (
-    "Search the organisation's own documents, then fetch what a result points to. Results follow "
-    "the documents as they change."
-)
+if TYPE_CHECKING:
+    from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 
 @asynccontextmanager
 async def running(app: FastAPI) -> AsyncIterator[None]:
     """Answer at ``/mcp`` while the block runs."""
-    manager = StreamableHTTPSessionManager(_server(), json_response=True, stateless=True)
-    async with manager.run():
-        app.state.mcp = manager
+    app.state.mcp = _Protocol()
+    task = asyncio.create_task(app.state.mcp.run())
+    try:
         yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def mount(app: FastAPI) -> None:
     """Put ``/mcp`` among the routes; clients may write it with a slash at the end."""
     for path in ("/mcp", "/mcp/"):
         app.router.routes.append(Route(path, endpoint=_Endpoint()))
+
+
+class _Protocol:
+    """The protocol's library, loaded at the first request.
+
+    It takes 20 MB and a third of the server's time to start, and many servers are never asked.
+    """
+
+    def __init__(self) -> None:
+        self._wanted = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._manager: asyncio.Future[StreamableHTTPSessionManager] = loop.create_future()
+
+    async def run(self) -> None:
+        """Load the library when it is wanted, and keep it running until cancelled."""
+        await self._wanted.wait()
+        tools = await asyncio.to_thread(import_module, "ponant.api.mcp_tools")
+        manager = tools.session_manager()
+        async with manager.run():
+            self._manager.set_result(manager)
+            await asyncio.Event().wait()
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._wanted.set()
+        # Shielded: others wait for it, too, when one who asked leaves.
+        manager = await asyncio.shield(self._manager)
+        await manager.handle_request(scope, receive, send)
 
 
 class _Endpoint:
@@ -66,167 +85,4 @@ class _Endpoint:
             await error_response(request, e)(scope, receive, send)
             return
         scope.setdefault("state", {})["principal"] = caller
-        await request.app.state.mcp.handle_request(scope, receive, send)
-
-
-def _server() -> Server[dict[str, Any]]:
-    return Server(
-        "ponant",
-        version=__version__,
-        instructions=_INSTRUCTIONS,
-        on_list_tools=_list_tools,
-        on_call_tool=_call_tool,
-    )
-
-
-async def _list_tools(
-    _context: ServerRequestContext[dict[str, Any]], _params: types.PaginatedRequestParams | None
-) -> types.ListToolsResult:
-    return types.ListToolsResult(tools=[_SEARCH, _FETCH])
-
-
-async def _call_tool(
-    context: ServerRequestContext[dict[str, Any]], params: types.CallToolRequestParams
-) -> types.CallToolResult:
-    request = context.request
-    if not isinstance(request, Request):
-        raise TypeError("tools are called over HTTP")
-    services, caller = platform(request), request.state.principal
-    try:
-        body = await _TOOLS[params.name](services, caller, params.arguments or {})
-    except KeyError:
-        return _result(f"There is no tool {params.name}. There are: search, fetch.")
-    except PonantError as e:
-        return _result(e.message)
-    return _result(body)
-
-
-def _result(body: dict[str, Any] | str) -> types.CallToolResult:
-    """A tool's answer; a string is a sentence that says what went wrong."""
-    if isinstance(body, str):
-        return types.CallToolResult(content=[types.TextContent(text=body)], is_error=True)
-    text = msgspec.json.encode(body).decode()
-    return types.CallToolResult(
-        content=[types.TextContent(text=text)], structured_content=msgspec.json.decode(text)
-    )
-
-
-async def _search(
-    services: Platform, caller: Principal, arguments: dict[str, Any]
-) -> dict[str, Any]:
-    query = _text(arguments, "query")
-    limit = arguments.get("limit", 10)
-    if not isinstance(limit, int):
-        raise BadRequest("The limit must be a whole number.")
-    libraries = await services.live.list_libraries(caller.scope)
-    chosen = _chosen(libraries, arguments.get("library"))
-    found = await services.live.search(caller.scope, [one.id for one in chosen], query, limit)
-    names = {one.id: one.name for one in chosen}
-    base = services.settings.base_url
-    return {"results": [_hit(hit, names[hit.library_id], base) for hit in found.hits]}
-
-
-async def _fetch(
-    services: Platform, caller: Principal, arguments: dict[str, Any]
-) -> dict[str, Any]:
-    wanted = _text(arguments, "id")
-    if wanted.startswith("doc_"):
-        return await _document(services, caller, wanted)
-    view = await services.live.get_passage(caller.scope, wanted)
-    hit = view.passage
-    return {
-        "id": wanted,
-        "title": hit.document_name,
-        "text": view.text[:_LONGEST_TEXT],
-        "url": _url(hit, services.settings.base_url),
-        "metadata": {
-            "passage": hit.text,
-            "heading": hit.heading,
-            "document_id": hit.document_id,
-            "document_version": hit.document_version,
-            "library_id": hit.library_id,
-            "cut": len(view.text) > _LONGEST_TEXT,
-        },
-    }
-
-
-async def _document(services: Platform, caller: Principal, document_id: str) -> dict[str, Any]:
-    for library in await services.live.list_libraries(caller.scope):
-        try:
-            found = await services.live.get_document(caller.scope, library.id, document_id)
-        except NotFound:
-            continue
-        text = await services.live.document_text(caller.scope, library.id, document_id)
-        return {
-            "id": document_id,
-            "title": found.name,
-            "text": text[:_LONGEST_TEXT],
-            "url": f"{services.settings.base_url}/libraries/{library.id}",
-            "metadata": {
-                "document_version": found.version,
-                "library_id": library.id,
-                "cut": len(text) > _LONGEST_TEXT,
-            },
-        }
-    raise NotFound(f"There is no document {document_id}; it may be deleted. Search again.")
-
-
-def _chosen(libraries: list[Library], name: object) -> list[Library]:
-    """All libraries, or those of a name or id."""
-    if name is None:
-        return libraries
-    chosen = [one for one in libraries if name in (one.name, one.id)]
-    if not chosen:
-        there = ", ".join(one.name for one in libraries) or "none"
-        raise NotFound(f"There is no library {name}. There are: {there}.")
-    return chosen
-
-
-def _hit(hit: Hit, library: str, base: str) -> dict[str, Any]:
-    return {
-        "id": hit.passage_id,
-        "title": f"{hit.document_name}: {hit.heading}" if hit.heading else hit.document_name,
-        "url": _url(hit, base),
-        "text": hit.text,
-        "library": library,
-        "document_id": hit.document_id,
-    }
-
-
-def _url(hit: Hit, base: str) -> str:
-    return f"{base}/v1/passages/{hit.passage_id}?library_id={hit.library_id}"
-
-
-def _text(arguments: dict[str, Any], name: str) -> str:
-    value = arguments.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise BadRequest(f"The argument {name} must be a text that is not empty.")
-    return value
-
-
-_TOOLS = {"search": _search, "fetch": _fetch}
-_READ_ONLY = types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
-_SEARCH = types.Tool(
-    name="search",
-    description="Find passages in the organisation's documents, by keywords and by meaning.",
-    input_schema={
-        "type": "object",
-        "properties": {
-            "query": {"type": "string", "description": "What to look for."},
-            "limit": {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
-            "library": {"type": "string", "description": "Name or id; all libraries if left out."},
-        },
-        "required": ["query"],
-    },
-    annotations=_READ_ONLY,
-)
-_FETCH = types.Tool(
-    name="fetch",
-    description="Read the document of a passage that search found, or a document by its id.",
-    input_schema={
-        "type": "object",
-        "properties": {"id": {"type": "string", "description": "psg_… or doc_…"}},
-        "required": ["id"],
-    },
-    annotations=_READ_ONLY,
-)
+        await request.app.state.mcp.handle(scope, receive, send)
