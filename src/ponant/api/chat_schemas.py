@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from ponant.api.fields import Count, Items
 from ponant.api.generation import GenerationFields, ResponseFormat
 from ponant.kit.errors import BadRequest
 from ponant.serving.port import ChatRequest, Controls
@@ -41,8 +42,8 @@ class MessageBody(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[dict[str, Any]] | None = None
-    tool_calls: list[ToolCallBody] | None = None
+    content: str | Items[dict[str, Any]] | None = None
+    tool_calls: Items[ToolCallBody] | None = None
     tool_call_id: str | None = None
     name: str | None = None
     prefix: bool | None = None
@@ -120,10 +121,10 @@ class ToolChoiceBody(BaseModel):
 class ChatBody(GenerationFields):
     """The request of ``POST /v1/chat/completions``."""
 
-    messages: list[MessageBody] = Field(min_length=1)
-    max_completion_tokens: int | None = Field(default=None, ge=0)
+    messages: Items[MessageBody] = Field(min_length=1)
+    max_completion_tokens: Count | None = None
     response_format: ResponseFormat | None = None
-    tools: list[ToolBody] | None = None
+    tools: Items[ToolBody] | None = None
     tool_choice: Literal["auto", "none", "any", "required"] | ToolChoiceBody | None = None
     parallel_tool_calls: bool | None = None
     logprobs: bool | None = None

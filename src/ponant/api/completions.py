@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
@@ -12,6 +13,7 @@ from ponant.accounts import Principal
 from ponant.api import sse
 from ponant.api.auth import Member
 from ponant.api.errors import error_frame
+from ponant.api.fields import Items, TokenId
 from ponant.api.generation import (
     Answer,
     GenerationFields,
@@ -35,13 +37,14 @@ from ponant.serving.port import CompletionRequest, Controls, Delta, TextModel
 router = APIRouter(tags=["completions"])
 
 _MOST_PROMPTS = 64
+_MOST_CHOICES = 128
 Prompt = str | list[int]
 
 
 class CompletionBody(GenerationFields):
     """The request of ``POST /v1/completions``."""
 
-    prompt: str | list[str] | list[int] | list[list[int]] = ""
+    prompt: str | Items[str] | Items[TokenId] | Items[Items[TokenId]] = ""
     suffix: str | None = None
     echo: bool = False
     logprobs: int | None = Field(default=None, ge=0, le=20)
@@ -99,7 +102,9 @@ async def create(
     """
     model = await services.models.get(body.model, caller.scope)
     work = _Completion(body, model, caller, services)
-    check_capabilities(model.card, body.completion_request("", "").controls)
+    # In a thread, since a large schema takes a while to check; the check is kept.
+    sample = await run_in_threadpool(body.completion_request, "", "")
+    check_capabilities(model.card, sample.controls)
     if body.stream:
         return await sse.stream(work.frames(), error_frame, body.ignored_header())
     whole = await unless_disconnected(request, work.body())
@@ -117,6 +122,12 @@ class _Completion:
         self._caller = caller
         self._services = services
         self._prompts = [prompt for prompt in body.prompts() for _ in range(body.choices)]
+        if len(self._prompts) > _MOST_CHOICES:
+            raise BadRequest(
+                f"These are {len(self._prompts)} answers, and one request makes at most "
+                f"{_MOST_CHOICES}. Send fewer prompts at once, or a smaller n.",
+                param="n",
+            )
         self._head = response_head("cmpl", body.model, services.clock) | {
             "object": "text_completion"
         }

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ponant.api.generation import IGNORED_HEADER, Strings
+from ponant.api.fields import Count, Items, Metadata, Seed, Strings, ignored_header
 from ponant.assistant import Ask, Said, Setup
 from ponant.engine import Sampling
 from ponant.kit.errors import BadRequest
@@ -29,8 +29,8 @@ class CompletionArgs(BaseModel):
 
     temperature: float | None = Field(default=None, ge=0, le=5)
     top_p: float | None = Field(default=None, gt=0, le=1)
-    max_tokens: int | None = Field(default=None, ge=1)
-    random_seed: int | None = None
+    max_tokens: Annotated[Count, Field(ge=1)] | None = None
+    random_seed: Seed | None = None
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     stop: Strings = ()
@@ -43,7 +43,7 @@ class CompletionArgs(BaseModel):
                 top_p=1.0 if self.top_p is None else self.top_p,
                 presence_penalty=self.presence_penalty or 0.0,
                 frequency_penalty=self.frequency_penalty or 0.0,
-                seed=self.random_seed,
+                seed=None if self.random_seed is None else self.random_seed % 2**63,
             ),
             max_tokens=self.max_tokens,
             stop=self.stop,
@@ -57,7 +57,7 @@ class InputEntry(BaseModel):
 
     type: str = "message.input"
     role: Literal["user", "assistant"] = "user"
-    content: str | list[dict[str, Any]] = ""
+    content: str | Items[dict[str, Any]] = ""
 
     def said(self) -> Said:
         if self.type not in {"message.input", "message.output"}:
@@ -83,7 +83,7 @@ class ToolEntry(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     type: str
-    library_ids: list[str] = []
+    library_ids: Items[str] = []
 
 
 class AskFields(BaseModel):
@@ -91,7 +91,7 @@ class AskFields(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    inputs: Annotated[list[InputEntry], BeforeValidator(_as_entries)] = []
+    inputs: Annotated[Items[InputEntry], BeforeValidator(_as_entries)] = []
     stream: bool = False
     store: bool | None = None
     handoff_execution: Literal["client", "server"] | None = None
@@ -109,8 +109,7 @@ class AskFields(BaseModel):
 
     def ignored_header(self) -> dict[str, str]:
         """Names the parameters that have no effect here."""
-        names = sorted(self.model_extra or {})
-        return {IGNORED_HEADER: ", ".join(names)} if names else {}
+        return ignored_header(self.model_extra)
 
     def _args(self) -> dict[str, Any]:
         args = self.completion_args
@@ -125,8 +124,8 @@ class StartBody(AskFields):
     instructions: str | None = None
     name: str | None = Field(default=None, max_length=200)
     description: str | None = Field(default=None, max_length=2000)
-    tools: list[ToolEntry] | None = None
-    metadata: dict[str, Any] | None = None
+    tools: Items[ToolEntry] | None = None
+    metadata: Metadata | None = None
     items: list[Any] | None = None
 
     def setup(self) -> Setup:

@@ -35,7 +35,7 @@ async def start(body: StartBody, caller: Member, services: Services) -> Response
 async def list_conversations(
     caller: Caller,
     services: Services,
-    page: Annotated[int, Query(ge=0)] = 0,
+    page: Annotated[int, Query(ge=0, lt=2**31)] = 0,
     page_size: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[dict[str, Any]]:
     """The caller's own, the latest first."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from ponant.api.auth import Member
-from ponant.api.generation import IGNORED_HEADER, unless_disconnected, usage_body
+from ponant.api.fields import Items, ignored_header
+from ponant.api.generation import unless_disconnected, usage_body
 from ponant.api.platform import Services
 from ponant.billing import UsageEvent, usage_event
 from ponant.kit import new_id
@@ -27,7 +28,7 @@ class EmbeddingBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     model: str
-    input: str | list[str] = Field(validation_alias=AliasChoices("input", "inputs"))
+    input: str | Items[str] = Field(validation_alias=AliasChoices("input", "inputs"))
     output_dimension: int | None = Field(
         default=None, ge=1, validation_alias=AliasChoices("output_dimension", "dimensions")
     )
@@ -92,9 +93,7 @@ async def create(
         "data": data,
         "usage": usage_body(made.usage),
     }
-    ignored = sorted(body.model_extra or {})
-    headers = {IGNORED_HEADER: ", ".join(ignored)} if ignored else None
-    return JSONResponse(whole, headers=headers)
+    return JSONResponse(whole, headers=ignored_header(body.model_extra))
 
 
 def _is_mistral(request: Request) -> bool:

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import structlog
 from fastapi import FastAPI, Request
-from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
@@ -21,7 +20,10 @@ from ponant.kit.errors import BadRequest, NotFound, TooManyRequests, Unavailable
 CORRELATION_HEADER = "mistral-correlation-id"
 _UNPROCESSABLE = 422
 _LONGEST_INPUT = 200
+_LARGEST_NUMBER = 2**53  # what every client's JSON holds exactly
+_MOST_DETAILS = 20
 _JSON_FAULT = "json_invalid"
+_UNREADABLE_BODY = "There was an error parsing the body"  # FastAPI's words for what json refuses
 
 log = structlog.get_logger()
 
@@ -46,6 +48,8 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(UnicodeEncodeError, _on_half_character)
+    app.add_exception_handler(RecursionError, _on_deep_nesting)
+    app.add_exception_handler(OverflowError, _on_large_number)
 
 
 def error_body(error: PonantError) -> dict[str, Any]:
@@ -144,7 +148,7 @@ async def _on_invalid_request(request: Request, fault: Exception) -> Response:
     field = _field(first["loc"])
     more = f" ({len(found) - 1} more in detail)" if len(found) > 1 else ""
     error = Unprocessable(f"{field}: {first['msg']}{more}.", param=field)
-    body = error_body(error) | {"detail": [_detail(item) for item in found]}
+    body = error_body(error) | {"detail": [_detail(item) for item in found[:_MOST_DETAILS]]}
     return _response(request, error, body)
 
 
@@ -158,6 +162,11 @@ async def _on_http_exception(request: Request, fault: Exception) -> Response:
         case 405:
             allowed = headers.get("Allow", headers.get("allow", "another method"))
             told = HttpError(405, f"{asked} is not allowed; use {allowed}.")
+        case 400 if error.detail == _UNREADABLE_BODY:
+            told = BadRequest(
+                "The body cannot be read: it is no JSON, is nested too deeply, or holds a number "
+                "with thousands of digits. Send it in another form."
+            )
         case status:
             told = HttpError(status, str(error.detail))
     return error_response(request, told, headers)
@@ -173,17 +182,45 @@ async def _on_half_character(request: Request, _: Exception) -> Response:
     )
 
 
+async def _on_deep_nesting(request: Request, _: Exception) -> Response:
+    return error_response(
+        request, Unprocessable("The body is nested too deeply. Send it with fewer levels.")
+    )
+
+
+async def _on_large_number(request: Request, _: Exception) -> Response:
+    return error_response(
+        request, Unprocessable("A number takes more than 64 bits. Send a smaller one.")
+    )
+
+
 def _field(location: tuple[Any, ...]) -> str:
     # The first part says body, query or path, which the caller need not know.
-    return ".".join(str(part) for part in location[1:]) or str(location[0])
+    return _encodable(".".join(str(part) for part in location[1:]) or str(location[0]))
 
 
 def _detail(item: dict[str, Any]) -> dict[str, Any]:
-    """One fault as clients read it; a long input, which may be the whole body, is left out."""
-    given = jsonable_encoder(item.get("input"), custom_encoder={bytes: lambda _: None})
+    """One fault as clients read it."""
     return {
         "type": item["type"],
-        "loc": list(item["loc"]),
-        "msg": item["msg"],
-        "input": given if len(repr(given)) <= _LONGEST_INPUT else None,
+        "loc": [_encodable(part) if isinstance(part, str) else part for part in item["loc"]],
+        "msg": _encodable(item["msg"]),
+        "input": _shown(item.get("input")),
     }
+
+
+def _shown(given: object) -> object:
+    """What was given, where it is one short value; the whole body stays with its sender."""
+    match given:
+        case str() if len(given) <= _LONGEST_INPUT:
+            return _encodable(given)
+        case int() if -_LARGEST_NUMBER <= given <= _LARGEST_NUMBER:
+            return given
+        case float() if math.isfinite(given):
+            return given
+    return None
+
+
+def _encodable(text: str) -> str:
+    """The text with halves of characters written out, since no response can hold them."""
+    return text[:_LONGEST_INPUT].encode(errors="backslashreplace").decode()

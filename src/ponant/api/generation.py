@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from ponant.accounts import Principal
+from ponant.api.fields import Count, LogitBias, Seed, Strings, ignored_header
 from ponant.engine import Sampling, Usage
 from ponant.kit import Clock, PonantError, new_id
 from ponant.kit.errors import BadRequest
@@ -20,16 +21,6 @@ from ponant.text.messages import ToolCall
 T = TypeVar("T")
 
 _DEFAULT_TEMPERATURE = 0.7
-IGNORED_HEADER = "x-ponant-ignored-parameters"
-
-
-def _as_tuple(value: object) -> object:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else value
-
-
-Strings = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
 class JsonSchema(BaseModel):
@@ -82,18 +73,18 @@ class GenerationFields(BaseModel):
 
     model: str
     stream: bool = False
-    max_tokens: int | None = Field(default=None, ge=0)
-    min_tokens: int | None = Field(default=None, ge=0)
+    max_tokens: Count | None = None
+    min_tokens: Count | None = None
     temperature: float | None = Field(default=None, ge=0, le=5)
     top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=-1)
+    top_k: int | None = Field(default=None, ge=-1, lt=2**31)
     min_p: float | None = Field(default=None, ge=0, le=1)
     repetition_penalty: float | None = Field(default=None, gt=0, le=10)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
-    logit_bias: dict[int, float] | None = None
-    seed: int | None = None
-    random_seed: int | None = None
+    logit_bias: LogitBias | None = None
+    seed: Seed | None = None
+    random_seed: Seed | None = None
     stop: Strings = ()
     n: int | None = Field(default=None, ge=1, le=16)
     stream_options: dict[str, Any] | None = None
@@ -115,13 +106,12 @@ class GenerationFields(BaseModel):
             presence_penalty=self.presence_penalty or 0.0,
             frequency_penalty=self.frequency_penalty or 0.0,
             logit_bias=self.logit_bias or {},
-            seed=seed,
+            seed=None if seed is None else seed % 2**63,
         )
 
     def ignored_header(self) -> dict[str, str]:
-        """Names the parameters that have no effect here, so that nobody has to guess."""
-        names = sorted(self.model_extra or {})
-        return {IGNORED_HEADER: ", ".join(names)} if names else {}
+        """Names the parameters that have no effect here."""
+        return ignored_header(self.model_extra)
 
     def for_choice(self, index: int) -> Self:
         """The same request for the ``index``-th choice: a seed moves on with it."""

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1/libraries", tags=["libraries"])
 
 LARGEST_FILE = 100 * 2**20  # bytes
 
-Page = Annotated[int, Query(ge=0, description="Page, from 0.")]
+Page = Annotated[int, Query(ge=0, lt=2**31, description="Page, from 0.")]
 PageSize = Annotated[int, Query(ge=1, le=1000, description="Entries on a page.")]
 Search = Annotated[str | None, Query(description="Only names that contain this.")]
 
@@ -59,7 +59,7 @@ class SearchBody(BaseModel):
     """The request of ``POST …/search``."""
 
     query: str
-    limit: int = Field(default=10, description="Most passages to return, up to 50.")
+    limit: int = Field(default=10, lt=2**31, description="Most passages to return, up to 50.")
 
 
 @router.get("", summary="List libraries")

@@ -30,8 +30,11 @@ def show(path: str) -> Response:
 
 
 def _built_file(path: str) -> Path | None:
-    file = (_PAGE / path).resolve()
-    return file if file.is_file() and file.is_relative_to(_PAGE.resolve()) else None
+    try:
+        file = (_PAGE / path).resolve()
+        return file if file.is_file() and file.is_relative_to(_PAGE.resolve()) else None
+    except (OSError, ValueError):  # no name that a file could have
+        return None
 
 
 def _lifetime(path: str) -> str:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from ponant.api.auth import Caller
+from ponant.api.fields import Items
 from ponant.api.platform import Services
 from ponant.kit.errors import NotFound
 from ponant.live.port import PassageRef
@@ -28,7 +29,7 @@ class PassageBody(BaseModel):
 class CheckBody(BaseModel):
     """The request of ``POST /v1/passages/check``."""
 
-    passages: list[PassageBody] = Field(max_length=_MOST_PASSAGES)
+    passages: Items[PassageBody] = Field(max_length=_MOST_PASSAGES)
 
 
 @router.post("/check", summary="Ask whether passages still hold")

@@ -86,7 +86,7 @@ class LocalModel:
             calls=ToolCallParser(voice.style, [tool.name for tool in tools]) if tools else None,
             trim=voice.trim and not continues,
         )
-        controls = _held_to_tools(request, voice)
+        controls = await asyncio.to_thread(_held_to_tools, request, voice)
         async for delta in self._generate(answer, ids, controls, "messages"):
             yield delta
 

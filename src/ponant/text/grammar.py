@@ -7,6 +7,7 @@ line ``%llguidance {}``. Nothing is fetched: a schema that refers to another add
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -181,10 +182,18 @@ def _literal_or_none(text: str) -> str:
 def _checked(source: str, kind: str) -> str:
     if len(source) > _MAX_SOURCE:
         raise ValueError(f"the {kind} is longer than {_MAX_SOURCE:,} characters")
-    wrong, faults = LLMatcher.validate_grammar_with_warnings(source, None)
-    if wrong:
-        raise ValueError(f"the {kind} cannot be enforced: {_shorten(faults[0])}")
+    fault = _fault(source)
+    if fault:
+        raise ValueError(f"the {kind} cannot be enforced: {fault}")
     return source
+
+
+@lru_cache(maxsize=32)
+def _fault(source: str) -> str:
+    """What is wrong with a grammar. A schema of 5,000 properties takes a second to check, and each
+    of a request's choices asks."""
+    wrong, faults = LLMatcher.validate_grammar_with_warnings(source, None)
+    return _shorten(faults[0]) if wrong else ""
 
 
 def _shorten(fault: str) -> str:

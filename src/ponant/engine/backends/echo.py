@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ponant.engine.limits import check_request
 from ponant.engine.port import (
     Capabilities,
     Constraint,
@@ -76,9 +77,11 @@ class EchoEngine:
         return self._info
 
     def submit(self, request: Request, emit: Emit) -> None:
-        self._check(request)
+        check_request(request, self._info)
         constraint = None
-        if request.grammar is not None and self._constraints is not None:
+        if request.grammar is not None:
+            if self._constraints is None:
+                raise ValueError("this engine was started without grammars")
             constraint = self._constraints(request.grammar)
         run = _Run(request, emit, constraint, self._info.context_length)
         with self._changed:
@@ -101,20 +104,6 @@ class EchoEngine:
             self._changed.notify()
         self._thread.join()
 
-    def _check(self, request: Request) -> None:
-        if not request.prompt:
-            raise ValueError("the prompt is empty")
-        if len(request.prompt) > self._info.context_length:
-            raise ValueError(
-                f"the prompt has {len(request.prompt)} tokens; "
-                f"the context holds {self._info.context_length}"
-            )
-        ids = itertools.chain(request.prompt, request.sampling.logit_bias, request.stop_tokens)
-        if any(not 0 <= token < VOCABULARY_SIZE for token in ids):
-            raise ValueError("a token id lies outside the vocabulary")
-        if request.grammar is not None and self._constraints is None:
-            raise ValueError("this engine was started without grammars")
-
     def _loop(self) -> None:
         while True:
             with self._changed:
@@ -125,7 +114,7 @@ class EchoEngine:
                     run.fail("the engine was closed")
                 return
             for run in runs:
-                if run.step():
+                if run.advance():
                     with self._changed:
                         del self._runs[run.request.id]
 
@@ -146,8 +135,14 @@ class _Run:
         self._random = np.random.default_rng(request.sampling.seed)
         self._started = False
 
-    def step(self) -> bool:
-        """Produce a token; True once the request has ended."""
+    def advance(self) -> bool:
+        """Produce a token; True once the request has ended. What goes wrong ends this one alone."""
+        try:
+            return self._step()
+        except ValueError as e:
+            return self._finish(FinishReason.ERROR, str(e))
+
+    def _step(self) -> bool:
         if not self._started:
             self._start()
         if self.cancelled:

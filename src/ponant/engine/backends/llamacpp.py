@@ -21,6 +21,7 @@ import xllamacpp
 
 from ponant.engine.backends.pieces import Pieces
 from ponant.engine.errors import ModelFileError, ModelTooLarge
+from ponant.engine.limits import check_request
 from ponant.engine.port import (
     Capabilities,
     EngineInfo,
@@ -144,16 +145,7 @@ class LlamaCppEngine:
             ) from e
 
     def _check(self, request: Request) -> None:
-        if not request.prompt:
-            raise ValueError("the prompt is empty")
-        if len(request.prompt) > self._info.context_length:
-            raise ValueError(
-                f"the prompt has {len(request.prompt)} tokens; "
-                f"the context holds {self._info.context_length}"
-            )
-        ids = (*request.prompt, *request.sampling.logit_bias, *request.stop_tokens)
-        if any(not 0 <= token < self._info.vocabulary_size for token in ids):
-            raise ValueError("a token id lies outside the vocabulary")
+        check_request(request, self._info)
         for name, used in _undeclared(request).items():
             if used:
                 raise ValueError(f"the llamacpp backend does not offer {name}")

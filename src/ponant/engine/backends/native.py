@@ -14,6 +14,7 @@ from torch import Tensor
 from ponant.engine.cache import PAGE_TOKENS, PageTable
 from ponant.engine.errors import ModelTooLarge
 from ponant.engine.generation import Emit, Generation
+from ponant.engine.limits import check_request
 from ponant.engine.models import family
 from ponant.engine.models.base import Shape
 from ponant.engine.models.layers import packs_bfloat16
@@ -104,7 +105,7 @@ class NativeEngine:
         return self._info
 
     def submit(self, request: Request, emit: Emit) -> None:
-        _check(request, self._info)
+        check_request(request, self._info)
         constraint = None
         if request.grammar is not None:
             if self._constraints is None:
@@ -240,28 +241,6 @@ class _Room:
             )
         spare = (free - self._model_bytes) // 2 // self.page_bytes
         return max(self._context_pages, min(spare, _MOST_CONTEXTS * self._context_pages))
-
-
-def _check(request: Request, info: EngineInfo) -> None:
-    """Raise ValueError for what cannot be run."""
-    sampling = request.sampling
-    if not request.prompt:
-        raise ValueError("the prompt is empty")
-    if len(request.prompt) > info.context_length:
-        raise ValueError(
-            f"the prompt has {len(request.prompt)} tokens; the context holds {info.context_length}"
-        )
-    ids = (*request.prompt, *sampling.logit_bias, *request.stop_tokens)
-    if any(not 0 <= token < info.vocabulary_size for token in ids):
-        raise ValueError("a token id lies outside the vocabulary")
-    if max(request.logprobs or 0, request.prompt_logprobs or 0) > info.vocabulary_size:
-        raise ValueError("more alternatives are asked for than there are tokens")
-    if (
-        not sampling.temperature >= 0
-        or not sampling.top_p > 0
-        or not sampling.repetition_penalty > 0
-    ):
-        raise ValueError("temperature must be 0 or more, top_p and repetition_penalty above 0")
 
 
 def _sha256(path: Path) -> str:
