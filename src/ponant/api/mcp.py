@@ -57,12 +57,15 @@ class _Protocol:
 
     async def run(self) -> None:
         """Load the library when it is wanted, and keep it running until cancelled."""
-        await self._wanted.wait()
-        tools = await asyncio.to_thread(import_module, "ponant.api.mcp_tools")
-        manager = tools.session_manager()
-        async with manager.run():
-            self._manager.set_result(manager)
-            await asyncio.Event().wait()
+        try:
+            await self._wanted.wait()
+            tools = await asyncio.to_thread(import_module, "ponant.api.mcp_tools")
+            manager = tools.session_manager()
+            async with manager.run():
+                self._manager.set_result(manager)
+                await asyncio.Event().wait()
+        finally:
+            self._manager.cancel()  # no effect once it is there; else nobody waits for ever
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._wanted.set()
