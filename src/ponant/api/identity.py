@@ -33,9 +33,7 @@ def users_me(caller: Caller, services: Services) -> dict[str, Any]:
 
 
 @router.get("/users/me/organizations", summary="List the caller's organisations")
-def organizations(
-    caller: Caller, services: Services, offset: int = 0
-) -> dict[str, Any]:
+def organizations(caller: Caller, services: Services, offset: int = 0) -> dict[str, Any]:
     """One, today."""
     names = services.accounts.identity(caller)
     found = [{"id": caller.organisation_id, "name": names.organisation}]
@@ -43,9 +41,7 @@ def organizations(
 
 
 @router.get("/users/me/workspaces", summary="List the caller's workspaces")
-def workspaces(
-    caller: Caller, services: Services, offset: int = 0
-) -> dict[str, Any]:
+def workspaces(caller: Caller, services: Services, offset: int = 0) -> dict[str, Any]:
     """One, today."""
     names = services.accounts.identity(caller)
     found = [

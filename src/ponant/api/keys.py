@@ -31,18 +31,14 @@ def list_keys(caller: Caller, services: Services) -> dict[str, Any]:
 
 
 @router.post("", status_code=201, summary="Make an API key")
-def create_key(
-    body: NewKeyBody, caller: Member, services: Services
-) -> dict[str, Any]:
+def create_key(body: NewKeyBody, caller: Member, services: Services) -> dict[str, Any]:
     """The response shows the key, once: only its hash is stored."""
     made = services.accounts.create_key(caller, body.name, body.role)
     return _body(made.info) | {"key": made.key}
 
 
 @router.delete("/{key_id}", status_code=204, summary="Revoke an API key")
-def revoke_key(
-    key_id: str, caller: Caller, services: Services
-) -> Response:
+def revoke_key(key_id: str, caller: Caller, services: Services) -> Response:
     """From now on the key opens nothing. An administrator may revoke anybody's."""
     services.accounts.revoke_key(caller, key_id)
     return Response(status_code=204)
