@@ -1,6 +1,6 @@
 """Opens the model that a worker is for; runs in the worker alone."""
 
-import functools
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from ponant.engine import Constraint, ConstraintFactory, Engine
@@ -9,7 +9,7 @@ from ponant.serving.encoding import TextEncoder
 from ponant.serving.memory import give_memory_back
 from ponant.serving.wire import WorkerSpec
 from ponant.text.grammar import constraint_factory, lark
-from ponant.text.tokenizer import Tokenizer, load_tokenizer
+from ponant.text.tokenizer import load_tokenizer
 
 # Backends are imported where they are opened: each pulls in packages that others do without.
 
@@ -35,15 +35,7 @@ def open_engine(spec: WorkerSpec) -> Engine:
                 memory=spec.memory,
             )
         case "native":
-            from ponant.engine.backends.native import NativeEngine  # noqa: PLC0415
-
-            return NativeEngine(
-                spec.weights,
-                context_length=spec.context_length,
-                threads=spec.threads,
-                constraints=_constraints(spec),
-                memory=spec.memory,
-            )
+            return _open_native(spec)
         case other:
             raise ValueError(f"{other} is no engine")
 
@@ -70,15 +62,42 @@ def _open_echo(spec: WorkerSpec) -> Engine:
     )
 
 
-def _constraints(spec: WorkerSpec) -> ConstraintFactory:
-    """Grammars over the model's tokenizer, which is loaded at the first grammar."""
+def _open_native(spec: WorkerSpec) -> Engine:
+    from ponant.engine.backends.native import NativeEngine  # noqa: PLC0415
 
-    @functools.cache
-    def factory() -> ConstraintFactory:
-        tokenizer: Tokenizer = load_tokenizer(spec.weights, Path(spec.cache))
-        return constraint_factory(tokenizer)
+    grammars = _Grammars(spec)
+    engine = NativeEngine(
+        spec.weights,
+        context_length=spec.context_length,
+        threads=spec.threads,
+        constraints=grammars,
+        memory=spec.memory,
+    )
+    grammars.prepare()
+    return engine
 
-    def build(source: str) -> Constraint:
-        return factory()(source)
 
-    return build
+class _Grammars:
+    """Grammars over the model's vocabulary.
+
+    It takes seconds to prepare a quarter of a million tokens, and the first answer from documents
+    needs them: so they are prepared in a thread as soon as the model is loaded.
+    """
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._spec = spec
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="grammars")
+        self._factory: Future[ConstraintFactory] = Future()
+
+    def prepare(self) -> None:
+        """Begin to prepare; a grammar that comes before this waits for it."""
+        self._factory = self._thread.submit(self._build)
+
+    def __call__(self, source: str) -> Constraint:
+        return self._factory.result()(source)
+
+    def _build(self) -> ConstraintFactory:
+        factory = constraint_factory(load_tokenizer(self._spec.weights, Path(self._spec.cache)))
+        factory('start: "a"')
+        give_memory_back()
+        return factory
