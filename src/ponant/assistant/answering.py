@@ -81,7 +81,7 @@ class Answering:
         self._searched = False
         self._usage = Usage(prompt_tokens=0, completion_tokens=0)
         self._forgotten = 0
-        self._asked_at: float | None = None
+        self._began_at: float | None = None
 
     async def run(self) -> None:
         """Answer; what was said until then is stored however it ends."""
@@ -165,7 +165,6 @@ class Answering:
     def _metered(
         self, deltas: AsyncIterator[Delta], model: TextModel, said: tuple[Message, ...]
     ) -> AsyncGenerator[Delta]:
-        self._asked_at = time.monotonic()
         prompt = "\n".join(message.content for message in said)
         return metered(deltas, self._caller, model.card.id, self._ledger, prompt=prompt)
 
@@ -180,6 +179,8 @@ class Answering:
     def _take(self, delta: Delta) -> None:
         if delta.usage is not None:
             self._usage = delta.usage
+        if self._began_at is None and (delta.tokens or delta.text):
+            self._began_at = time.monotonic()
         if not delta.text:
             return
         cited = _CITATION.fullmatch(delta.text)
@@ -243,7 +244,8 @@ class Answering:
         await asyncio.to_thread(self._archive.add, scope, conversation_id, [entry])
 
     def _speed(self) -> float | None:
-        made = self._usage.completion_tokens
-        if self._asked_at is None or made == 0:
+        """Tokens per second since the first one; what the prompt took is not in it."""
+        made = self._usage.completion_tokens - 1
+        if self._began_at is None or made < 1:
             return None
-        return round(made / max(time.monotonic() - self._asked_at, 1e-3), 1)
+        return round(made / max(time.monotonic() - self._began_at, 1e-3), 1)
