@@ -7,7 +7,8 @@ line ``%llguidance {}``. Nothing is fetched: a schema that refers to another add
 import json
 import re
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from ponant.text.tool_styles import ToolStyle
 
 _MAX_SOURCE = 1 << 18
 _MAX_FAULT = 400
+_MOST_KEPT = 16
 _SLASH = re.compile(r"\\.|/", re.DOTALL)
 # On one line with fixed spaces: where white space is free, a small model that likes it writes it
 # for ever (llama.cpp's llguidance knows no bound on it), and every token of it costs time.
@@ -108,33 +110,40 @@ def constraint_factory(tokenizer: Tokenizer) -> ConstraintFactory:
     """What builds constraints for an engine with this vocabulary.
 
     The vocabulary is prepared at the first grammar (seconds for a quarter of a million tokens).
+    Compiled grammars are kept: a request's choices share one, and so do an application's requests.
     """
-    vocabulary: list[LLTokenizer] = []
+    alone = Lock()
+
+    @cache
+    def vocabulary() -> LLTokenizer:
+        return _vocabulary(tokenizer)
+
+    @lru_cache(maxsize=_MOST_KEPT)
+    def compiled(source: str) -> LLMatcher:
+        matcher = LLMatcher(vocabulary(), source)
+        if not matcher.is_error():
+            matcher.compute_bitmask()  # some faults, such as an endless rule, show only here
+        _check(matcher)
+        return matcher
 
     def build(source: str) -> Constraint:
-        if not vocabulary:
-            vocabulary.append(_vocabulary(tokenizer))
-        return GrammarConstraint(vocabulary[0], source, tokenizer.vocabulary_size)
+        with alone:
+            return GrammarConstraint(compiled(source).deep_copy(), tokenizer.vocabulary_size)
 
     return build
 
 
 class GrammarConstraint:
-    """llguidance at work on one request.
+    """llguidance at work on one request, whose matcher nobody else moves."""
 
-    Raises:
-        ValueError: the grammar's fault.
-    """
-
-    def __init__(self, vocabulary: LLTokenizer, source: str, size: int) -> None:
-        self._matcher = LLMatcher(vocabulary, source)
+    def __init__(self, matcher: LLMatcher, size: int) -> None:
+        self._matcher = matcher
         self._words = -(-size // 32)
-        self._check()
 
     def mask(self) -> NDArray[np.uint32]:
         """Bitmask over the vocabulary, lowest bit first; ends of text are in it when due."""
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint32)[: self._words]
-        self._check()
+        _check(self._matcher)
         return bits
 
     def accept(self, token: int) -> bool:
@@ -150,9 +159,10 @@ class GrammarConstraint:
     def complete(self) -> bool:
         return self._matcher.is_stopped()
 
-    def _check(self) -> None:
-        if self._matcher.is_error():
-            raise ValueError(_shorten(self._matcher.get_error()))
+
+def _check(matcher: LLMatcher) -> None:
+    if matcher.is_error():
+        raise ValueError(f"the grammar cannot be followed: {_shorten(matcher.get_error())}")
 
 
 def _vocabulary(tokenizer: Tokenizer) -> LLTokenizer:
@@ -197,5 +207,6 @@ def _fault(source: str) -> str:
 
 
 def _shorten(fault: str) -> str:
-    """The fault without the copy of the grammar that follows it."""
-    return fault.partition("\n   1 |")[0].strip()[:_MAX_FAULT]
+    """The fault without what follows it: a copy of the grammar, or the parser's state."""
+    told = fault.partition("\n   1 |")[0].partition("\n<state>")[0]
+    return told.strip()[:_MAX_FAULT]
