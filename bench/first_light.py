@@ -170,7 +170,7 @@ def _role(command: list[str]) -> str | None:
         return "live process" if "process" in words else "parser"
     if "ponant.serving" not in words:
         return None
-    return next((f"worker {m}" for m in ("embed", "starter", "echo") if m in words), "worker")
+    return f"worker of {command[-1]}"
 
 
 def _speed(models: Path) -> dict[str, Any]:

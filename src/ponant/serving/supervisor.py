@@ -211,7 +211,7 @@ class WorkerProcess:
             socket.set(zmq.SNDHWM, 0)
             socket.set(zmq.RCVHWM, 0)
             socket.connect(spec.address)
-            process = await _start(spec, self._folder.path)
+            process = await _start(self._name, spec, self._folder.path)
             self._process, self._socket, self._was_ready = process, socket, False
             receiver = asyncio.create_task(self._receive(socket))
             waiter = asyncio.create_task(process.wait())
@@ -300,11 +300,12 @@ def _nonsense() -> Unavailable:
     return Unavailable("The model's process gave an answer that makes no sense.")
 
 
-async def _start(spec: WorkerSpec, temporary: Path) -> asyncio.subprocess.Process:
+async def _start(name: str, spec: WorkerSpec, temporary: Path) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "ponant.serving.worker",
+        name,  # tells an operator which model a process holds
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         env=_environment(spec, temporary),
