@@ -18,7 +18,7 @@ from ponant.text.tokenizer import Tokenizer, load_tokenizer
 
 BASE_TEMPLATE = "base"
 
-_HEAD_START = 0.2  # seconds
+_HEAD_START = 0.5  # seconds; a worker takes longer to load
 _THINKING_MARKS = ("<think>", "[THINK]")
 
 
