@@ -404,3 +404,24 @@ def test_closing_ends_what_is_in_flight(subject: Subject) -> None:
     assert answer.last.error
     with pytest.raises(ValueError, match="closed"):
         engine.submit(subject.request(), Answer().take)
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(logit_bias={1: math.nan}),
+        Sampling(logit_bias={1: math.inf}),
+        Sampling(temperature=1e-300),
+        Sampling(temperature=math.nan),
+        Sampling(top_p=math.nan),
+    ],
+)
+def test_numbers_that_break_a_step_are_refused_and_harm_nobody(
+    subject: Subject, sampling: Sampling
+) -> None:
+    beside = Answer()
+    subject.engine.submit(subject.request(), beside.take)
+    with pytest.raises(ValueError, match=r"must lie between"):
+        subject.engine.submit(subject.request(sampling=sampling), Answer().take)
+    assert beside.wait().last.finish is FinishReason.LENGTH
+    assert len(subject.tokens(max_tokens=2)) == 2

@@ -153,3 +153,24 @@ def test_the_forms_are_sources_that_llguidance_takes() -> None:
 def test_what_cannot_be_enforced_is_refused_with_its_fault(build: object, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         build()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("source", ["start: start", 'start: %json {"$ref": "#"}'])
+def test_a_grammar_that_nothing_can_follow_is_refused(
+    constraints: ConstraintFactory, source: str
+) -> None:
+    with pytest.raises(ValueError, match=r"^the grammar cannot be followed: [^\n]+$"):
+        constraints(source)
+
+
+@pytest.mark.model
+def test_requests_under_one_grammar_do_not_move_each_other(
+    constraints: ConstraintFactory, starter: Tokenizer
+) -> None:
+    source = grammar.choice(["yes", "no"])
+    first, second = constraints(source), constraints(source)
+    (yes,), (no,) = starter.encode("yes"), starter.encode("no")
+    assert first.accept(yes)
+    assert second.accept(no)
+    assert constraints(source).accept(yes)

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 _SECRET = re.compile(r"\b(pnt|sk|hf)[_-][A-Za-z0-9_-]{8,}|(?<=token=)[^\s&\"']+|(?<=Bearer )\S+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]")
 _SECRET_NAMES = frozenset({"key", "api_key", "token", "password", "secret", "authorization"})
 
 
@@ -32,6 +33,7 @@ def configure_log(level: str) -> None:
                 # The default prints local variables, and keys and messages with them.
                 exception_formatter=structlog.dev.plain_traceback,
             ),
+            _hide_in_text,
         ],
     )
     handler = logging.StreamHandler()
@@ -54,4 +56,11 @@ def hide_secrets(_logger: object, _method: str, line: Any) -> Any:
             line[name] = "…"
         elif isinstance(value, str):
             line[name] = _SECRET.sub("…", value)
+            if name != "event":  # what came from outside must not begin a line, nor steer a screen
+                line[name] = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], line[name])
     return line
+
+
+def _hide_in_text(_logger: object, _method: str, text: Any) -> Any:
+    """Once more over the whole, for the messages of exceptions are written out last."""
+    return _SECRET.sub("…", text)
