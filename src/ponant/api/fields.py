@@ -19,6 +19,7 @@ _MOST_BIASES = 10_000
 _MOST_NAMES = 20
 _LONGEST_NAME = 60
 _LARGEST_METADATA = 1 << 16  # bytes
+_MOST_LEVELS = 20
 
 T = TypeVar("T")
 
@@ -36,16 +37,27 @@ def at_most(count: int) -> Callable[[object], object]:
 
 def _as_stored(value: dict[str, Any]) -> dict[str, Any]:
     """What a database keeps and any JSON reader reads again: no NaN, and not without end."""
+    if _deeper_than(value, _MOST_LEVELS):
+        raise ValueError(f"it is nested too deeply; the most is {_MOST_LEVELS} levels")
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
         size = len(text.encode())
-    except RecursionError as e:
-        raise ValueError("it is nested too deeply") from e
     except UnicodeEncodeError as e:
         raise ValueError("it holds half a character, such as \\ud800") from e
     if size > _LARGEST_METADATA:
         raise ValueError(f"it takes {size} bytes as JSON; the most is {_LARGEST_METADATA}")
     return value
+
+
+def _deeper_than(value: object, levels: int) -> bool:
+    match value:
+        case dict():
+            inner = list(value.values())
+        case list():
+            inner = value
+        case _:
+            return False
+    return levels == 0 or any(_deeper_than(one, levels - 1) for one in inner)
 
 
 def _as_tuple(value: object) -> object:
