@@ -29,8 +29,10 @@ $(STAMPS)/base: requirements/base.txt pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/base
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+# The tests cover both backends, whichever of them suits the machine.
+$(STAMPS)/dev: requirements/dev.txt requirements/engine.txt requirements/llamacpp.txt $(STAMPS)/base
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/dev.txt -r requirements/llamacpp.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check $(if $(PONANT_TORCH_INDEX),--index-url $(PONANT_TORCH_INDEX)) -r requirements/engine.txt
 	@mkdir -p $(STAMPS) && touch $@
 
 page: $(PAGE) ## Build the page into the package
@@ -45,7 +47,7 @@ $(PAGE): $(PAGE_WHEEL)
 	  $(PYTHON) -c 'import sys, zipfile; w = zipfile.ZipFile(sys.argv[1]); w.extractall("src", [n for n in w.namelist() if n.startswith("ponant/api/page/")])' "$(PAGE_WHEEL)"
 endif
 
-test: check web-check setup $(STAMPS)/dev chromium ## Run every check
+test: setup $(STAMPS)/dev chromium check web-check ## Run every check
 	$(BIN)/pytest
 
 check: $(STAMPS)/dev ## Format, lint, types and the direction of imports
