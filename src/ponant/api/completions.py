@@ -13,7 +13,7 @@ from ponant.accounts import Principal
 from ponant.api import sse
 from ponant.api.auth import Member
 from ponant.api.errors import error_frame
-from ponant.api.fields import Items, TokenId
+from ponant.api.fields import Items, Text, TokenId
 from ponant.api.generation import (
     Answer,
     GenerationFields,
@@ -44,8 +44,8 @@ Prompt = str | list[int]
 class CompletionBody(GenerationFields):
     """The request of ``POST /v1/completions``."""
 
-    prompt: str | Items[str] | Items[TokenId] | Items[Items[TokenId]] = ""
-    suffix: str | None = None
+    prompt: Text | Items[Text] | Items[TokenId] | Items[Items[TokenId]] = ""
+    suffix: Text | None = None
     echo: bool = False
     logprobs: int | None = Field(default=None, ge=0, le=20)
     prompt_logprobs: int | None = Field(default=None, ge=0, le=20)

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ponant.api.fields import Count, Items, Metadata, Seed, Strings, ignored_header
+from ponant.api.fields import Count, Items, Metadata, Seed, Strings, Text, ignored_header
 from ponant.assistant import Ask, Said, Setup
 from ponant.engine import Sampling
 from ponant.kit.errors import BadRequest
@@ -57,7 +57,7 @@ class InputEntry(BaseModel):
 
     type: str = "message.input"
     role: Literal["user", "assistant"] = "user"
-    content: str | Items[dict[str, Any]] = ""
+    content: Text | Items[dict[str, Any]] = ""
 
     def said(self) -> Said:
         if self.type not in {"message.input", "message.output"}:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from ponant.api.auth import Member
-from ponant.api.fields import Items, ignored_header
+from ponant.api.fields import Items, Text, ignored_header
 from ponant.api.generation import unless_disconnected, usage_body
 from ponant.api.platform import Services
 from ponant.billing import UsageEvent, usage_event
@@ -28,7 +28,7 @@ class EmbeddingBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     model: str
-    input: str | Items[str] = Field(validation_alias=AliasChoices("input", "inputs"))
+    input: Text | Items[Text] = Field(validation_alias=AliasChoices("input", "inputs"))
     output_dimension: int | None = Field(
         default=None, ge=1, validation_alias=AliasChoices("output_dimension", "dimensions")
     )

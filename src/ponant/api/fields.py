@@ -20,6 +20,7 @@ _MOST_NAMES = 20
 _LONGEST_NAME = 60
 _LARGEST_METADATA = 1 << 16  # bytes
 _MOST_LEVELS = 20
+_LONGEST_TEXT = 1 << 22  # characters, as many as a chat template may make
 
 T = TypeVar("T")
 
@@ -66,6 +67,7 @@ def _as_tuple(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
 Items = Annotated[list[T], Field(fail_fast=True)]
 Count = Annotated[int, Field(ge=0, le=_MOST_TOKENS)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]

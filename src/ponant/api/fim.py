@@ -7,6 +7,7 @@ from ponant.api import sse
 from ponant.api.auth import Member
 from ponant.api.chat_response import ChatResponse
 from ponant.api.errors import error_frame
+from ponant.api.fields import Text
 from ponant.api.generation import (
     GenerationFields,
     cache_scope,
@@ -25,8 +26,8 @@ router = APIRouter(tags=["completions"])
 class FimBody(GenerationFields):
     """The request of ``POST /v1/fim/completions``."""
 
-    prompt: str
-    suffix: str | None = None
+    prompt: Text
+    suffix: Text | None = None
 
     def completion_request(self, scope: str) -> CompletionRequest:
         return CompletionRequest(

@@ -94,9 +94,9 @@ class LocalModel:
         voice = await self._ready()
         stops = request.controls.stop
         if request.suffix is None:
-            ids = _prompt(voice, request.prompt)
+            ids = await asyncio.to_thread(_prompt, voice, request.prompt)
         else:
-            ids, more = _middle(voice, request.prompt, request.suffix)
+            ids, more = await asyncio.to_thread(_middle, voice, request.prompt, request.suffix)
             stops = (*stops, *more)
         answer = Answer(voice.tokenizer, stops)
         async for delta in self._generate(answer, ids, request.controls, "prompt"):
@@ -111,7 +111,7 @@ class LocalModel:
 
     async def tokenize(self, text: str) -> list[int]:
         voice = await self._voice.get()
-        return voice.tokenizer.encode(text)
+        return await asyncio.to_thread(voice.tokenizer.encode, text)
 
     async def _ready(self) -> Voice:
         """Load the worker and the text side beside each other."""
@@ -175,7 +175,10 @@ def _middle(
     voice: Voice, prompt: str | list[int], suffix: str
 ) -> tuple[list[int], tuple[str, ...]]:
     """The prompt for the text before ``suffix``, and the strings that end it."""
-    before = prompt if isinstance(prompt, str) else voice.tokenizer.decode(prompt)
+    try:
+        before = prompt if isinstance(prompt, str) else voice.tokenizer.decode(prompt)
+    except ValueError as e:
+        raise BadRequest(f"The prompt cannot be read: {e}", param="prompt") from e
     trained = fim_prompt(voice.tokenizer, before, suffix)
     if trained is not None:
         return trained, ()

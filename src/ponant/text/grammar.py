@@ -120,7 +120,7 @@ def constraint_factory(tokenizer: Tokenizer) -> ConstraintFactory:
 
     @lru_cache(maxsize=_MOST_KEPT)
     def compiled(source: str) -> LLMatcher:
-        matcher = LLMatcher(vocabulary(), source)
+        matcher = LLMatcher(vocabulary(), source, log_level=0)  # a warning a token fills a disk
         if not matcher.is_error():
             matcher.compute_bitmask()  # some faults, such as an endless rule, show only here
         _check(matcher)
