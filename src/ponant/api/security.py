@@ -32,7 +32,7 @@ from ponant.kit import PonantError, Settings
 from ponant.kit.errors import Forbidden, Unauthorized
 
 LARGEST_BODY = 32 << 20
-LARGEST_UPLOAD = 512 << 20
+LARGEST_UPLOAD = 101 << 20  # the largest file of a library, and what a form puts around it
 _LARGEST_FROM_ANYBODY = 1 << 20  # more is read only from callers whom we know
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
