@@ -49,3 +49,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, models_home: Path) -> Itera
     home = home_with_models(tmp_path_factory.mktemp("server") / "home", models_home)
     with serving(home) as running:
         yield running
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright's loop keeps running, and no other can beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
