@@ -149,7 +149,6 @@ async def test_a_model_that_cannot_be_read_has_a_card_that_says_why(
 async def test_a_model_that_its_engine_cannot_load_fails_in_a_sentence(
     tmp_path: Path, upstreams: Upstreams, scope: Scope
 ) -> None:
-    pytest.importorskip("xllamacpp")
     _install(tmp_path, "strange", _strange_gguf(tmp_path))
     async with models_in(tmp_path, upstreams, engine="llamacpp") as models:
         model = await models.get("strange", scope)

@@ -180,3 +180,10 @@ def test_a_database_of_a_newer_version_is_refused_with_a_sentence(memory: Databa
         session.execute(text("UPDATE alembic_version SET version_num = '9999_future'"))
     with pytest.raises(SetupError, match="another version of Ponant"):
         memory.migrate("ponant")
+
+
+def test_an_error_keeps_the_values_of_its_statement_to_itself(tmp_path: Path) -> None:
+    database = Database.at(tmp_path / "quiet.db")
+    with pytest.raises(OperationalError) as failed, database.read() as session:
+        session.execute(text("SELECT * FROM missing WHERE key = :key"), {"key": "pnt_4711"})
+    assert "4711" not in str(failed.value)

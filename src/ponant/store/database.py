@@ -118,11 +118,12 @@ def _newest(name: str) -> str:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url)
+        return create_engine(url, hide_parameters=True)
     # Named parameters reach the driver as they are, so what a statement is bound to can be told
     # from its text.
     waits = {"timeout": _WAIT_SECONDS, "check_same_thread": False}
-    return create_engine(url, paramstyle="named", connect_args=waits)
+    # The values of a statement that failed may be secrets: they stay out of its error.
+    return create_engine(url, paramstyle="named", connect_args=waits, hide_parameters=True)
 
 
 @contextmanager

@@ -11,10 +11,8 @@ import psutil
 import pytest
 
 from ponant.engine import Event, FinishReason, Request, Sampling
-from ponant.engine.errors import ModelFileError, ModelTooLarge
-
-pytest.importorskip("xllamacpp")
 from ponant.engine.backends.llamacpp import LlamaCppEngine
+from ponant.engine.errors import ModelFileError, ModelTooLarge
 
 
 def _open(path: Path, memory: int = 0) -> LlamaCppEngine:
@@ -106,3 +104,28 @@ def test_an_end_of_generation_token_ends_unasked(engine: LlamaCppEngine) -> None
     assert ended.wait(30)
     assert events[-1].finish is FinishReason.STOP
     assert not any(event.tokens for event in events)
+
+
+class _Broken:
+    """A llama.cpp that raises instead of answering."""
+
+    def handle_completions(self, *_: object) -> None:
+        raise RuntimeError("out of slots")
+
+
+@pytest.mark.model
+def test_a_request_that_llama_cpp_raises_on_still_ends(weights: Path) -> None:
+    engine = _open(weights)
+    engine._server = _Broken()
+    ended, events = threading.Event(), list[Event]()
+
+    def take(event: Event) -> None:
+        events.append(event)
+        if event.finish is not None:
+            ended.set()
+
+    engine.submit(Request(id="a", prompt=[2, 10], max_tokens=4), take)
+    assert ended.wait(20)
+    assert events[-1].finish is FinishReason.ERROR
+    assert "out of slots" in (events[-1].error or "")
+    engine.close()

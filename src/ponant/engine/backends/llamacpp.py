@@ -183,7 +183,10 @@ class _Run:
         if self.cancelled or self.closed or limit <= 0:
             self._finish = FinishReason.LENGTH
         else:
-            server.handle_completions(_body(self.request, limit), self._receive)
+            try:
+                server.handle_completions(_body(self.request, limit), self._receive)
+            except (RuntimeError, ValueError, KeyError) as e:
+                self._finish, self._error = FinishReason.ERROR, f"llama.cpp failed: {e}"
         self._end()
 
     def _receive(self, chunk: dict[str, Any]) -> bool:
