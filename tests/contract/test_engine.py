@@ -118,8 +118,6 @@ def _echo() -> Subject:
 
 
 def _starter(name: str, path: Path) -> Subject:
-    if name == "native" and importlib.util.find_spec("torch") is None:
-        pytest.skip("torch is not installed")
     tokenizer = load_tokenizer(path, path.parent)
     # llama.cpp enforces grammars itself; what it is given only checks them.
     constraints = lark if name == "llamacpp" else constraint_factory(tokenizer)

@@ -31,6 +31,7 @@ def starter(starter_path: Path, text_cache: Path) -> Tokenizer:
 def llamacpp_url(starter_path: Path) -> Iterator[str]:
     """llama.cpp serving the starter on loopback."""
     import xllamacpp  # noqa: PLC0415 - loads llama.cpp, which few tests need
+
     params = xllamacpp.CommonParams()
     params.model.path = str(starter_path)
     params.n_ctx, params.n_parallel, params.warmup = 4096, 1, False
