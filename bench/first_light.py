@@ -36,7 +36,7 @@ _RESULTS = Path(__file__).parent / "results" / "first_light.json"
 _PAIRS = 7
 _TOKENS = 96
 _PROMPT = "Write a long story about a lighthouse keeper and the west wind."
-_PASSAGE = "The reception desk opens at 08:30 on weekdays and at 10:00 on Saturdays.\n"
+_PASSAGE = "The reception desk opens at 08:30 on weekdays.\n"
 _MIB = 1024 * 1024
 
 
@@ -125,7 +125,7 @@ def _cited_answer(server: Server) -> None:
         while not _found(client, library):
             time.sleep(0.05)
         body = {
-            "inputs": "When does the reception desk open on Saturdays?",
+            "inputs": "When does the reception desk open?",
             "model": "starter",
             "stream": True,
             "tools": [{"type": "document_library", "library_ids": [library]}],
