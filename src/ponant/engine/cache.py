@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-PAGE_TOKENS: Final = 32
+PAGE_TOKENS: Final = 16
 
 _Digest = bytes
 

@@ -1,0 +1,1 @@
+"""The engine's own kernels: C++ behind a plain C interface, chosen by processor at run time."""

@@ -1,0 +1,125 @@
+"""Compiles the kernels: ``python -m ponant.engine.kernels.build``.
+
+Used by the package's build and by `make`. It needs a C++17 compiler and nothing of Python's; sources
+named ``*.isa.cpp`` are compiled once for every instruction set, and the processor chooses among
+them when they are loaded.
+"""
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_HERE: Final = Path(__file__).parent
+SOURCES: Final = _HERE / "cpu"
+LIBRARY: Final = _HERE / "_cpu.so"
+_OBJECTS: Final = _HERE / "build"
+_FLAGS: Final = (
+    "-std=c++17 -O3 -fPIC -fvisibility=hidden -ffp-contract=off -fno-math-errno -Wall -Wextra"
+).split()
+_AVX2: Final = "-mavx2 -mfma -mf16c -mbmi2"
+_AVX512: Final = f"{_AVX2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni"
+_X86_SETS: Final = {
+    "portable": "",
+    "avx2": _AVX2,
+    "avx512": _AVX512,
+    "avx512bf16": f"{_AVX512} -mavx512bf16 -mprefer-vector-width=512",
+}
+
+
+class NoCompilerError(RuntimeError):
+    """There is no C++ compiler; the engine falls back on torch operators."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """One run of the compiler."""
+
+    source: Path
+    target: Path
+    flags: tuple[str, ...]
+
+
+def build(library: Path = LIBRARY) -> Path:
+    """Compile what has changed and link the shared object.
+
+    Raises:
+        NoCompilerError: no compiler was found (``CXX``, then ``c++``, ``g++``, ``clang++``).
+        subprocess.CalledProcessError: the compiler refused the sources.
+    """
+    compiler = _compiler()
+    library.parent.mkdir(exist_ok=True)
+    _OBJECTS.mkdir(exist_ok=True)
+    units = list(_units())
+    stale = [unit for unit in units if _is_stale(unit)]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(lambda unit: _compile(compiler, unit), stale))
+    if stale or not library.exists():
+        _link(compiler, [unit.target for unit in units], library)
+    return library
+
+
+def _compiler() -> list[str]:
+    named = os.environ.get("CXX")
+    if named:
+        return shlex.split(named)
+    for name in ("c++", "g++", "clang++"):
+        if shutil.which(name):
+            return [name]
+    raise NoCompilerError("There is no C++ compiler: install g++ or clang++, or set CXX.")
+
+
+def _units() -> Iterator[_Unit]:
+    x86 = platform.machine().lower() in {"x86_64", "amd64"}
+    sets = _X86_SETS if x86 else {"portable": ""}
+    common = ("-DPN_X86",) if x86 else ()
+    for source in sorted(SOURCES.glob("*.cpp")):
+        if not source.name.endswith(".isa.cpp"):
+            yield _Unit(source, _OBJECTS / f"{source.stem}.o", common)
+            continue
+        for name, flags in sets.items():
+            target = _OBJECTS / f"{source.name.removesuffix('.isa.cpp')}.{name}.o"
+            level = list(_X86_SETS).index(name)
+            defines = (f"-DPN_ISA={name}", f"-DPN_LEVEL={level}")
+            yield _Unit(source, target, (*common, *defines, *flags.split()))
+
+
+def _is_stale(unit: _Unit) -> bool:
+    if not unit.target.exists():
+        return True
+    built = unit.target.stat().st_mtime
+    inputs = (unit.source, Path(__file__), *SOURCES.glob("*.h"), *SOURCES.glob("*.hpp"))
+    return any(path.stat().st_mtime > built for path in inputs)
+
+
+def _compile(compiler: list[str], unit: _Unit) -> None:
+    command = [*compiler, *_FLAGS, *unit.flags, "-c", str(unit.source), "-o", str(unit.target)]
+    subprocess.run(command, check=True)
+
+
+def _link(compiler: list[str], objects: list[Path], library: Path) -> None:
+    fresh = library.with_suffix(".new")
+    command = [*compiler, "-shared", "-pthread", *map(str, objects), "-o", str(fresh)]
+    subprocess.run(command, check=True)
+    fresh.replace(library)  # a process that has the old one mapped keeps it
+
+
+def main() -> int:
+    """Build, and say what came of it."""
+    try:
+        sys.stdout.write(f"{build()}\n")
+    except NoCompilerError as e:
+        sys.stderr.write(f"{e}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+/* The C interface of the kernels. Every buffer belongs to the caller and outlives the call; arrays
+ * are row-major; nothing here throws. Python binds it in kernels/library.py. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__cplusplus)
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* Instruction set in use: 0 portable, 1 AVX2, 2 AVX-512 with VNNI, 3 that with BF16. */
+int pn_isa(void);
+void pn_set_isa(int limit);
+
+/* ---- threads: pool.cpp ------------------------------------------------------------------- */
+
+/* Workers that share one call's work; `threads` counts the calling thread. A pool serves one call
+ * at a time. Waiting threads spin for at most 50 microseconds, then sleep. */
+typedef struct pn_pool pn_pool;
+pn_pool* pn_pool_create(int threads);
+void pn_pool_destroy(pn_pool* pool);
+
+/* ---- weights: pack.cpp, linear.isa.cpp ---------------------------------------------------- */
+
+enum pn_form {
+  PN_F32 = 0,
+  PN_F16 = 1,
+  PN_BF16 = 2,
+  PN_I8 = 3,    /* Q8_0, Q5_0, ours: scale per 32 */
+  PN_I8S16 = 4, /* Q6_K */
+  PN_I8M = 5,   /* Q5_K */
+  PN_I4 = 6,    /* Q4_0 */
+  PN_I4M = 7,   /* Q4_K */
+};
+
+/* A weight in panels of 16 outputs; `data` is 64-byte aligned. `bias` has `outputs` values or is
+ * null. */
+typedef struct {
+  int32_t form;
+  int32_t outputs;
+  int32_t inputs;
+  int32_t reserved;
+  const void* data;
+  const float* bias;
+} pn_matrix;
+
+/* Bytes that a packed matrix takes. */
+size_t pn_packed_size(int form, int outputs, int inputs);
+
+/* Pack rows as a GGUF file stores them (`ggml_type` by its number) into the form that holds them
+ * without loss. Returns 0, or -1 where form and type do not belong together. */
+int pn_pack(pn_pool* pool, int ggml_type, const void* rows, int form, int outputs, int inputs,
+            void* packed);
+
+/* Quantise float32 rows to PN_I8 (nearest, scale = largest / 127 as half). */
+int pn_quantise(pn_pool* pool, const float* rows, int form, int outputs, int inputs, void* packed);
+
+/* Rows `indices` of a packed matrix as float32, shape (count, inputs). */
+void pn_rows(const pn_matrix* matrix, const int32_t* indices, int count, float* out);
+
+/* out = x @ matrix.T + bias, shape (rows, outputs), with x of shape (rows, inputs). */
+void pn_linear(pn_pool* pool, const pn_matrix* matrix, const float* x, int rows, float* out);
+
+/* ---- decoder: decoder.cpp, attention.isa.cpp ---------------------------------------------- */
+
+typedef struct {
+  const float* frequencies; /* (rotated / 2) */
+  int32_t pairs;            /* rotated / 2 */
+  int32_t interleaved;
+  float factor;
+  int32_t reserved;
+} pn_rope;
+
+enum pn_activation { PN_SILU = 0, PN_GELU_TANH = 1, PN_XIELU = 2 };
+
+typedef struct {
+  pn_matrix gate; /* data null: no gate */
+  pn_matrix up;
+  pn_matrix down;
+} pn_feed_forward;
+
+typedef struct {
+  const float* attention_norm;
+  const float* attention_post_norm; /* null: none; likewise below */
+  const float* feed_forward_norm;
+  const float* feed_forward_post_norm;
+  const float* query_norm;
+  const float* key_norm;
+  pn_matrix query, key, value, output;
+  float query_scale;
+  int32_t window; /* 0: everything before */
+  int32_t rope;
+  float temperature_beta; /* 0: none */
+  int32_t temperature_length;
+  int32_t activation;
+  float xielu[4]; /* alpha_p, alpha_n, beta, eps */
+  int32_t experts; /* 0: the one feed-forward `parts[0]` */
+  int32_t experts_chosen;
+  pn_matrix router;
+  const pn_feed_forward* parts;
+} pn_layer;
+
+typedef struct {
+  int32_t width, heads, key_value_heads, head_size, vocabulary, layer_count, rope_count;
+  float epsilon;
+  float embedding_scale;
+  int32_t reserved;
+  pn_matrix embedding, head;
+  const float* norm;
+  const pn_layer* layers;
+  const pn_rope* ropes;
+} pn_model;
+
+/* The cache: `form` is PN_BF16 or PN_F32; `pages` counts page 0. Layout belongs to
+ * attention.isa.cpp; the pages of one number over all layers are contiguous. */
+typedef struct {
+  int32_t form;
+  int32_t pages;
+  void* data;
+} pn_cache;
+
+size_t pn_page_size(const pn_model* model, int form);
+
+/* A batch as `ponant.engine.decoder.Batch` describes it. */
+typedef struct {
+  int32_t rows, sequences, wanted_count, reserved;
+  const int32_t* tokens;
+  const int32_t* starts;
+  const int32_t* positions;
+  const int32_t* page_starts;
+  const int32_t* pages;
+  const int32_t* wanted;
+} pn_batch;
+
+/* Run a batch. `hidden` has shape (wanted_count, width). Working memory is kept in `workspace` from
+ * call to call. Returns 0; -1: out of memory; -2: a hidden state is not a number. */
+typedef struct pn_workspace pn_workspace;
+pn_workspace* pn_workspace_create(void);
+void pn_workspace_destroy(pn_workspace* workspace);
+int pn_forward(pn_pool* pool, pn_workspace* workspace, const pn_model* model, pn_cache* cache,
+               const pn_batch* batch, float* hidden);
+
+/* Scores of hidden states, shape (rows, vocabulary). */
+int pn_logits(pn_pool* pool, pn_workspace* workspace, const pn_model* model, const float* hidden,
+              int rows, float* logits);
+
+/* ---- sampling: sampling.isa.cpp ----------------------------------------------------------- */
+
+/* ---- encoder: encoder.cpp ----------------------------------------------------------------- */
+
+#pragma GCC visibility pop
+#if defined(__cplusplus)
+}
+#endif
