@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .stamps
+KERNELS := $(wildcard src/ponant/engine/kernels/cpu/*) src/ponant/engine/kernels/build.py
 WEB := $(shell find web -type f -not -path '*/node_modules/*' 2>/dev/null)
 PAGE := src/ponant/api/page/index.html
 PAGE_WHEEL ?=
@@ -17,7 +18,7 @@ help: ## List what there is to make
 serve: setup ## Set everything up and serve (PONANT_HOST, PONANT_PORT, PONANT_HOME)
 	@exec $(BIN)/ponant serve
 
-setup: $(STAMPS)/base page ## Install the pinned dependencies, the backend that suits, the models
+setup: $(STAMPS)/kernels page ## Install the pinned dependencies, the backend that suits, the models
 	@$(BIN)/ponant setup
 
 $(BIN)/python:
@@ -28,6 +29,10 @@ $(STAMPS)/base: requirements/base.txt pyproject.toml | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/base.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/kernels: $(KERNELS) $(STAMPS)/base
+	$(BIN)/python -m ponant.engine.kernels.build
+	@touch $@
 
 # The tests cover both backends, whichever of them suits the machine.
 $(STAMPS)/dev: requirements/dev.txt requirements/engine.txt requirements/llamacpp.txt $(STAMPS)/base
@@ -76,3 +81,4 @@ bench: setup $(STAMPS)/dev ## Measure what the README states
 
 clean: ## Remove what was built, not what was stored
 	rm -rf $(STAMPS) build dist web/dist src/ponant/api/page
+	rm -rf src/ponant/engine/kernels/build src/ponant/engine/kernels/_cpu.so
