@@ -34,6 +34,8 @@ class Generation:
             request.cache_scope,
             list(request.prompt),
             reuse=request.prompt_logprobs is None,
+            owner=request.owner,
+            priority=request.priority,
         )
         self._emit = emit
         self._constraint = constraint

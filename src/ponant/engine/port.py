@@ -87,6 +87,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         min_tokens: no stop token is drawn before so many tokens.
         grammar: source text for the `ConstraintFactory` (llguidance's Lark dialect), or None.
         cache_scope: whose KV pages may be shared; equal scopes share, others never do.
+        owner: whom the tokens are counted for; owners that wait get equal shares. Opaque.
+        priority: a request with a higher one goes first, within its owner and across owners.
         logprobs: number of alternatives to report per token (0: the chosen one alone), or None.
         prompt_logprobs: the same for the prompt's tokens, or None.
     """
@@ -99,6 +101,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     min_tokens: int = 0
     grammar: str | None = None
     cache_scope: str = ""
+    owner: str = ""
+    priority: int = 0
     logprobs: int | None = None
     prompt_logprobs: int | None = None
 

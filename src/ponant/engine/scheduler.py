@@ -7,8 +7,8 @@ own back and is computed again later.
 """
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ponant.engine.cache import Lease, PageTable
@@ -28,6 +28,9 @@ class Sequence:
         reuse: whether cached pages may stand in for computing.
         computed: tokens whose keys and values are in the cache.
         cached_tokens: tokens found in the cache when the sequence was first admitted.
+        owner: whose turn it is when this sequence runs; opaque.
+        priority: higher goes first.
+        prompt_length: how many of the first tokens were given.
     """
 
     id: str
@@ -37,24 +40,49 @@ class Sequence:
     computed: int = 0
     cached_tokens: int | None = None
     lease: Lease = field(default_factory=Lease)
+    owner: str = ""
+    priority: int = 0
+    prompt_length: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prompt_length = len(self.tokens)
 
     @property
     def pending(self) -> int:
         return len(self.tokens) - self.computed
 
+    @property
+    def decoding(self) -> bool:
+        """Whether the prompt is done and only the newest tokens are still to compute."""
+        return self.computed >= self.prompt_length and len(self.tokens) > self.prompt_length
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Tokens ``start`` to ``start + count`` of a sequence, to run in one step."""
+    """Tokens ``start`` to ``start + count`` of a sequence, to run in one step.
+
+    Attributes:
+        drafts: guesses at what follows the sequence's last token; their rows come after it.
+    """
 
     sequence: Sequence
     start: int
     count: int
+    drafts: tuple[int, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows of the step that this takes."""
+        return self.count + len(self.drafts)
 
     @property
     def completes(self) -> bool:
         """Whether the step reaches the last token, so that the next one can be drawn."""
         return self.start + self.count == len(self.sequence.tokens)
+
+
+Propose = Callable[[Sequence, int], tuple[int, ...]]
+"""Drafts for a decoding sequence, at most so many; may be none."""
 
 
 class Scheduler:
@@ -94,8 +122,13 @@ class Scheduler:
         elif sequence in self._waiting:
             self._waiting.remove(sequence)
 
-    def plan(self) -> list[Work]:
-        """What to run next; empty when there is nothing to do."""
+    def plan(self, propose: Propose | None = None) -> list[Work]:
+        """What to run next; empty when there is nothing to do.
+
+        Args:
+            propose: asked for drafts of the sequences that decode, where the step's budget and
+                the pages leave room for some.
+        """
         budget = self._tokens_a_step
         plan: dict[Sequence, Work] = {}
         for sequence in self._by_urgency():
@@ -109,14 +142,41 @@ class Scheduler:
                 plan[sequence] = Work(sequence, sequence.computed, count)
                 budget -= count
         plan |= self._admit(budget)
-        return list(plan.values())
+        work = list(plan.values())
+        return work if propose is None else self._with_drafts(work, propose)
 
-    def advance(self, work: Iterable[Work]) -> None:
-        """Note that work is done: its keys and values are in the cache."""
+    def advance(self, work: Iterable[Work], accepted: Mapping[Sequence, int] | None = None) -> None:
+        """Note that work is done: its keys and values are in the cache.
+
+        Called once the accepted drafts stand in the sequences' tokens, and before sequences that
+        have ended are removed, so that their pages stay findable.
+
+        Args:
+            work: what was run.
+            accepted: how many of each sequence's drafts, from the first, were right; 0 where a
+                sequence is left out.
+        """
         for item in work:
             sequence = item.sequence
-            sequence.computed = item.start + item.count
+            if sequence not in self._running:
+                continue
+            sequence.computed = item.start + item.count + (accepted or {}).get(sequence, 0)
             self._table.publish(sequence.lease, sequence.tokens, sequence.computed)
+
+    def _with_drafts(self, work: list[Work], propose: Propose) -> list[Work]:
+        """The work with drafts behind it, as far as the budget and free pages go."""
+        left = self._tokens_a_step - sum(item.count for item in work)
+        return [self._drafted(item, left // len(work), propose) for item in work]
+
+    def _drafted(self, item: Work, most: int, propose: Propose) -> Work:
+        sequence = item.sequence
+        if most < 1 or not item.completes or not sequence.decoding:
+            return item
+        drafts = propose(sequence, most)[:most]
+        length = len(sequence.tokens) + len(drafts)
+        if not drafts or not self._table.extend(sequence.lease, length):
+            return item
+        return replace(item, drafts=drafts)
 
     def _by_urgency(self) -> list[Sequence]:
         """Running sequences, decoding before prefill, older before younger."""
