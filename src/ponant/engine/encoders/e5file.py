@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.encoders.weights import BertWeights, Floats, Layer, Linear, Norm, fuse_qkv
+from ponant.engine.encoders.weights import BY_NAME, BertWeights, Layer, Norm, StoredMatrix
 from ponant.engine.errors import ModelFileError
+from ponant.engine.models.spec import Floats, Linear
 
 MAGIC = b"E5S1"
 
 _VERSION = 1
 _BLOCK = 32
-_Q4 = np.dtype([("scale", "<f2"), ("nibbles", "u1", (_BLOCK // 2,))])
+_Q4 = BY_NAME["Q4_0"]
 _HEADER = struct.Struct("<4sI7ifi")
 _TOKENIZER = struct.Struct("<5iQ")
 _NORMALISER = struct.Struct("<iI")
@@ -31,35 +32,8 @@ _FLOAT32, _QUANTISED = 0, 1
 _MOST_TENSORS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Q4Table:
-    """A table that stays quantised in the mapped file; only the rows asked for are expanded."""
-
-    blocks: NDArray[np.void]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.blocks.shape[0], self.blocks.shape[1] * _BLOCK
-
-    @property
-    def resident_bytes(self) -> int:
-        return self.blocks.nbytes
-
-    def rows(self, ids: NDArray[np.int64]) -> Floats:
-        return dequantise(self.blocks[ids])
-
-
-def dequantise(blocks: NDArray[np.void]) -> Floats:
-    """Expand Q4_0 blocks of shape (rows, blocks) to float32 of shape (rows, 32 * blocks)."""
-    nibbles = blocks["nibbles"]
-    levels = np.concatenate([nibbles & 0x0F, nibbles >> 4], axis=-1).astype(np.int8) - np.int8(8)
-    values = levels * blocks["scale"].astype(np.float32)[..., None]
-    expanded: Floats = values.reshape(blocks.shape[0], -1)
-    return expanded
-
-
 def read_e5(path: Path) -> BertWeights:
-    """Read the encoder of an E5S1 file. Its word table stays mapped, the rest becomes float32.
+    """Read the encoder of an E5S1 file, whose matrices stay mapped.
 
     Raises:
         ModelFileError: the file is damaged, cut short, or of a version that is not known.
@@ -96,12 +70,12 @@ class _File:
 
     def weights(self) -> BertWeights:
         hidden = self.hidden
-        types = self._floats("emb.type", self.types, hidden)
         return BertWeights(
             heads=self.heads,
             epsilon=self.epsilon,
-            words=Q4Table(self._blocks("emb.word", self.vocabulary, hidden)),
-            positions=self._floats("emb.pos", self.positions, hidden) + types[0],
+            words=self._matrix("emb.word", self.vocabulary, hidden),
+            positions=self._floats("emb.pos", self.positions, hidden),
+            types=self._floats("emb.type", self.types, hidden),
             embedding_norm=self._norm("emb.ln"),
             layers=tuple(self._layer(f"l{number}") for number in range(self.depth)),
         )
@@ -136,7 +110,7 @@ class _File:
 
     def _find(self, name: str, kind: int, count: int) -> _Tensor:
         tensor = self._tensors[name]
-        size = count * 4 if kind == _FLOAT32 else count // _BLOCK * _Q4.itemsize
+        size = count * 4 if kind == _FLOAT32 else count // _BLOCK * _Q4.size
         if tensor.kind != kind or tensor.count != count:
             raise ModelFileError(
                 f"{self._path} is damaged: {name} has another shape than its header."
@@ -158,16 +132,17 @@ class _File:
                 f"{self._path} is damaged: {name} holds values that are no numbers."
             )
 
-    def _blocks(self, name: str, rows: int, columns: int) -> NDArray[np.void]:
-        tensor = self._find(name, _QUANTISED, rows * columns)
-        count = rows * columns // _BLOCK
-        view = np.frombuffer(self._data, dtype=_Q4, count=count, offset=tensor.offset)
-        return view.reshape(rows, columns // _BLOCK)
+    def _matrix(self, name: str, outputs: int, inputs: int) -> StoredMatrix:
+        tensor = self._find(name, _QUANTISED, outputs * inputs)
+        size = outputs * inputs // _BLOCK * _Q4.size
+        view = np.frombuffer(self._data, np.uint8, size, tensor.offset)
+        return StoredMatrix(view.reshape(outputs, -1), outputs, inputs, _Q4)
 
-    def _linear(self, name: str, out: int, into: int) -> Linear:
-        blocks = self._blocks(f"{name}.w", out, into)
-        self._check_finite(name, blocks["scale"])
-        return Linear(dequantise(blocks), self._floats(f"{name}.b", out))
+    def _linear(self, name: str, outputs: int, inputs: int) -> Linear:
+        matrix = self._matrix(f"{name}.w", outputs, inputs)
+        scales = matrix.raw().reshape(-1, _Q4.size)[:, :2]
+        self._check_finite(name, np.ascontiguousarray(scales).view("<f2"))
+        return Linear(matrix, self._floats(f"{name}.b", outputs))
 
     def _norm(self, name: str) -> Norm:
         return Norm(self._floats(f"{name}.w", self.hidden), self._floats(f"{name}.b", self.hidden))
@@ -176,7 +151,9 @@ class _File:
         hidden, inner = self.hidden, self.inner
         query, key, value = (self._linear(f"{name}.{map_}", hidden, hidden) for map_ in "qkv")
         return Layer(
-            qkv=fuse_qkv(query, key, value, self.heads),
+            query=query,
+            key=key,
+            value=value,
             output=self._linear(f"{name}.ao", hidden, hidden),
             attention_norm=self._norm(f"{name}.aln"),
             up=self._linear(f"{name}.fi", inner, hidden),

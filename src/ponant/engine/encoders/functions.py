@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ponant.engine.encoders.weights import Floats, Norm
+from ponant.engine.encoders.weights import Norm
+from ponant.engine.models.spec import Floats
 
 _PIECE = 32_768  # elements: 128 KiB, a quarter of a usual second-level cache
 # log(erfc(a / sqrt 2) / 2) on a >= 0, fitted so that the largest error of a * exp(it) is least.

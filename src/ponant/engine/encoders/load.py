@@ -1,10 +1,14 @@
-"""Opens an embedder whatever its file format is."""
+"""Opens an encoder whatever its file format is."""
 
 from pathlib import Path
 
-from ponant.engine.encoders.bert import BertEncoder
+from ponant.engine.encoders.bert import NumpyBert
 from ponant.engine.encoders.checkpoint import read_checkpoint
 from ponant.engine.encoders.e5file import MAGIC, read_e5
+from ponant.engine.encoders.embedder import BertEncoder
+from ponant.engine.encoders.reranker import BertReranker
+from ponant.engine.encoders.sequences import Executor
+from ponant.engine.encoders.weights import BertWeights
 from ponant.engine.errors import ModelFileError
 
 
@@ -19,14 +23,35 @@ def load_encoder(path: Path, threads: int) -> BertEncoder:
     Raises:
         ModelFileError: nothing is there, the file is damaged, or it is another architecture.
     """
+    weights = _read(path)
+    return BertEncoder(weights, _executor(weights, threads))
+
+
+def load_reranker(path: Path, threads: int) -> BertReranker:
+    """Load a cross-encoder of the BERT family from a folder like that of an embedder.
+
+    Raises:
+        ModelFileError: as for `load_encoder`, or the model has no head that scores.
+    """
+    weights = _read(path)
+    if weights.scorer is None:
+        raise ModelFileError(f"{path} holds no cross-encoder: its config.json names no scorer.")
+    return BertReranker(weights, weights.scorer, _executor(weights, threads))
+
+
+def _executor(weights: BertWeights, threads: int) -> Executor:
+    return NumpyBert(weights, threads)
+
+
+def _read(path: Path) -> BertWeights:
     if path.is_dir():
-        return BertEncoder(read_checkpoint(path), threads)
+        return read_checkpoint(path)
     if not path.is_file():
         raise ModelFileError(f"There is no embedding model at {path}.")
     if path.suffix == ".safetensors":
-        return BertEncoder(read_checkpoint(path.parent, path.name), threads)
+        return read_checkpoint(path.parent, path.name)
     with path.open("rb") as file:
         start = file.read(len(MAGIC))
     if start != MAGIC:
         raise ModelFileError(f"{path} is no embedding model that Ponant can read.")
-    return BertEncoder(read_e5(path), threads)
+    return read_e5(path)
