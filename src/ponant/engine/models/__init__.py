@@ -1,32 +1,91 @@
-"""Model families, one file each. The registry names them; a family is imported when it is used."""
+"""Model families: each reads its checkpoints into a `DecoderSpec`. Imports no torch."""
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Any, Final
 
 from ponant.engine.errors import ModelFileError
+from ponant.engine.models.spec import DecoderSpec
+from ponant.engine.weights.checkpoint import Checkpoint, GgufCheckpoint
 
-if TYPE_CHECKING:
-    from ponant.engine.models.gemma3 import Gemma3
+FAMILIES: Final[Mapping[str, str]] = {
+    "apertus": "apertus:read",
+    "gemma3": "gemma:read",
+    "gemma3_text": "gemma:read",
+    "llama": "llama:read_llama",
+    "ministral": "llama:read_llama",
+    "ministral3": "llama:read_llama",
+    "mistral": "llama:read_llama",
+    "mistral3": "llama:read_llama",
+    "mixtral": "llama:read_mixtral",
+    "qwen2": "llama:read_qwen2",
+    "qwen3": "llama:read_qwen3",
+    "qwen3_moe": "llama:read_qwen3",
+    "qwen3moe": "llama:read_qwen3",
+}
+"""Which function reads each architecture, by the name in GGUF or in Hugging Face's layout."""
 
-FAMILIES: Final = {"gemma3": "ponant.engine.models.gemma3:Gemma3"}
-"""Where the class of each GGUF architecture is."""
 
+def load_spec(path: Path) -> DecoderSpec:
+    """Describe the model at a path; its matrices stay in the file until they are asked for.
 
-def family(architecture: object) -> "type[Gemma3]":
-    """The class that loads an architecture; imports torch.
+    Args:
+        path: a GGUF file, a folder in Hugging Face's layout (config.json and safetensors), or one
+            in Mistral's (params.json and consolidated safetensors).
 
     Raises:
-        ModelFileError: Ponant's own engine does not know it.
+        ModelFileError: it is damaged, or the native engine does not know its architecture, which
+            the message names.
     """
-    place = FAMILIES.get(str(architecture))
+    checkpoint = open_checkpoint(path)
+    architecture = architecture_of(checkpoint)
+    place = FAMILIES.get(architecture)
     if place is None:
         raise ModelFileError(
-            f"The native engine does not know the architecture {architecture}; it knows "
+            f"The native engine does not know the architecture {architecture} of {path}; it knows "
             f"{', '.join(sorted(FAMILIES))}. Set PONANT_ENGINE=llamacpp to run it with llama.cpp."
         )
     module, name = place.split(":")
-    found: type[Gemma3] = getattr(import_module(module), name)
-    return found
+    read: Callable[[Checkpoint, str], DecoderSpec] = getattr(
+        import_module(f"{__name__}.{module}"), name
+    )
+    return read(checkpoint, architecture)
 
 
-__all__ = ["FAMILIES", "family"]
+def knows(path: Path) -> bool:
+    """Whether the native engine runs the model at a path; llama.cpp may run what it does not.
+
+    Raises:
+        ModelFileError: it cannot be read at all.
+    """
+    return architecture_of(open_checkpoint(path)) in FAMILIES
+
+
+def open_checkpoint(path: Path) -> Checkpoint:
+    """The container at a path; see `load_spec`."""
+    return GgufCheckpoint(path)
+
+
+def architecture_of(checkpoint: Checkpoint) -> str:
+    """The name of the model's family."""
+    return str(checkpoint.settings.get("general.architecture"))
+
+
+def family(architecture: object) -> Any:
+    """The torch class that runs Gemma 3.
+
+    Raises:
+        ModelFileError: it is another architecture.
+    """
+    if architecture != "gemma3":
+        raise ModelFileError(
+            f"The native engine does not know the architecture {architecture}; it knows gemma3. "
+            "Set PONANT_ENGINE=llamacpp to run it with llama.cpp."
+        )
+    from ponant.engine.models.gemma3 import Gemma3  # noqa: PLC0415
+
+    return Gemma3
+
+
+__all__ = ["FAMILIES", "architecture_of", "family", "knows", "load_spec", "open_checkpoint"]

@@ -92,7 +92,8 @@ class FeedForward:
     """``down(activation(gate(x)) * up(x))``, or ``down(activation(up(x)))`` without a gate.
 
     Attributes:
-        xielu: alpha_p, alpha_n, beta and eps of xIELU, the alphas after their softplus.
+        xielu: alpha_p, alpha_n, beta and eps of xIELU, the alphas after their softplus and
+            alpha_n with beta added to it.
     """
 
     up: Linear
