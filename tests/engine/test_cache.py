@@ -1,110 +1,159 @@
-"""The page table under random submits and cancels: no leak, and nothing shared across scopes."""
+"""The page table: what is shared, what never is, and what goes first when space runs out."""
 
-from collections import Counter
 from itertools import chain
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponant.engine.cache import PAGE_TOKENS, PageTable
-from ponant.engine.scheduler import Scheduler, Sequence
+from ponant.engine.cache import PAGE_TOKENS, Lease, PageTable
+from tests.engine.page_audit import audit
 
-PAGES = 12
 BLOCK = st.sampled_from([[1] * PAGE_TOKENS, [2] * PAGE_TOKENS, [3] * 5])
-PROMPT = st.lists(BLOCK, min_size=1, max_size=6).map(lambda blocks: [*chain(*blocks)])
+TOKENS = st.lists(BLOCK, min_size=1, max_size=6).map(lambda blocks: [*chain(*blocks)])
 ACTION = st.one_of(
-    st.tuples(st.just("submit"), st.sampled_from(["a", "b"]), PROMPT),
-    st.tuples(st.just("cancel"), st.integers(0, 30), st.none()),
-    st.tuples(st.just("step"), st.none(), st.none()),
+    st.tuples(st.just("open"), st.sampled_from(["a", "b"]), TOKENS),
+    st.tuples(st.just("publish"), st.integers(0, 9), st.integers(0, 99)),
+    st.tuples(st.just("close"), st.integers(0, 9), st.none()),
 )
 
 
-def check(table: PageTable, held: list[Sequence]) -> None:
-    """Every page is in exactly one place, and shared only by equal beginnings of one scope."""
-    counts = Counter(page for sequence in held for page in sequence.lease.pages)
-    assert [counts[page] for page in range(PAGES + 1)] == table._holders
-    places = [*table._free, *table._idle, *counts]
-    assert sorted(places) == list(range(1, PAGES + 1))
-    assert set(table._idle) <= set(table._digests)
-    meaning: dict[int, tuple[str, tuple[int, ...]]] = {}
-    for sequence in held:
-        assert len(set(sequence.lease.pages)) == len(sequence.lease.pages)
-        for index, page in enumerate(sequence.lease.pages):
-            beginning = tuple(sequence.tokens[: (index + 1) * PAGE_TOKENS])
-            if counts[page] > 1:
-                assert len(beginning) == (index + 1) * PAGE_TOKENS
-                assert meaning.setdefault(page, (sequence.scope, beginning)) == (
-                    sequence.scope,
-                    beginning,
-                )
+def published(table: PageTable, scope: str, tokens: list[int]) -> Lease:
+    """A lease whose tokens are all computed and published."""
+    lease = table.open(scope, tokens)
+    assert table.extend(lease, len(tokens))
+    table.publish(lease, tokens, len(tokens))
+    return lease
 
 
-@given(st.lists(ACTION, max_size=60), st.integers(1, 80), st.integers(1, 4))
-def test_random_submits_and_cancels(actions: list[tuple], budget: int, most: int) -> None:
-    table = PageTable(PAGES)
-    scheduler = Scheduler(table, tokens_a_step=budget, most_running=most)
-    alive: list[Sequence] = []
-    for number, (action, first, prompt) in enumerate(actions):
+def cached(table: PageTable, scope: str, tokens: list[int], **options: str) -> int:
+    """How many tokens a sequence would find."""
+    lease = table.open(scope, tokens, **options)
+    table.close(lease)
+    return lease.cached_tokens
+
+
+@given(st.lists(ACTION, max_size=60))
+def test_every_page_is_in_one_place(actions: list[tuple]) -> None:
+    table = PageTable(12)
+    alive: list[tuple[Lease, list[int]]] = []
+    for action, first, second in actions:
         match action:
-            case "submit":
-                alive.append(Sequence(str(number), first, list(prompt)))
-                scheduler.add(alive[-1])
-            case "cancel" if first < len(alive):
-                scheduler.remove(alive.pop(first))
-            case "step":
-                step(scheduler, budget, alive)
-        check(table, [sequence for sequence in alive if sequence.lease.pages])
-    for sequence in alive:
-        scheduler.remove(sequence)
-    assert scheduler.idle
-    assert table.available == PAGES
-
-
-def step(scheduler: Scheduler, budget: int, alive: list[Sequence]) -> None:
-    work = scheduler.plan()
-    assert sum(item.count for item in work) <= budget
-    assert bool(work) == bool(alive)
-    scheduler.advance(work)
-    for item in work:
-        assert len(item.sequence.lease.pages) * PAGE_TOKENS >= item.start + item.count
-        if item.completes and len(item.sequence.tokens) < PAGES * PAGE_TOKENS:
-            item.sequence.tokens.append(9)
+            case "open":
+                lease = table.open(first, second)
+                if table.extend(lease, len(second)):
+                    alive.append((lease, second))
+                else:
+                    table.close(lease)
+            case "publish" if first < len(alive):
+                lease, tokens = alive[first]
+                table.publish(lease, tokens, min(second, len(tokens)))
+            case "close" if first < len(alive):
+                table.close(alive.pop(first)[0])
+        audit(table, [lease for lease, _ in alive])
+    for lease, _ in alive:
+        table.close(lease)
+    assert table.available == 12
 
 
 def test_scopes_never_share() -> None:
-    table = PageTable(PAGES)
+    table = PageTable(12)
     tokens = [5] * (3 * PAGE_TOKENS + 1)
-    first = table.open("mine", tokens)
-    assert table.extend(first, len(tokens))
-    table.publish(first, tokens, len(tokens))
-    assert table.open("theirs", tokens).cached_tokens == 0
+    first = published(table, "mine", tokens)
+    theirs = table.open("theirs", tokens)
+    assert theirs.cached_tokens == 0
+    assert theirs.pages == []
     again = table.open("mine", tokens)
     assert again.cached_tokens == 3 * PAGE_TOKENS
     assert again.pages == first.pages[:3]
 
 
+def test_scopes_that_publish_the_same_keep_their_own_pages() -> None:
+    table = PageTable(12)
+    tokens = [5] * (3 * PAGE_TOKENS)
+    mine, theirs = published(table, "mine", tokens), published(table, "theirs", tokens)
+    assert not set(mine.pages) & set(theirs.pages)
+
+
+def test_adapters_never_share() -> None:
+    table = PageTable(12)
+    tokens = [5] * (PAGE_TOKENS + 1)
+    published(table, "mine", tokens)
+    assert cached(table, "mine", tokens, adapter="one") == 0
+
+
+def test_a_scope_and_an_adapter_do_not_run_into_each_other() -> None:
+    table = PageTable(12)
+    tokens = [5] * (PAGE_TOKENS + 1)
+    table.close(table.open("bc", tokens, adapter="a"))
+    lease = table.open("bc", tokens, adapter="a")
+    table.extend(lease, len(tokens))
+    table.publish(lease, tokens, len(tokens))
+    assert cached(table, "c", tokens, adapter="ab") == 0
+    assert cached(table, "bc", tokens, adapter="a") == PAGE_TOKENS
+
+
 def test_the_last_token_is_always_left_to_compute() -> None:
-    table = PageTable(PAGES)
+    table = PageTable(12)
     tokens = [5] * (2 * PAGE_TOKENS)
-    first = table.open("mine", tokens)
-    table.extend(first, len(tokens))
+    published(table, "mine", tokens)
+    assert cached(table, "mine", tokens) == PAGE_TOKENS
+
+
+def test_a_part_of_what_is_published_is_found() -> None:
+    table = PageTable(12)
+    long = [1] * 2 * PAGE_TOKENS + [2] * 2 * PAGE_TOKENS
+    first = published(table, "mine", long)
+    other = [1] * 2 * PAGE_TOKENS + [3] * PAGE_TOKENS
+    second = published(table, "mine", other)
+    assert second.pages[:2] == first.pages[:2]
+    audit(table, [first, second])
+    third = table.open("mine", long)
+    assert third.pages == first.pages[:3]
+    audit(table, [first, second, third])
+
+
+def test_who_computed_the_same_twice_goes_over_to_one_copy() -> None:
+    table = PageTable(8)
+    tokens = [5] * (3 * PAGE_TOKENS)
+    first, second = table.open("mine", tokens), table.open("mine", tokens)
+    for lease in (first, second):
+        assert table.extend(lease, len(tokens))
+    assert table.available == 2
     table.publish(first, tokens, len(tokens))
-    assert table.open("mine", tokens).cached_tokens == PAGE_TOKENS
+    table.publish(second, tokens, len(tokens))
+    assert second.pages == first.pages
+    assert table.available == 5
+    audit(table, [first, second])
+
+
+def test_what_is_held_is_never_taken() -> None:
+    table = PageTable(4)
+    tokens = [5] * (3 * PAGE_TOKENS)
+    lease = published(table, "mine", tokens)
+    other = table.open("theirs", [1])
+    assert not table.extend(other, 2 * PAGE_TOKENS)
+    assert table.extend(other, PAGE_TOKENS)
+    assert not set(other.pages) & set(lease.pages)
 
 
 def test_the_least_recently_used_prefix_goes_first() -> None:
     table = PageTable(4)
     prompts = [[number] * (PAGE_TOKENS + 1) for number in range(3)]
     for prompt in prompts[:2]:
-        lease = table.open("mine", prompt)
-        table.extend(lease, len(prompt))
-        table.publish(lease, prompt, len(prompt))
-        table.close(lease)
+        table.close(published(table, "mine", prompt))
     table.close(table.open("mine", prompts[0]))
     big = table.open("mine", prompts[2])
     assert table.extend(big, 3 * PAGE_TOKENS)
-    assert table.open("mine", prompts[1]).cached_tokens == 0
-    assert table.open("mine", prompts[0]).cached_tokens == PAGE_TOKENS
+    assert cached(table, "mine", prompts[1]) == 0
+    assert cached(table, "mine", prompts[0]) == PAGE_TOKENS
+
+
+def test_the_end_of_a_prefix_goes_before_its_beginning() -> None:
+    table = PageTable(4)
+    tokens = [7] * (4 * PAGE_TOKENS)
+    table.close(published(table, "mine", tokens))
+    assert table.extend(table.open("mine", [1]), PAGE_TOKENS)
+    assert cached(table, "mine", [*tokens, 1]) == 3 * PAGE_TOKENS
 
 
 def test_a_lease_that_does_not_fit_changes_nothing() -> None:
@@ -115,21 +164,8 @@ def test_a_lease_that_does_not_fit_changes_nothing() -> None:
     assert len(lease.pages) == 2
 
 
-def test_the_oldest_finish_when_pages_run_out() -> None:
+def test_a_scope_without_pages_leaves_nothing_behind() -> None:
     table = PageTable(4)
-    scheduler = Scheduler(table)
-    sequences = [Sequence(name, name, [1] * PAGE_TOKENS) for name in "abc"]
-    for sequence in sequences:
-        scheduler.add(sequence)
-    ended: list[str] = []
-    while not scheduler.idle:
-        work = scheduler.plan()
-        scheduler.advance(work)
-        for item in work:
-            if item.completes:
-                item.sequence.tokens.append(1)
-            if len(item.sequence.tokens) > 3 * PAGE_TOKENS:
-                scheduler.remove(item.sequence)
-                ended.append(item.sequence.id)
-    assert ended == ["a", "b", "c"]
-    assert table.available == 4
+    for number in range(100):
+        table.close(published(table, str(number), [number] * PAGE_TOKENS))
+    assert len(table._trees) <= 4

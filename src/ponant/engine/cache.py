@@ -1,22 +1,43 @@
 """The paged key-value cache's book-keeping: who holds which page, and what can be shared.
 
-Pages hold a fixed number of tokens. A full page whose keys and values are computed is published
-under a hash chained over its scope and every token up to its end (as in vLLM's and nano-vllm's
-prefix caching), so that a later prompt of the same scope starts behind it. Pages that nobody holds
-stay published until their space is needed; the least recently used goes first.
+Pages hold a fixed number of tokens. A full page whose keys and values are computed is published in
+the radix tree of its scope, so that a later prompt of the same scope starts behind it. Pages that
+nobody holds stay published until their space is needed; the least recently used goes first. What
+is taken away may go to a store, from where it comes back when it is asked for.
+
+A page's digest is chained over the model, the weight form, the adapter, the scope and every token
+up to its end: nobody finds a page without knowing all of them.
 """
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Sequence
+import heapq
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
+from ponant.engine.radix import KEY_BYTES, Node
+
 PAGE_TOKENS: Final = 16
 
-_Digest = bytes
+_DIGEST_BYTES: Final = 32
+_STALE_ENTRIES: Final = 1024  # of the queue of leaves, before it is swept
+
+
+class PageStore(Protocol):
+    """Where pages go that lose their place, by their digests."""
+
+    def save(self, digest: bytes, page: int) -> bool:
+        """Keep a page's contents as they are now; False where that is not possible now."""
+        ...
+
+    def load(self, digest: bytes, page: int) -> bool:
+        """Fill a page with what was saved under a digest; False where there is no such thing."""
+        ...
+
+    def __contains__(self, digest: bytes) -> bool: ...
 
 
 @dataclass(eq=False, slots=True)
@@ -26,39 +47,56 @@ class Lease:
     Attributes:
         pages: page numbers; page ``i`` holds tokens ``i * PAGE_TOKENS`` and on.
         cached_tokens: tokens whose keys and values were there when the lease was opened.
-        root: hash of the scope.
-        chain: hashes of the pages that are full and computed.
+        node: the published page that the lease has come to, which it holds; None once closed.
+        shared: how many of the pages are published, from the first; the others are its own.
+        digest: of the last published page.
     """
 
     pages: list[int] = field(default_factory=list)
     cached_tokens: int = 0
-    chain: list[_Digest] = field(default_factory=list)
-    root: _Digest = b""
+    node: Node | None = None
+    shared: int = 0
+    digest: bytes = b""
 
 
 class PageTable:
     """Hands out pages and remembers what the published ones hold.
 
-    Pages are numbered from 1; number 0 stands for no page.
+    Pages are numbered from 1; number 0 stands for no page. Not safe for use by several threads.
 
     Args:
         pages: how many there are.
+        model_hash: of the weights that compute the pages' contents.
+        weight_form: how those stand in memory, which rounds results differently.
+        store: takes pages that lose their place; None lets them go.
     """
 
-    def __init__(self, pages: int) -> None:
+    def __init__(
+        self,
+        pages: int,
+        *,
+        model_hash: str = "",
+        weight_form: str = "",
+        store: PageStore | None = None,
+    ) -> None:
         self.pages = pages
+        self._model = (model_hash, weight_form)
+        self._store = store
         self._free = list(range(pages, 0, -1))
-        self._holders = [0] * (pages + 1)
-        self._published: dict[_Digest, int] = {}
-        self._digests: dict[int, _Digest] = {}
-        self._idle: OrderedDict[int, None] = OrderedDict()  # published, held by nobody
+        self._trees: dict[bytes, Node] = {}
+        self._idle = 0  # published pages that nobody holds
+        self._leaves: list[tuple[int, int, Node]] = []  # that nobody holds, oldest first; a heap
+        self._numbers = itertools.count(1)
+        self._unsaved: dict[int, bytes] = {}
 
     @property
     def available(self) -> int:
         """Pages that a sequence could get now."""
-        return len(self._free) + len(self._idle)
+        return len(self._free) + self._idle
 
-    def open(self, scope: str, tokens: Sequence[int], *, reuse: bool = True) -> Lease:
+    def open(
+        self, scope: str, tokens: Sequence[int], *, adapter: str = "", reuse: bool = True
+    ) -> Lease:
         """Start a lease with the published pages that hold the beginning of ``tokens``.
 
         At least the last token is left to compute, since its logits are wanted.
@@ -66,73 +104,181 @@ class PageTable:
         Args:
             scope: whose pages may be shared; others' are never found.
             tokens: the sequence so far.
+            adapter: what changes the model's weights for this sequence.
             reuse: False computes everything afresh (scores of a prompt need every logit).
         """
-        lease = Lease(root=hashlib.blake2b(scope.encode(), digest_size=32).digest())
+        root = _digest(*self._model, adapter, scope)
+        tree = self._trees.setdefault(root, Node(key=root))
+        self._hold(tree)
+        lease = Lease(node=tree, digest=root)
         if not reuse:
             return lease
-        for index in range((len(tokens) - 1) // PAGE_TOKENS):
-            digest = _page_digest(lease, tokens, index)
-            page = self._published.get(digest)
-            if page is None:
-                break
-            self._hold(page)
-            lease.pages.append(page)
-            lease.chain.append(digest)
-        lease.cached_tokens = len(lease.pages) * PAGE_TOKENS
+        key = page_key(tokens, 0, (len(tokens) - 1) // PAGE_TOKENS)
+        self._follow(lease, key)
+        if self._store is not None:
+            key = key[lease.shared * KEY_BYTES :]
+            missing = pages_for(len(tokens)) - len(lease.pages)
+            if missing <= self.available:
+                self._restore(lease, key, self._store)
+        lease.cached_tokens = lease.shared * PAGE_TOKENS
         return lease
 
     def extend(self, lease: Lease, length: int) -> bool:
         """Give the lease room for ``length`` tokens; False, and no change, where there is none."""
-        missing = -(-length // PAGE_TOKENS) - len(lease.pages)
+        missing = pages_for(length) - len(lease.pages)
         if missing > self.available:
             return False
-        for _ in range(missing):
-            page = self._take()
-            self._hold(page)
-            lease.pages.append(page)
+        lease.pages += [self._take() for _ in range(missing)]
         return True
 
     def publish(self, lease: Lease, tokens: Sequence[int], computed: int) -> None:
-        """Let later sequences of the scope find the full pages among the ``computed`` tokens."""
-        chain = lease.chain
-        for index in range(len(chain), computed // PAGE_TOKENS):
-            digest = _page_digest(lease, tokens, index)
-            chain.append(digest)
-            if digest not in self._published:
-                page = lease.pages[index]
-                self._published[digest] = page
-                self._digests[page] = digest
+        """Let later sequences of the scope find the full pages among the ``computed`` tokens.
+
+        Where another sequence has published the same meanwhile, the lease goes over to its pages.
+        """
+        full = computed // PAGE_TOKENS
+        if full > lease.shared:
+            self._graft(lease, page_key(tokens, lease.shared, full), dirty=True)
 
     def close(self, lease: Lease) -> None:
         """Give every page of the lease back; published ones stay findable while space allows."""
-        for page in reversed(lease.pages):  # the end of a prefix goes before its beginning
-            self._release(page)
-        lease.pages.clear()
-
-    def _hold(self, page: int) -> None:
-        self._holders[page] += 1
-        self._idle.pop(page, None)
-
-    def _release(self, page: int) -> None:
-        self._holders[page] -= 1
-        if self._holders[page]:
+        if lease.node is None:
             return
-        if page in self._digests:
-            self._idle[page] = None
-        else:
-            self._free.append(page)
+        self._free += reversed(lease.pages[lease.shared :])
+        now = next(self._numbers)
+        for node in lease.node.path():
+            node.used = now
+            node.holders -= 1
+            if not node.holders:
+                self._idle += len(node.pages)
+                self._let_go(node)
+        lease.pages.clear()
+        lease.node, lease.shared = None, 0
+
+    def save(self, most: int) -> int:
+        """Put up to ``most`` published pages into the store; returns how many are left.
+
+        For times when nothing else is to do: what is saved early survives a sudden end.
+        """
+        if self._store is None:
+            return 0
+        for page, digest in list(itertools.islice(self._unsaved.items(), most)):
+            if not self._store.save(digest, page):
+                break
+            del self._unsaved[page]
+        return len(self._unsaved)
+
+    def _follow(self, lease: Lease, key: bytes) -> None:
+        """Move the lease to the end of what is published of ``key``."""
+        while key and lease.node is not None and (child := lease.node.child(key)) is not None:
+            self._hold(child)
+            lease.node = child
+            lease.pages += child.pages
+            if self._store is not None:
+                for digest in _chain(lease.digest, child.key):
+                    lease.digest = digest
+            key = key[len(child.key) :]
+        lease.shared = len(lease.pages)
+
+    def _restore(self, lease: Lease, key: bytes, store: PageStore) -> None:
+        """Continue a lease with pages from the store and publish them."""
+        for digest in _chain(lease.digest, key):
+            if digest not in store:
+                break
+            page = self._take()
+            if not store.load(digest, page):
+                self._free.append(page)
+                break
+            lease.pages.append(page)
+        found = len(lease.pages) - lease.shared
+        self._graft(lease, key[: found * KEY_BYTES], dirty=False)
+
+    def _graft(self, lease: Lease, key: bytes, *, dirty: bool) -> None:
+        """Publish the lease's pages from the first that is not: those that ``key`` names."""
+        digests = list(_chain(lease.digest, key)) if self._store is not None else []
+        done, node = lease.shared, lease.node
+        while key and node is not None:
+            child = node.child(key)
+            if child is None:
+                last = done + len(key) // KEY_BYTES
+                own = lease.pages[done:last]
+                if dirty:
+                    self._unsaved.update(zip(own, digests[done - last :], strict=False))
+                node, done = node.grow(key, own), last
+                break
+            self._hold(child)
+            last = done + len(child.pages)
+            self._free += lease.pages[done:last]
+            lease.pages[done:last] = child.pages
+            node, done, key = child, last, key[len(child.key) :]
+        lease.node, lease.shared = node, done
+        lease.digest = digests[-1] if digests else lease.digest
+
+    def _hold(self, node: Node) -> None:
+        if not node.holders:
+            self._idle -= len(node.pages)
+        node.holders += 1
+
+    def _let_go(self, node: Node) -> None:
+        """Note that nobody holds a node any more: if it is a leaf, it can be taken away."""
+        if node.children:
+            return
+        if node.parent is None:
+            del self._trees[node.key]
+            return
+        if len(self._leaves) > _STALE_ENTRIES:
+            self._leaves = [entry for entry in self._leaves if _is_current(entry)]
+            heapq.heapify(self._leaves)
+        heapq.heappush(self._leaves, (node.used, next(self._numbers), node))
 
     def _take(self) -> int:
+        """A page for new contents; where none is free, the one that was unused for longest."""
         if self._free:
             return self._free.pop()
-        page, _ = self._idle.popitem(last=False)
-        del self._published[self._digests.pop(page)]
+        while not _is_current(self._leaves[0]):
+            heapq.heappop(self._leaves)
+        leaf = self._leaves[0][2]
+        parent, page = leaf.parent, leaf.shrink()
+        self._idle -= 1
+        digest = self._unsaved.pop(page, None)
+        if digest is not None and self._store is not None:
+            self._store.save(digest, page)
+        if not leaf.pages:
+            heapq.heappop(self._leaves)
+            leaf.parent = None
+            if parent is not None and not parent.holders:
+                self._let_go(parent)
         return page
 
 
-def _page_digest(lease: Lease, tokens: Sequence[int], index: int) -> _Digest:
-    """The name of page ``index``: depends on the scope and on every token up to the page's end."""
-    before = lease.chain[index - 1] if index else lease.root
-    page = tokens[index * PAGE_TOKENS : (index + 1) * PAGE_TOKENS]
-    return hashlib.blake2b(before + np.asarray(page, np.int32).tobytes(), digest_size=32).digest()
+def pages_for(tokens: int) -> int:
+    """Pages that so many tokens take."""
+    return -(-tokens // PAGE_TOKENS)
+
+
+def _is_current(entry: tuple[int, int, Node]) -> bool:
+    """Whether an entry of the queue still tells of a leaf that nobody holds."""
+    used, _, node = entry
+    return not (node.holders or node.children) and node.parent is not None and node.used == used
+
+
+def page_key(tokens: Sequence[int], first: int, last: int) -> bytes:
+    """The tokens of pages ``first`` to ``last``, as the tree compares them."""
+    return np.asarray(tokens[first * PAGE_TOKENS : last * PAGE_TOKENS], np.int32).tobytes()
+
+
+def _chain(digest: bytes, key: bytes) -> Iterator[bytes]:
+    """Digests of the pages that ``key`` names, behind the page with ``digest``."""
+    for start in range(0, len(key), KEY_BYTES):
+        page = key[start : start + KEY_BYTES]
+        digest = hashlib.blake2b(digest + page, digest_size=_DIGEST_BYTES).digest()
+        yield digest
+
+
+def _digest(*parts: str) -> bytes:
+    """One digest of several texts, each with its length, so that none runs into the next."""
+    whole = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    for part in parts:
+        data = part.encode()
+        whole.update(len(data).to_bytes(8, "little") + data)
+    return whole.digest()

@@ -1,20 +1,31 @@
 """Decides which sequence gets how many tokens in the next step.
 
-Continuous batching with one budget of tokens a step: sequences that decode get their token first,
-what is left goes to prompts in the order of arrival, cut into chunks (Sarathi-Serve, arXiv
-2403.02310). A sequence enters when its pages are free. When pages run out, the youngest gives its
-own back and is computed again later.
+Continuous batching with one budget of tokens a step: sequences that decode get theirs first, what
+is left goes to prompts, cut into chunks (Sarathi-Serve, arXiv 2403.02310), and what then is left
+to drafts. Prompts go by priority, then by whose turn it is, then by arrival. A sequence enters
+when its pages are free. When pages run out, the youngest of the lowest priority gives its own back
+and is computed again later.
 """
 
+import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ponant.engine.cache import Lease, PageTable
+from ponant.engine.cache import PAGE_TOKENS, Lease, PageTable, page_key, pages_for
+from ponant.engine.radix import common_pages
+from ponant.engine.turns import Turns
 
 TOKENS_A_STEP: Final = 512
 MOST_RUNNING: Final = 64
+
+_LEAST_CHUNK: Final = 64  # tokens of a prompt, where several share a step
+_MOST_PROMPTS: Final = 4  # worked on at once, where they fill more than a step
+_LONGEST_TAIL: Final = 64  # new tokens of a sequence that still go before prompts
+_MOST_LOOKED_AT: Final = 32  # of those who wait, for one that may enter
+_WORTH_WAITING: Final = 4  # pages that another sequence is about to compute
+_OUTPUT_COST: Final = 2  # of a drawn token in a prompt's tokens, as in arXiv 2401.00588
 
 
 @dataclass(eq=False, slots=True)
@@ -31,6 +42,9 @@ class Sequence:
         owner: whose turn it is when this sequence runs; opaque.
         priority: higher goes first.
         prompt_length: how many of the first tokens were given.
+        arrival: its number among all that came; set by the scheduler.
+        charged: tokens that the owner was charged for.
+        key: the prompt's whole pages as bytes; set by the scheduler.
     """
 
     id: str
@@ -43,6 +57,9 @@ class Sequence:
     owner: str = ""
     priority: int = 0
     prompt_length: int = field(init=False)
+    arrival: int = field(init=False, default=0)
+    charged: int = field(init=False, default=0)
+    key: bytes = field(init=False, default=b"")
 
     def __post_init__(self) -> None:
         self.prompt_length = len(self.tokens)
@@ -53,8 +70,8 @@ class Sequence:
 
     @property
     def decoding(self) -> bool:
-        """Whether the prompt is done and only the newest tokens are still to compute."""
-        return self.computed >= self.prompt_length and len(self.tokens) > self.prompt_length
+        """Whether only the newest tokens after the prompt are still to compute."""
+        return self.prompt_length <= self.computed and 0 < self.pending <= _LONGEST_TAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +120,33 @@ class Scheduler:
         self._table = table
         self._tokens_a_step = tokens_a_step
         self._most_running = most_running
-        self._waiting: deque[Sequence] = deque()
-        self._running: list[Sequence] = []
+        self._queues: dict[tuple[int, str], deque[Sequence]] = {}  # by priority and owner
+        self._running: dict[Sequence, None] = {}
+        self._turns = Turns()
+        self._numbers = itertools.count(1)
 
     @property
     def idle(self) -> bool:
-        return not self._waiting and not self._running
+        return not self._queues and not self._running
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence; all its tokens must fit into the table's pages."""
-        self._waiting.append(sequence)
+        sequence.arrival = next(self._numbers)
+        if sequence.reuse:
+            sequence.key = page_key(sequence.tokens, 0, len(sequence.tokens) // PAGE_TOKENS)
+        self._turns.enter(sequence.owner)
+        self._queue(sequence).append(sequence)
 
     def remove(self, sequence: Sequence) -> None:
         """Forget a sequence and give its pages back."""
         if sequence in self._running:
-            self._running.remove(sequence)
+            del self._running[sequence]
             self._table.close(sequence.lease)
-        elif sequence in self._waiting:
-            self._waiting.remove(sequence)
+        elif sequence in self._queues.get((sequence.priority, sequence.owner), ()):
+            self._unqueue(sequence)
+        else:
+            return
+        self._turns.leave(sequence.owner)
 
     def plan(self, propose: Propose | None = None) -> list[Work]:
         """What to run next; empty when there is nothing to do.
@@ -129,20 +155,13 @@ class Scheduler:
             propose: asked for drafts of the sequences that decode, where the step's budget and
                 the pages leave room for some.
         """
-        budget = self._tokens_a_step
         plan: dict[Sequence, Work] = {}
-        for sequence in self._by_urgency():
-            count = min(sequence.pending, budget)
-            if not count or sequence not in self._running:  # a preemption may have taken it out
-                continue
-            for victim in self._make_room(sequence, sequence.computed + count):
-                undone = plan.pop(victim, None)
-                budget += undone.count if undone else 0
-            if sequence in self._running:
-                plan[sequence] = Work(sequence, sequence.computed, count)
-                budget -= count
-        plan |= self._admit(budget)
+        self._plan_decoding(plan)
+        self._admit(plan)
+        self._plan_prompts(plan)
         work = list(plan.values())
+        for item in work:
+            self._charge(item)
         return work if propose is None else self._with_drafts(work, propose)
 
     def advance(self, work: Iterable[Work], accepted: Mapping[Sequence, int] | None = None) -> None:
@@ -163,53 +182,166 @@ class Scheduler:
             sequence.computed = item.start + item.count + (accepted or {}).get(sequence, 0)
             self._table.publish(sequence.lease, sequence.tokens, sequence.computed)
 
+    def _plan_decoding(self, plan: dict[Sequence, Work]) -> None:
+        left = self._tokens_a_step
+        for sequence in sorted(self._running, key=_by_age):
+            count = min(sequence.pending, left)
+            is_ready = sequence in self._running and sequence.decoding
+            if count and is_ready and self._make_room(sequence, sequence.computed + count, plan):
+                plan[sequence] = Work(sequence, sequence.computed, count)
+                left -= count
+
+    def _plan_prompts(self, plan: dict[Sequence, Work]) -> None:
+        """Plan chunks of the prompts that run.
+
+        Of several, each but the last gets half of what is left: so a short prompt does not wait
+        until a long one before it is done.
+        """
+        prompts = sorted((it for it in self._running if it not in plan), key=self._by_turn)
+        left = self._left(plan)
+        counts: dict[Sequence, int] = {}
+        for place, sequence in enumerate(prompts, 1):
+            share = left if place == len(prompts) else max(_LEAST_CHUNK, left // 2)
+            counts[sequence] = min(sequence.pending, share, left)
+            left -= counts[sequence]
+        for sequence, first in counts.items():
+            count = min(sequence.pending, first + left)
+            left -= count - first
+            is_ready = count and sequence in self._running
+            if is_ready and self._make_room(sequence, sequence.computed + count, plan):
+                plan[sequence] = Work(sequence, sequence.computed, count)
+
+    def _left(self, plan: Mapping[Sequence, Work]) -> int:
+        """What is left of the step's budget."""
+        return self._tokens_a_step - sum(item.rows for item in plan.values())
+
+    def _charge(self, item: Work) -> None:
+        """Count tokens for their owner; those computed again for want of pages are free."""
+        sequence, end = item.sequence, item.start + item.count
+        start = max(item.start, sequence.charged)
+        output = end - max(start, sequence.prompt_length)
+        self._turns.charge(
+            sequence.owner, max(end - start, 0) + max(output, 0) * (_OUTPUT_COST - 1)
+        )
+        sequence.charged = max(sequence.charged, end)
+
     def _with_drafts(self, work: list[Work], propose: Propose) -> list[Work]:
         """The work with drafts behind it, as far as the budget and free pages go."""
-        left = self._tokens_a_step - sum(item.count for item in work)
-        return [self._drafted(item, left // len(work), propose) for item in work]
+        left = self._tokens_a_step - sum(item.rows for item in work)
+        found: list[Work] = []
+        for place, item in enumerate(work):
+            most = left // (len(work) - place)
+            found.append(self._drafted(item, most, propose))
+            left -= len(found[-1].drafts)
+        return found
 
     def _drafted(self, item: Work, most: int, propose: Propose) -> Work:
         sequence = item.sequence
-        if most < 1 or not item.completes or not sequence.decoding:
+        if not item.completes or not sequence.decoding:
+            return item
+        if most < 1 or self._table.available <= len(self._running):
             return item
         drafts = propose(sequence, most)[:most]
-        length = len(sequence.tokens) + len(drafts)
-        if not drafts or not self._table.extend(sequence.lease, length):
+        if not drafts or not self._table.extend(sequence.lease, len(sequence.tokens) + len(drafts)):
             return item
         return replace(item, drafts=drafts)
 
-    def _by_urgency(self) -> list[Sequence]:
-        """Running sequences, decoding before prefill, older before younger."""
-        return sorted(self._running, key=lambda sequence: sequence.pending > 1)
+    def _admit(self, plan: dict[Sequence, Work]) -> None:
+        """Let sequences in as long as there is work for them in this step, and pages."""
+        while (left := self._left(plan)) > 0:
+            first = itertools.islice(self._waiting(), _MOST_LOOKED_AT)
+            sequence = next(filter(self._may_enter, first), None)
+            if sequence is None or not self._is_wanted(sequence, left):
+                return
+            if not self._enter(sequence, plan):
+                return
 
-    def _make_room(self, sequence: Sequence, length: int) -> list[Sequence]:
-        """Find pages for ``length`` tokens; returns who had to give theirs back."""
-        victims: list[Sequence] = []
+    def _waiting(self) -> Iterator[Sequence]:
+        """Those who wait, by priority, turn and arrival."""
+        heads = sorted((queue[0] for queue in self._queues.values()), key=self._by_turn)
+        for head in heads:
+            yield from self._queue(head)
+
+    def _may_enter(self, sequence: Sequence) -> bool:
+        """Whether no other is about to compute what this one begins with."""
+        usable = (len(sequence.tokens) - 1) // PAGE_TOKENS
+        for other in self._running:
+            done = other.computed // PAGE_TOKENS
+            if (
+                other.computed < other.prompt_length
+                and other.scope == sequence.scope
+                and other.priority >= sequence.priority
+                and min(common_pages(other.key, sequence.key), usable) - done >= _WORTH_WAITING
+            ):
+                return False
+        return True
+
+    def _is_wanted(self, sequence: Sequence, left: int) -> bool:
+        """Whether the prompts that go before this one leave some of the step to it."""
+        place = self._by_turn(sequence)
+        before = [
+            it.pending for it in self._running if not it.decoding and self._by_turn(it) <= place
+        ]
+        return len(before) < _MOST_PROMPTS or sum(before) < left
+
+    def _enter(self, sequence: Sequence, plan: dict[Sequence, Work]) -> bool:
+        """Let a sequence in, in the place of ones of a lower priority if need be."""
+        while not self._fit_in(sequence):
+            lower = [it for it in self._running if it.priority < sequence.priority]
+            held = sum(len(it.lease.pages) for it in lower)
+            needed = pages_for(len(sequence.tokens)) + len(self._running) - len(lower)
+            if not lower or held + self._table.available < needed:
+                return False
+            self._preempt(max(lower, key=_by_age), plan)
+        self._unqueue(sequence)
+        self._running[sequence] = None
+        return True
+
+    def _fit_in(self, sequence: Sequence) -> bool:
+        """Find the sequence's pages, but for one that each running sequence may need next."""
+        if len(self._running) >= self._most_running:
+            return False
+        lease = self._table.open(sequence.scope, sequence.tokens, reuse=sequence.reuse)
+        missing = pages_for(len(sequence.tokens)) - len(lease.pages)
+        fits = missing + len(self._running) <= self._table.available
+        if not fits or not self._table.extend(lease, len(sequence.tokens)):
+            self._table.close(lease)
+            return False
+        sequence.lease = lease
+        sequence.computed = lease.cached_tokens
+        if sequence.cached_tokens is None:
+            sequence.cached_tokens = lease.cached_tokens
+        return True
+
+    def _make_room(self, sequence: Sequence, length: int, plan: dict[Sequence, Work]) -> bool:
+        """Find pages for ``length`` tokens; False where the sequence itself had to leave."""
         while not self._table.extend(sequence.lease, length):
-            victim = self._running.pop()
-            self._table.close(victim.lease)
-            victim.computed = 0
-            self._waiting.appendleft(victim)
-            victims.append(victim)
+            victim = max(self._running, key=_by_age)
+            self._preempt(victim, plan)
             if victim is sequence:
-                break
-        return victims
+                return False
+        return True
 
-    def _admit(self, budget: int) -> dict[Sequence, Work]:
-        plan: dict[Sequence, Work] = {}
-        while budget and self._waiting and len(self._running) < self._most_running:
-            sequence = self._waiting[0]
-            lease = self._table.open(sequence.scope, sequence.tokens, reuse=sequence.reuse)
-            if not self._table.extend(lease, len(sequence.tokens)):
-                self._table.close(lease)
-                break
-            self._waiting.popleft()
-            self._running.append(sequence)
-            sequence.lease = lease
-            sequence.computed = lease.cached_tokens
-            if sequence.cached_tokens is None:
-                sequence.cached_tokens = lease.cached_tokens
-            count = min(sequence.pending, budget)
-            plan[sequence] = Work(sequence, sequence.computed, count)
-            budget -= count
-        return plan
+    def _preempt(self, victim: Sequence, plan: dict[Sequence, Work]) -> None:
+        plan.pop(victim, None)
+        del self._running[victim]
+        self._table.close(victim.lease)
+        victim.computed = 0
+        self._queue(victim).appendleft(victim)
+
+    def _queue(self, sequence: Sequence) -> deque[Sequence]:
+        return self._queues.setdefault((sequence.priority, sequence.owner), deque())
+
+    def _unqueue(self, sequence: Sequence) -> None:
+        queue = self._queue(sequence)
+        queue.remove(sequence)
+        if not queue:
+            del self._queues[sequence.priority, sequence.owner]
+
+    def _by_turn(self, sequence: Sequence) -> tuple[int, float, int]:
+        return -sequence.priority, self._turns.served(sequence.owner), sequence.arrival
+
+
+def _by_age(sequence: Sequence) -> tuple[int, int]:
+    """Higher priorities before lower ones, older before younger."""
+    return -sequence.priority, sequence.arrival

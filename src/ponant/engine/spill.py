@@ -1,0 +1,208 @@
+"""Keeps pages of the key-value cache on disk, so that a document's survive a restart.
+
+A page lies in a file of its own, named by a digest that is keyed with a random secret of the
+folder: names tell nothing about contents. A file begins with a tag over its name and contents,
+keyed likewise, so that one that is damaged, cut short, renamed or foreign is found out, ignored
+and removed. A thread writes; the engine's step only copies a page's bytes.
+"""
+
+import hashlib
+import logging
+import os
+import queue
+import secrets
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Final, Protocol
+
+_MAGIC: Final = b"ponantkv"
+_TAG_BYTES: Final = 32
+_NAME_BYTES: Final = 20
+_SECRET_BYTES: Final = 32
+_KEY_FILE: Final = "key"
+_SUFFIX: Final = ".page"
+_UNWRITTEN_BYTES: Final = 128 << 20  # most that waits for the disk; more is not saved
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class PageMemory(Protocol):
+    """Where pages are while they are in use: the part of a `Decoder` that is needed here."""
+
+    def read_page(self, page: int) -> bytes: ...
+
+    def write_page(self, page: int, data: bytes) -> None: ...
+
+
+class Spill:
+    """A `PageStore` on disk. `save`, `load` and ``in`` are for the engine's thread alone.
+
+    Args:
+        folder: made with access for its owner alone; one process at a time uses it.
+        memory: what pages are read from and written to.
+        most_bytes: of all files together; the least recently used go first.
+
+    Attributes:
+        saved: pages taken so far.
+        loaded: pages given back so far.
+
+    Raises:
+        OSError: the folder cannot be made or read.
+    """
+
+    def __init__(self, folder: Path, memory: PageMemory, most_bytes: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+        self.saved = self.loaded = 0
+        self._folder = folder
+        self._memory = memory
+        self._most_bytes = most_bytes
+        self._secret = _secret(folder)
+        self._lock = threading.Lock()
+        self._files = _files(folder)  # sizes by name, least recently used first
+        self._bytes = sum(self._files.values())
+        self._unwritten: dict[str, bytes] = {}
+        self._unwritten_bytes = 0
+        self._trim()
+        self._queue: queue.Queue[str | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._write_all, name="kv-spill", daemon=True)
+        self._thread.start()
+
+    def __contains__(self, digest: bytes) -> bool:
+        name = self._name(digest)
+        with self._lock:
+            return name in self._files or name in self._unwritten
+
+    def save(self, digest: bytes, page: int) -> bool:
+        """Take a copy of a page to write it soon; False where too much waits for the disk."""
+        name = self._name(digest)
+        with self._lock:
+            if name in self._files or name in self._unwritten:
+                return True
+            if self._unwritten_bytes > _UNWRITTEN_BYTES:
+                return False
+        data = self._memory.read_page(page)
+        with self._lock:
+            self._unwritten[name] = data
+            self._unwritten_bytes += len(data)
+        self._queue.put(name)
+        self.saved += 1
+        return True
+
+    def load(self, digest: bytes, page: int) -> bool:
+        """Fill a page with what was saved; a file that cannot be trusted is removed."""
+        name = self._name(digest)
+        with self._lock:
+            data = self._unwritten.get(name)
+        try:
+            self._memory.write_page(page, self._read(name) if data is None else data)
+        except (OSError, ValueError) as e:
+            _logger.warning("a page of the cache on disk is not usable: %s", e)
+            self._remove(name)
+            return False
+        self.loaded += 1
+        return True
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _name(self, digest: bytes) -> str:
+        return hashlib.blake2b(digest, key=self._secret, digest_size=_NAME_BYTES).hexdigest()
+
+    def _tag(self, name: str, data: bytes) -> bytes:
+        tag = hashlib.blake2b(name.encode(), key=self._secret, digest_size=_TAG_BYTES)
+        tag.update(data)
+        return tag.digest()
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}{_SUFFIX}"
+
+    def _read(self, name: str) -> bytes:
+        """The contents of a file.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is not what was written under that name.
+        """
+        path = self._path(name)
+        whole = path.read_bytes()
+        head = len(_MAGIC) + _TAG_BYTES
+        data = whole[head:]
+        if whole[:head] != _MAGIC + self._tag(name, data):
+            raise ValueError(f"{path.name} is damaged")
+        os.utime(path)
+        with self._lock:
+            if name in self._files:
+                self._files.move_to_end(name)
+        return data
+
+    def _remove(self, name: str) -> None:
+        with self._lock:
+            self._bytes -= self._files.pop(name, 0)
+        self._path(name).unlink(missing_ok=True)
+
+    def _write_all(self) -> None:
+        while (name := self._queue.get()) is not None:
+            with self._lock:
+                data = self._unwritten[name]
+            try:
+                self._write(name, data)
+            except OSError as e:
+                _logger.warning("a page of the cache cannot be written to disk: %s", e)
+            with self._lock:
+                del self._unwritten[name]
+                self._unwritten_bytes -= len(data)
+
+    def _write(self, name: str, data: bytes) -> None:
+        whole = _MAGIC + self._tag(name, data) + data
+        if len(whole) > self._most_bytes:
+            return
+        path = self._path(name)
+        _write_private(path.with_suffix(".new"), whole)
+        path.with_suffix(".new").replace(path)
+        with self._lock:
+            self._files[name] = len(whole)
+            self._bytes += len(whole)
+        self._trim()
+
+    def _trim(self) -> None:
+        while self._bytes > self._most_bytes:
+            with self._lock:
+                oldest = next(iter(self._files))
+            self._remove(oldest)
+
+
+def _secret(folder: Path) -> bytes:
+    """The folder's secret, made at the first time; without the right one no file is usable."""
+    path = folder / _KEY_FILE
+    if path.is_file() and len(found := path.read_bytes()) == _SECRET_BYTES:
+        return found
+    path.unlink(missing_ok=True)
+    made = secrets.token_bytes(_SECRET_BYTES)
+    _write_private(path, made)
+    return made
+
+
+def _files(folder: Path) -> OrderedDict[str, int]:
+    """Sizes of the pages in the folder, least recently used first; others' files are removed."""
+    found: list[tuple[float, str, int]] = []
+    for path in folder.iterdir():
+        if path.name == _KEY_FILE:
+            continue
+        if path.suffix != _SUFFIX or path.is_symlink() or not path.is_file():
+            if not path.is_dir() or path.is_symlink():
+                path.unlink(missing_ok=True)
+            continue
+        told = path.stat()
+        found.append((told.st_mtime, path.stem, told.st_size))
+    return OrderedDict((name, size) for _, name, size in sorted(found))
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    path.unlink(missing_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(file, "wb") as out:
+        out.write(data)
