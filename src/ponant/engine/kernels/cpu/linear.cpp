@@ -1,0 +1,158 @@
+// Prepares rows and shares products among threads.
+#include "linear.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+#include "isa.hpp"
+#include "linear_isa.hpp"
+#include "pool.hpp"
+
+namespace ponant {
+namespace {
+
+constexpr LinearSet kSets[] = {
+    {portable::quantise, portable::halve, portable::multiply_integers, portable::multiply_floats},
+#if defined(PN_X86)
+    {avx2::quantise, avx2::halve, avx2::multiply_integers, avx2::multiply_floats},
+    {avx512::quantise, avx512::halve, avx512::multiply_integers, avx512::multiply_floats},
+    {avx512bf16::quantise, avx512bf16::halve, avx512bf16::multiply_integers,
+     avx512bf16::multiply_floats},
+#endif
+};
+
+constexpr int kFewRows = 24;             // up to here weights are read once, by one task
+constexpr int kRowBlock = 192;           // rows whose activations stay in the second cache
+constexpr size_t kTaskBytes = 64 << 10;  // least weights for a task, so that handing out is cheap
+constexpr int kTasksPerThread = 6;       // enough to even out what other processes take
+constexpr int kPrepareValues = 16384;    // fewer are not worth waking a thread
+
+const LinearSet& set() { return kSets[static_cast<int>(isa())]; }
+
+int ceiling(int a, int b) { return (a + b - 1) / b; }
+
+// One product cut into row blocks and groups of panels.
+struct Cut {
+  const Product* product;
+  int panels, group, row_blocks, tasks;
+};
+
+// Panels that one task takes: an even number, for tiles of two.
+int panels_per_task(const pn_matrix& matrix, int panels, int row_blocks, int threads) {
+  const size_t bytes = panel_layout(matrix.form, matrix.inputs).size * row_blocks;
+  const int least = static_cast<int>(std::min<size_t>(kTaskBytes / std::max<size_t>(bytes, 1), 4096));
+  const int fair = panels * row_blocks / (threads * kTasksPerThread);
+  return std::max(2, std::max(fair, least) / 2 * 2);
+}
+
+Cut cut_product(const Product& product, int rows, int threads) {
+  Cut cut{&product, panel_count(product.matrix->outputs), 0, 1, 0};
+  if (rows > kFewRows) cut.row_blocks = ceiling(rows, kRowBlock);
+  cut.group = panels_per_task(*product.matrix, cut.panels, cut.row_blocks, threads);
+  cut.tasks = cut.row_blocks * ceiling(cut.panels, cut.group);
+  return cut;
+}
+
+void run_task(const Cut& cut, int task, const RowsView& view, const int* index, int rows) {
+  const int groups = cut.tasks / cut.row_blocks;
+  const int block = task / groups, panel = task % groups * cut.group;
+  const int row_begin = static_cast<int>(static_cast<int64_t>(rows) * block / cut.row_blocks);
+  const int row_end = static_cast<int>(static_cast<int64_t>(rows) * (block + 1) / cut.row_blocks);
+  const Product& product = *cut.product;
+  const Piece piece{product.matrix,
+                    &view,
+                    index,
+                    row_begin,
+                    row_end,
+                    panel,
+                    std::min(panel + cut.group, cut.panels),
+                    product.out,
+                    product.stride};
+  if (is_integer(product.matrix->form))
+    set().multiply_integers(piece);
+  else
+    set().multiply_floats(piece);
+}
+
+}  // namespace
+
+Lines::~Lines() { std::free(data_); }
+
+void* Lines::reserve(size_t bytes) {
+  if (bytes <= bytes_) return data_;
+  std::free(data_);
+  bytes_ = 0;
+  data_ = std::aligned_alloc(64, whole_lines(bytes));
+  if (!data_) throw std::bad_alloc();
+  bytes_ = whole_lines(bytes);
+  return data_;
+}
+
+void Rows::prepare(Pool& pool, const float* x, int count, int inputs, int stride, unsigned kinds) {
+  count_ = count;
+  view_ = {};
+  view_.floats = x;
+  view_.stride = stride;
+  RowBlock* integers = nullptr;
+  uint32_t* halves = nullptr;
+  const size_t rows = static_cast<size_t>(count);
+  if (kinds & kInt8Rows) {
+    view_.blocks = block_count(inputs);
+    integers = static_cast<RowBlock*>(integers_.reserve(rows * view_.blocks * sizeof(RowBlock)));
+  }
+  if (kinds & kBf16Rows) {
+    view_.pairs = (inputs + 1) / 2;
+    halves = static_cast<uint32_t*>(halves_.reserve(rows * view_.pairs * sizeof(uint32_t)));
+  }
+  view_.integers = integers;
+  view_.halves = halves;
+  if (!integers && !halves) return;
+  const auto convert = [&](int task, int) {
+    const size_t row = static_cast<size_t>(task);
+    if (integers) set().quantise(x + row * stride, inputs, integers + row * view_.blocks);
+    if (halves) set().halve(x + row * stride, inputs, halves + row * view_.pairs);
+  };
+  if (rows * inputs >= kPrepareValues) return pool.run(count, convert);
+  for (int row = 0; row < count; ++row) convert(row, 0);
+}
+
+unsigned kind_of(int form) {
+  if (is_integer(form)) return kInt8Rows;
+  return form == PN_BF16 ? kBf16Rows : kFloatRows;
+}
+
+void multiply(Pool& pool, const Rows& rows, const Product* products, int count) {
+  multiply(pool, rows, nullptr, rows.count(), products, count);
+}
+
+void multiply(Pool& pool, const Rows& rows, const int* index, int n, const Product* products,
+              int count) {
+  if (n <= 0) return;
+  constexpr int kMost = 16;
+  Cut cuts[kMost];
+  for (; count > kMost; count -= kMost, products += kMost)
+    multiply(pool, rows, index, n, products, kMost);
+  int tasks = 0;
+  for (int i = 0; i < count; ++i) {
+    cuts[i] = cut_product(products[i], n, pool.threads());
+    tasks += cuts[i].tasks;
+  }
+  pool.run(tasks, [&](int task, int) {
+    const Cut* cut = cuts;
+    for (; task >= cut->tasks; ++cut) task -= cut->tasks;
+    run_task(*cut, task, rows.view(), index, n);
+  });
+}
+
+}  // namespace ponant
+
+extern "C" void pn_linear(pn_pool* pool, const pn_matrix* matrix, const float* x, int rows,
+                          float* out) {
+  auto& threads = *reinterpret_cast<ponant::Pool*>(pool);
+  thread_local ponant::Rows prepared;
+  const unsigned kind = ponant::kind_of(matrix->form);
+  prepared.prepare(threads, x, rows, matrix->inputs, matrix->inputs, kind);
+  const ponant::Product product{matrix, out, matrix->outputs};
+  ponant::multiply(threads, prepared, &product, 1);
+}

@@ -1,0 +1,166 @@
+// Products with F32, F16 and BF16 weights: one running sum an output over ascending inputs.
+//
+// AVX2 and AVX-512 fuse each product with its sum and agree bit for bit in F32 and F16; the portable
+// set rounds twice. BF16 multiplies activations rounded to bf16: with AVX512-BF16 the processor's
+// dot product of two, elsewhere each product by itself, so those bits differ.
+#include "linear_tiles.hpp"
+
+namespace ponant {
+namespace PN_ISA {
+namespace {
+
+#if PN_LEVEL >= 2
+constexpr int kTileRows = 12, kTilePanels = 2;
+#elif PN_LEVEL == 1
+constexpr int kTileRows = 4, kTilePanels = 1;
+#else
+constexpr int kTileRows = 2, kTilePanels = 1;
+#endif
+
+struct FormF32 {
+  static constexpr int kForm = PN_F32, kStepBytes = 64;
+  using Row = float;
+  static Vec load(const uint8_t* x) { return Vec::load(reinterpret_cast<const float*>(x)); }
+};
+
+struct FormF16 {
+  static constexpr int kForm = PN_F16, kStepBytes = 32;
+  using Row = float;
+  static Vec load(const uint8_t* x) { return Vec::from_half(x); }
+};
+
+struct FormBf16 {
+  static constexpr int kForm = PN_BF16, kStepBytes = 64;
+  using Row = uint32_t;
+};
+
+inline const float* row_data(const Place& place, int r, float) {
+  const RowsView& rows = *place.piece->rows;
+  return rows.floats + static_cast<size_t>(place.source(r)) * rows.stride + place.begin;
+}
+
+inline const uint32_t* row_data(const Place& place, int r, uint32_t) {
+  const RowsView& rows = *place.piece->rows;
+  return rows.halves + static_cast<size_t>(place.source(r)) * rows.pairs + place.begin;
+}
+
+// One step of R rows and P panels: an input, or two in bf16.
+template <class Form, int R, int P>
+inline void step(Vec (&totals)[R][P], const float* const (&rows)[R],
+                 const uint8_t* const (&codes)[P]) {
+  for (int p = 0; p < P; ++p) {
+    const Vec weights = Form::load(codes[p]);
+    for (int r = 0; r < R; ++r)
+      totals[r][p] = multiply_add(weights, Vec::set(*rows[r]), totals[r][p]);
+  }
+}
+
+#if PN_LEVEL >= 3
+template <class Form, int R, int P>
+inline void step(Vec (&totals)[R][P], const uint32_t* const (&rows)[R],
+                 const uint8_t* const (&codes)[P]) {
+  for (int p = 0; p < P; ++p) {
+    const auto weights = (__m512bh)_mm512_loadu_si512(codes[p]);
+    for (int r = 0; r < R; ++r) {
+      const auto pair = (__m512bh)_mm512_set1_epi32(static_cast<int32_t>(*rows[r]));
+      totals[r][p].v = _mm512_dpbf16_ps(totals[r][p].v, weights, pair);
+    }
+  }
+}
+#else
+// The even and the odd input of 16 outputs.
+#if PN_LEVEL == 2
+inline void expand_pairs(const uint8_t* x, Vec& even, Vec& odd) {
+  const __m512i both = _mm512_loadu_si512(x);
+  even.v = _mm512_castsi512_ps(_mm512_slli_epi32(both, 16));
+  odd.v = _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32(-65536)));
+}
+#elif PN_LEVEL == 1
+inline void expand_pairs(const uint8_t* x, Vec& even, Vec& odd) {
+  const auto* data = reinterpret_cast<const __m256i*>(x);
+  const __m256i first = _mm256_loadu_si256(data), second = _mm256_loadu_si256(data + 1);
+  const __m256i mask = _mm256_set1_epi32(-65536);
+  even = {_mm256_castsi256_ps(_mm256_slli_epi32(first, 16)),
+          _mm256_castsi256_ps(_mm256_slli_epi32(second, 16))};
+  odd = {_mm256_castsi256_ps(_mm256_and_si256(first, mask)),
+         _mm256_castsi256_ps(_mm256_and_si256(second, mask))};
+}
+#else
+inline void expand_pairs(const uint8_t* x, Vec& even, Vec& odd) {
+  uint32_t pairs[16];
+  std::memcpy(pairs, x, 64);
+  even = Vec::each([&](int i) { return bits_to_float(pairs[i] << 16); });
+  odd = Vec::each([&](int i) { return bits_to_float(pairs[i] & 0xffff0000u); });
+}
+#endif
+
+template <class Form, int R, int P>
+inline void step(Vec (&totals)[R][P], const uint32_t* const (&rows)[R],
+                 const uint8_t* const (&codes)[P]) {
+  for (int p = 0; p < P; ++p) {
+    Vec even, odd;
+    expand_pairs(codes[p], even, odd);
+    for (int r = 0; r < R; ++r) {
+      const Vec first = Vec::set(bits_to_float(*rows[r] << 16));
+      const Vec second = Vec::set(bits_to_float(*rows[r] & 0xffff0000u));
+      totals[r][p] = multiply_add(odd, second, multiply_add(even, first, totals[r][p]));
+    }
+  }
+}
+#endif
+
+template <class Form, int R, int P>
+void tile(const Place& place) {
+  const PanelLayout layout = panel_layout(Form::kForm, place.piece->matrix->inputs);
+  const typename Form::Row* rows[R];
+  const uint8_t* codes[P];
+  Vec totals[R][P];
+  for (int r = 0; r < R; ++r) rows[r] = row_data(place, r, typename Form::Row{});
+  for (int p = 0; p < P; ++p)
+    codes[p] = place.panel_data(p, layout.size) + static_cast<size_t>(place.begin) * Form::kStepBytes;
+  for (int r = 0; r < R; ++r)
+    for (int p = 0; p < P; ++p) totals[r][p] = place.start(r, p);
+  for (int at = place.begin; at < place.end; ++at) {
+    step<Form, R, P>(totals, rows, codes);
+    for (int r = 0; r < R; ++r) ++rows[r];
+    for (int p = 0; p < P; ++p) codes[p] += Form::kStepBytes;
+  }
+  for (int r = 0; r < R; ++r)
+    for (int p = 0; p < P; ++p) place.finish(r, p, totals[r][p]);
+}
+
+template <class Form, int R>
+constexpr void fill(Tiles<kTileRows, kTilePanels>& tiles) {
+  tiles.at[R - 1][0] = tile<Form, R, 1>;
+  if constexpr (kTilePanels > 1) tiles.at[R - 1][1] = tile<Form, R, 2>;
+  if constexpr (R > 1) fill<Form, R - 1>(tiles);
+}
+
+template <class Form>
+void walk_form(const Piece& piece, int steps) {
+  static constexpr auto tiles = [] {
+    Tiles<kTileRows, kTilePanels> all{};
+    fill<Form, kTileRows>(all);
+    return all;
+  }();
+  constexpr int kChunk = 16384 / Form::kStepBytes;  // two panels fill 32 KB of cache
+  const bool one_tile = piece.row_end - piece.row_begin <= kTileRows;
+  walk(tiles, piece, steps, one_tile ? steps : kChunk);
+}
+
+}  // namespace
+
+void multiply_floats(const Piece& piece) {
+  const int inputs = piece.matrix->inputs;
+  switch (piece.matrix->form) {
+    case PN_F32:
+      return walk_form<FormF32>(piece, inputs);
+    case PN_F16:
+      return walk_form<FormF16>(piece, inputs);
+    default:
+      return walk_form<FormBf16>(piece, (inputs + 1) / 2);
+  }
+}
+
+}  // namespace PN_ISA
+}  // namespace ponant

@@ -1,0 +1,289 @@
+// Products with integer forms. For each block of 32 inputs, in ascending order, the codes' products
+// are summed exactly and then total = fma(float(sum), row scale * weight scale, total), followed by
+// the minimum's term where a form has one: the same bits in every instruction set and tile shape.
+#include "linear_tiles.hpp"
+
+namespace ponant {
+namespace PN_ISA {
+namespace {
+
+// Weight codes for four inputs of 16 outputs, and sums of products with them.
+#if PN_LEVEL >= 2
+struct Codes {
+  __m512i v;
+  static Codes load(const uint8_t* x) { return {_mm512_loadu_si512(x)}; }
+  Codes low() const { return {_mm512_and_si512(v, _mm512_set1_epi8(15))}; }
+  Codes high() const { return {_mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15))}; }
+};
+
+struct Sums {
+  __m512i v;
+  static Sums set(int32_t x) { return {_mm512_set1_epi32(x)}; }
+  Vec to_float() const { return {_mm512_cvtepi32_ps(v)}; }
+};
+
+template <bool wide>
+inline void add(Sums& sums, const Codes& codes, const int8_t* row) {
+  int32_t four;
+  std::memcpy(&four, row, 4);
+  sums.v = _mm512_dpbusd_epi32(sums.v, codes.v, _mm512_set1_epi32(four));
+}
+
+constexpr bool kSigned = false;
+constexpr int kTileRows = 6, kTilePanels = 2;
+
+#elif PN_LEVEL == 1
+struct Codes {
+  __m256i a, b;
+  static Codes load(const uint8_t* x) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)),
+            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 32))};
+  }
+  Codes low() const {
+    const __m256i mask = _mm256_set1_epi8(15);
+    return {_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)};
+  }
+  Codes high() const { return Codes{_mm256_srli_epi16(a, 4), _mm256_srli_epi16(b, 4)}.low(); }
+};
+
+struct Sums {
+  __m256i a, b;
+  static Sums set(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+  Vec to_float() const { return {_mm256_cvtepi32_ps(a), _mm256_cvtepi32_ps(b)}; }
+};
+
+// Pairs are summed in 16 bits. Codes below 64 cannot leave them; wide codes are taken as signed and
+// their sign moved to the row, where 128 * 127 * 2 still fits.
+template <bool wide>
+inline __m256i pairs(__m256i codes, __m256i row) {
+  if (!wide) return _mm256_maddubs_epi16(codes, row);
+  const __m256i centred = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+  return _mm256_maddubs_epi16(_mm256_abs_epi8(centred), _mm256_sign_epi8(row, centred));
+}
+
+template <bool wide>
+inline void add(Sums& sums, const Codes& codes, const int8_t* row) {
+  int32_t four;
+  std::memcpy(&four, row, 4);
+  const __m256i spread = _mm256_set1_epi32(four), ones = _mm256_set1_epi16(1);
+  sums.a = _mm256_add_epi32(sums.a, _mm256_madd_epi16(pairs<wide>(codes.a, spread), ones));
+  sums.b = _mm256_add_epi32(sums.b, _mm256_madd_epi16(pairs<wide>(codes.b, spread), ones));
+}
+
+constexpr bool kSigned = true;
+constexpr int kTileRows = 2, kTilePanels = 1;
+
+#else
+struct Codes {
+  uint8_t v[64];
+  static Codes load(const uint8_t* x) {
+    Codes codes;
+    std::memcpy(codes.v, x, 64);
+    return codes;
+  }
+  Codes low() const {
+    Codes codes;
+    for (int i = 0; i < 64; ++i) codes.v[i] = v[i] & 15;
+    return codes;
+  }
+  Codes high() const {
+    Codes codes;
+    for (int i = 0; i < 64; ++i) codes.v[i] = static_cast<uint8_t>(v[i] >> 4);
+    return codes;
+  }
+};
+
+struct Sums {
+  int32_t v[16];
+  static Sums set(int32_t x) {
+    Sums sums;
+    for (int32_t& value : sums.v) value = x;
+    return sums;
+  }
+  Vec to_float() const {
+    return Vec::each([&](int i) { return static_cast<float>(v[i]); });
+  }
+};
+
+template <bool wide>
+inline void add(Sums& sums, const Codes& codes, const int8_t* row) {
+  for (int i = 0; i < 16; ++i)
+    for (int j = 0; j < 4; ++j) sums.v[i] += codes.v[4 * i + j] * row[j];
+}
+
+constexpr bool kSigned = false;
+constexpr int kTileRows = 1, kTilePanels = 1;
+#endif
+
+// A panel's parts.
+struct Panel {
+  const uint8_t *codes, *scales, *halves;
+};
+
+struct Plain {  // one half-precision scale a block
+  static constexpr int kScales = 1;
+  static constexpr bool kMinimum = false;
+  static Vec scale(const Panel& panel, int block, int) {
+    return Vec::from_half(panel.scales + block * kScaleBytes);
+  }
+};
+
+struct Affine {  // small scale and minimum a block, each with a half a K block
+  static constexpr int kScales = 1;
+  static constexpr bool kMinimum = true;
+  static Vec scale(const Panel& panel, int block, int) {
+    return Vec::from_half(panel.halves + block / 8 * 64) *
+           Vec::from_u8(panel.scales + block * kScaleBytes);
+  }
+  static Vec minimum(const Panel& panel, int block) {
+    return Vec::from_half(panel.halves + block / 8 * 64 + 32) *
+           Vec::from_u8(panel.scales + block * kScaleBytes + 16);
+  }
+  static int32_t start(const RowBlock&, int) { return 0; }
+};
+
+struct FormI8 : Plain {
+  static constexpr int kForm = PN_I8;
+  static constexpr bool kWide = true, kNibbles = false;
+  static int32_t start(const RowBlock& row, int) { return kSigned ? 0 : row.minus_128; }
+};
+
+struct FormI4 : Plain {
+  static constexpr int kForm = PN_I4;
+  static constexpr bool kWide = false, kNibbles = true;
+  static int32_t start(const RowBlock& row, int) { return row.minus_8; }
+};
+
+struct FormI8M : Affine {
+  static constexpr int kForm = PN_I8M;
+  static constexpr bool kWide = false, kNibbles = false;
+};
+
+struct FormI4M : Affine {
+  static constexpr int kForm = PN_I4M;
+  static constexpr bool kWide = false, kNibbles = true;
+};
+
+struct FormI8S16 {  // a small scale for each half block
+  static constexpr int kForm = PN_I8S16;
+  static constexpr int kScales = 2;
+  static constexpr bool kWide = false, kNibbles = false, kMinimum = false;
+  static Vec scale(const Panel& panel, int block, int half) {
+    return Vec::from_half(panel.halves + block / 8 * 32) *
+           Vec::from_i8(panel.scales + block * kScaleBytes + half * 16);
+  }
+  static int32_t start(const RowBlock& row, int half) { return row.minus_32[half]; }
+};
+
+// Codes of inputs 8c .. 8c + 3 and 8c + 4 .. 8c + 7 of a block.
+template <class Form>
+inline void eight_inputs(const uint8_t* block, int c, Codes& first, Codes& second) {
+  if constexpr (Form::kNibbles) {
+    const Codes both = Codes::load(block + c * 64);
+    first = both.low();
+    second = both.high();
+  } else {
+    first = Codes::load(block + c * 128);
+    second = Codes::load(block + c * 128 + 64);
+  }
+}
+
+// Products of one block's inputs 8 * first .. 8 * last - 1 with R rows and P panels.
+template <class Form, int R, int P>
+inline void add_block(Sums (&sums)[R][P], const RowBlock* const (&rows)[R],
+                      const uint8_t* const (&codes)[P], int first, int last) {
+  for (int c = first; c < last; ++c) {
+    Codes left[P], right[P];
+    for (int p = 0; p < P; ++p) eight_inputs<Form>(codes[p], c, left[p], right[p]);
+    for (int r = 0; r < R; ++r) {
+      for (int p = 0; p < P; ++p) add<Form::kWide>(sums[r][p], left[p], rows[r]->codes + 8 * c);
+      for (int p = 0; p < P; ++p)
+        add<Form::kWide>(sums[r][p], right[p], rows[r]->codes + 8 * c + 4);
+    }
+  }
+}
+
+template <class Form, int R, int P>
+void tile(const Place& place) {
+  constexpr int kBytes = Form::kNibbles ? 256 : 512;
+  constexpr int kQuarters = 4 / Form::kScales;
+  const PanelLayout layout = panel_layout(Form::kForm, place.piece->matrix->inputs);
+  const RowBlock* rows[R];
+  Panel panels[P];
+  Vec totals[R][P];
+  for (int r = 0; r < R; ++r)
+    rows[r] = place.piece->rows->integers +
+              static_cast<size_t>(place.source(r)) * place.piece->rows->blocks + place.begin;
+  for (int p = 0; p < P; ++p) {
+    const uint8_t* data = place.panel_data(p, layout.size);
+    panels[p] = {data, data + layout.scales, data + layout.halves};
+  }
+  for (int r = 0; r < R; ++r)
+    for (int p = 0; p < P; ++p) totals[r][p] = place.start(r, p);
+
+  for (int block = place.begin; block < place.end; ++block) {
+    const uint8_t* codes[P];
+    for (int p = 0; p < P; ++p) codes[p] = panels[p].codes + static_cast<size_t>(block) * kBytes;
+    for (int half = 0; half < Form::kScales; ++half) {
+      Sums sums[R][P];
+      for (int r = 0; r < R; ++r)
+        for (int p = 0; p < P; ++p) sums[r][p] = Sums::set(Form::start(*rows[r], half));
+      add_block<Form, R, P>(sums, rows, codes, half * kQuarters, (half + 1) * kQuarters);
+      for (int p = 0; p < P; ++p) {
+        const Vec scale = Form::scale(panels[p], block, half);
+        for (int r = 0; r < R; ++r)
+          totals[r][p] =
+              fma(sums[r][p].to_float(), Vec::set(rows[r]->scale) * scale, totals[r][p]);
+      }
+    }
+    if constexpr (Form::kMinimum)
+      for (int p = 0; p < P; ++p) {
+        const Vec minimum = Form::minimum(panels[p], block);
+        for (int r = 0; r < R; ++r)
+          totals[r][p] = fma(Vec::set(rows[r]->minus_sum), minimum, totals[r][p]);
+      }
+    for (int r = 0; r < R; ++r) ++rows[r];
+  }
+  for (int r = 0; r < R; ++r)
+    for (int p = 0; p < P; ++p) place.finish(r, p, totals[r][p]);
+}
+
+template <class Form, int R>
+constexpr void fill(Tiles<kTileRows, kTilePanels>& tiles) {
+  tiles.at[R - 1][0] = tile<Form, R, 1>;
+  if constexpr (kTilePanels > 1) tiles.at[R - 1][1] = tile<Form, R, 2>;
+  if constexpr (R > 1) fill<Form, R - 1>(tiles);
+}
+
+template <class Form>
+void walk_form(const Piece& piece) {
+  static constexpr auto tiles = [] {
+    Tiles<kTileRows, kTilePanels> all{};
+    fill<Form, kTileRows>(all);
+    return all;
+  }();
+  constexpr int kChunk = 32;  // blocks: two panels of 8-bit codes fill 32 KB of cache
+  const int blocks = block_count(piece.matrix->inputs);
+  const bool one_tile = piece.row_end - piece.row_begin <= kTileRows;
+  walk(tiles, piece, blocks, one_tile ? blocks : kChunk);
+}
+
+}  // namespace
+
+void multiply_integers(const Piece& piece) {
+  switch (piece.matrix->form) {
+    case PN_I8:
+      return walk_form<FormI8>(piece);
+    case PN_I8S16:
+      return walk_form<FormI8S16>(piece);
+    case PN_I8M:
+      return walk_form<FormI8M>(piece);
+    case PN_I4:
+      return walk_form<FormI4>(piece);
+    default:
+      return walk_form<FormI4M>(piece);
+  }
+}
+
+}  // namespace PN_ISA
+}  // namespace ponant
