@@ -177,7 +177,9 @@ def library() -> ctypes.CDLL:
     """
     loaded = ctypes.CDLL(str(LIBRARY))
     for name, (result, arguments) in _FUNCTIONS.items():
-        function = getattr(loaded, name)
+        function = getattr(loaded, name, None)
+        if function is None:  # not written yet
+            continue
         function.restype = result
         function.argtypes = list(arguments)
     return loaded
