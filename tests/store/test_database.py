@@ -78,6 +78,16 @@ def test_every_connection_waits_for_the_disk_and_minds_foreign_keys(memory: Data
             assert session.scalar(text("PRAGMA foreign_keys")) == 1
 
 
+def test_a_write_that_settles_later_leaves_the_next_one_as_it_was(numbers: Database) -> None:
+    with numbers.write(soon=True) as session:
+        session.execute(text("INSERT INTO numbers VALUES (7)"))
+        assert session.scalar(text("PRAGMA synchronous")) == 1
+    numbers.settle()
+    with numbers.write() as session:
+        assert session.scalar(text("PRAGMA synchronous")) == 2
+        assert session.scalar(text("SELECT max(number) FROM numbers")) == 7
+
+
 def test_a_write_commits_at_its_end_and_rolls_back_when_it_raises(numbers: Database) -> None:
     add(numbers, 1)
     with pytest.raises(IntegrityError), numbers.write() as session:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Security
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from ponant.accounts import Accounts, Principal, Role, wrong_key
@@ -29,13 +30,17 @@ def identify(accounts: Accounts, key: str | None, cookie: str | None) -> Princip
     raise wrong_key()
 
 
-def principal(
+async def principal(
     services: Services,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
     cookie: Annotated[str | None, Security(_cookie)],
 ) -> Principal:
     """The caller. A dependency of every route but the few that need no key."""
-    return identify(services.accounts, bearer.credentials if bearer else None, cookie)
+    key = bearer.credentials if bearer else None
+    known = None if key is None else services.accounts.known_for_key(key)
+    if known is not None:
+        return known
+    return await run_in_threadpool(identify, services.accounts, key, cookie)
 
 
 def require(role: Role) -> Callable[[Principal], Awaitable[Principal]]:

@@ -35,8 +35,11 @@ async def create(
     """
     model = await services.models.get(body.model, caller.scope)
     scope = cache_scope(caller)
-    # The first in a thread, since a large schema takes a while to check; the check is kept.
-    first = await run_in_threadpool(body.chat_request, scope)
+    # A large schema takes a while to check; the check is kept for the other choices.
+    if body.response_format or body.tools:
+        first = await run_in_threadpool(body.chat_request, scope)
+    else:
+        first = body.chat_request(scope)
     requests = [first, *(body.for_choice(n).chat_request(scope) for n in range(1, body.choices))]
     check_capabilities(model.card, requests[0].controls)
     head = response_head("chatcmpl", body.model, services.clock)

@@ -102,8 +102,10 @@ async def create(
     """
     model = await services.models.get(body.model, caller.scope)
     work = _Completion(body, model, caller, services)
-    # In a thread, since a large schema takes a while to check; the check is kept.
-    sample = await run_in_threadpool(body.completion_request, "", "")
+    if body.response_format:  # a large schema takes a while to check; the check is kept
+        sample = await run_in_threadpool(body.completion_request, "", "")
+    else:
+        sample = body.completion_request("", "")
     check_capabilities(model.card, sample.controls)
     if body.stream:
         return await sse.stream(work.frames(), error_frame, body.ignored_header())

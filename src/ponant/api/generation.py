@@ -213,6 +213,11 @@ def usage_body(usage: Usage) -> dict[str, Any]:
 
 async def merge(streams: list[AsyncGenerator[T]]) -> AsyncGenerator[tuple[int, T]]:
     """Items of several streams as they come, each with the number of its stream."""
+    if len(streams) == 1:  # needs no task for each item
+        async with aclosing(streams[0]) as only:
+            async for item in only:
+                yield 0, item
+        return
     pending = {asyncio.ensure_future(anext(stream)): index for index, stream in enumerate(streams)}
     try:
         while pending:

@@ -49,4 +49,9 @@ def platform(connection: HTTPConnection) -> Platform:
     return found
 
 
-Services = Annotated[Platform, Depends(platform)]
+async def _platform(connection: HTTPConnection) -> Platform:
+    # A coroutine, since the framework runs any other dependency in a thread.
+    return platform(connection)
+
+
+Services = Annotated[Platform, Depends(_platform)]

@@ -63,8 +63,9 @@ async def _with_keepalives(
     async with aclosing(frames):
         try:
             while True:
-                done, _ = await asyncio.wait({pending}, timeout=_KEEPALIVE_SECONDS)
-                if not done:
+                if not pending.done():
+                    await asyncio.wait({pending}, timeout=_KEEPALIVE_SECONDS)
+                if not pending.done():
                     yield b": keepalive\n\n"
                     continue
                 yield pending.result()

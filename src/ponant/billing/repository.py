@@ -1,7 +1,6 @@
 """The statements over the ledger's table."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Integer, cast, func, insert, select
@@ -17,6 +16,9 @@ _GROUPS: dict[GroupBy, ColumnElement[object]] = {
     GroupBy.KEY: UsageRow.__table__.c.key_id,
 }
 
+_TABLE = UsageRow.metadata.tables[UsageRow.__tablename__]
+_FIELDS = tuple(UsageEvent.__dataclass_fields__)
+
 
 def known(session: Session, workspace_id: str, event_ids: Sequence[str]) -> dict[str, UsageEvent]:
     """The events of a workspace that are on record under these ids."""
@@ -29,7 +31,8 @@ def known(session: Session, workspace_id: str, event_ids: Sequence[str]) -> dict
 
 
 def add(session: Session, events: Sequence[UsageEvent], now: datetime) -> None:
-    session.execute(insert(UsageRow), [asdict(event) | {"received_at": now} for event in events])
+    rows = [{name: getattr(event, name) for name in _FIELDS} for event in events]
+    session.execute(insert(_TABLE), [row | {"received_at": now} for row in rows])
 
 
 def summary(
@@ -75,4 +78,4 @@ def _total(column: ColumnElement[int], name: str) -> ColumnElement[int]:
 
 
 def _event(row: UsageRow) -> UsageEvent:
-    return UsageEvent(**{name: getattr(row, name) for name in UsageEvent.__dataclass_fields__})
+    return UsageEvent(**{name: getattr(row, name) for name in _FIELDS})

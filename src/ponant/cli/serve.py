@@ -12,6 +12,7 @@ import msgspec
 import psutil
 import typer
 import uvicorn
+import uvloop
 from rich.console import Console
 
 from ponant.accounts import FirstStart
@@ -63,9 +64,14 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     _greet(settings, services, first)
     try:
         config = uvicorn.Config(
-            create_app(services), log_config=None, access_log=False, timeout_graceful_shutdown=5
+            create_app(services),
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=5,
         )
-        asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(uvicorn.Server(config).serve(sockets=[listener]))
     except KeyboardInterrupt:
         pass
     finally:

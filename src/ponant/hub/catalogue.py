@@ -1,5 +1,6 @@
 """The models on this machine, read from the manifests under ``<home>/models``."""
 
+import os
 from pathlib import Path
 
 import structlog
@@ -8,23 +9,47 @@ from ponant.hub.manifest import MANIFEST_NAME, InstalledModel, read_manifest
 from ponant.kit.errors import NotFound
 
 _log = structlog.get_logger()
+_Stamp = tuple[int, int, int]  # a file's inode, size and time of change
 
 
 class Catalogue:
-    """Lists and finds installed models; looks at the disk each time, so it is never stale."""
+    """Lists and finds installed models.
+
+    It looks at the disk each time, so it is never stale; a manifest that has not changed since is
+    not read again.
+    """
 
     def __init__(self, home: Path) -> None:
         self._folder = home / "models"
+        self._read: dict[str, tuple[_Stamp, InstalledModel]] = {}
 
     def models(self) -> list[InstalledModel]:
         """Every usable model, by id; one with a damaged manifest is logged and left out."""
         found = []
-        for path in self._folder.glob(f"[!.]*/{MANIFEST_NAME}"):
+        for folder in self._folders():
             try:
-                found.append(read_manifest(path.parent))
+                found.append(self._model(folder))
+            except FileNotFoundError:  # no model lies there
+                continue
             except (OSError, ValueError) as e:
-                _log.warning("A model cannot be used.", folder=str(path.parent), reason=str(e))
+                _log.warning("A model cannot be used.", folder=folder, reason=str(e))
         return sorted(found, key=lambda model: model.id)
+
+    def _folders(self) -> list[str]:
+        try:
+            with os.scandir(self._folder) as entries:
+                return [entry.path for entry in entries if not entry.name.startswith(".")]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _model(self, folder: str) -> InstalledModel:
+        status = os.stat(f"{folder}/{MANIFEST_NAME}")  # noqa: PTH116 - at each request
+        stamp = status.st_ino, status.st_size, status.st_mtime_ns
+        seen, model = self._read.get(folder, (None, None))
+        if model is None or seen != stamp or not os.path.exists(model.path):  # noqa: PTH110
+            model = read_manifest(Path(folder))
+            self._read[folder] = stamp, model
+        return model
 
     def get(self, model_id: str) -> InstalledModel:
         """The model with this id or, failing that, this alias.

@@ -74,8 +74,8 @@ class Answer:
             async for event in events:
                 if event.prompt_tokens:
                     yield Delta(prompt_tokens=tuple(map(self._text_token, event.prompt_tokens)))
-                for token in event.tokens:
-                    yield self._token(token, len(request.prompt))
+                if event.tokens:
+                    yield self._tokens(event.tokens, len(request.prompt))
                     if self._stopped:
                         usage = Usage(
                             prompt_tokens=len(request.prompt), completion_tokens=self._count
@@ -85,18 +85,25 @@ class Answer:
                 if event.finish is not None:
                     yield self._end(event.finish, event.usage)
 
-    def _token(self, token: Token, prompt_tokens: int) -> Delta:
-        text, self._stopped = self._stops.feed(self._characters_of(token.id))
-        self._count += 1
-        tokens = () if self._stopped else (self._text_token(token),)
-        found = self._parse(text)
+    def _tokens(self, tokens: Sequence[Token], prompt_tokens: int) -> Delta:
+        """The delta of tokens that came together, up to a stop string."""
         # An answer that is left early is charged for its prompt, too.
-        told = Usage(prompt_tokens=prompt_tokens, completion_tokens=0) if self._count == 1 else None
+        first = Usage(prompt_tokens=prompt_tokens, completion_tokens=0)
+        told = None if self._count else first
+        text, kept = "", []
+        for token in tokens:
+            more, self._stopped = self._stops.feed(self._characters_of(token.id))
+            text += more
+            self._count += 1
+            if self._stopped:
+                break
+            kept.append(self._text_token(token))
+        found = self._parse(text)
         return Delta(
             text=found.text,
             reasoning=found.reasoning,
             tool_calls=found.calls,
-            tokens=tokens,
+            tokens=tuple(kept),
             usage=told,
         )
 

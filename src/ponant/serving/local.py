@@ -22,7 +22,8 @@ from ponant.serving.port import (
 )
 from ponant.serving.supervisor import WorkerProcess
 from ponant.serving.voice import LazyVoice, Voice, standing
-from ponant.text import Rendered, Role, ThinkingParser, ToolCallParser, grammar
+from ponant.text import Rendered, Role, ThinkingParser, Tool, ToolCallParser, grammar
+from ponant.text.template import ChatTemplate
 
 
 class LocalModel:
@@ -71,10 +72,9 @@ class LocalModel:
                 param="model",
             )
         tools = () if request.tool_choice == "none" else request.tools
-        rendered = await asyncio.to_thread(
-            voice.template.render, request.messages, tools=tools, passages=request.passages
+        rendered, ids, controls = await asyncio.to_thread(
+            _prepared, request, tools, voice, voice.template
         )
-        ids = await asyncio.to_thread(voice.tokenizer.encode_template, rendered)
         last = request.messages[-1] if request.messages else None
         continues = last is not None and last.prefix and last.role is Role.ASSISTANT
         if last is not None and continues and last.content:
@@ -86,7 +86,6 @@ class LocalModel:
             calls=ToolCallParser(voice.style, [tool.name for tool in tools]) if tools else None,
             trim=voice.trim and not continues,
         )
-        controls = await asyncio.to_thread(_held_to_tools, request, voice)
         async for delta in self._generate(answer, ids, controls, "messages"):
             yield delta
 
@@ -161,6 +160,14 @@ class LocalModel:
             "prompt and answer together. Shorten the prompt or ask for fewer tokens.",
             param=param,
         )
+
+
+def _prepared(
+    request: ChatRequest, tools: Sequence[Tool], voice: Voice, template: ChatTemplate
+) -> tuple[Rendered, list[int], Controls]:
+    """All that takes long before a chat begins, in one go for one thread."""
+    rendered = template.render(request.messages, tools=tools, passages=request.passages)
+    return rendered, voice.tokenizer.encode_template(rendered), _held_to_tools(request, voice)
 
 
 def _prompt(voice: Voice, prompt: str | list[int]) -> list[int]:

@@ -120,7 +120,7 @@ class Models:
     async def _local(self) -> tuple[Local, ...]:
         """The models of this machine as the disk has them now."""
         async with self._opening:
-            installed = await asyncio.to_thread(self._catalogue.models)
+            installed = self._catalogue.models()
             for model in installed:
                 if model.id not in self._models:
                     self._models[model.id] = await asyncio.to_thread(self._open, model)

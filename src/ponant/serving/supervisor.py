@@ -18,6 +18,7 @@ from ponant.engine import Event, FinishReason, Request
 from ponant.kit import new_id
 from ponant.kit.errors import BadRequest, PonantError, Unavailable
 from ponant.serving import wire
+from ponant.serving.mailbox import Mailbox
 from ponant.serving.runfolder import RunFolder
 from ponant.serving.wire import WorkerSpec
 
@@ -54,7 +55,7 @@ class WorkerProcess:
         self._changed = asyncio.Condition()
         self._keeper: asyncio.Task[None] | None = None
         self._socket: zmq.asyncio.Socket | None = None
-        self._answers: dict[str, asyncio.Queue[wire.Tell]] = {}
+        self._answers: dict[str, Mailbox] = {}
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -115,7 +116,7 @@ class WorkerProcess:
             try:
                 await self._ask(wire.Generate(request))
                 while not ended:
-                    event = _event(await answers.get())
+                    event = _event(await answers.take())
                     ended = event.finish is not None
                     yield event
             except PonantError:
@@ -160,7 +161,7 @@ class WorkerProcess:
         await self.ready()
         with self._listening(ask.id) as answers:
             await self._ask(ask)
-            tell = await answers.get()
+            tell = await answers.take()
         if isinstance(tell, wire.Refused | wire.Failed):
             raise _fault(tell)
         return tell
@@ -232,26 +233,29 @@ class WorkerProcess:
 
     async def _receive(self, socket: zmq.asyncio.Socket) -> None:
         while True:
-            tell = wire.decode_tell(await socket.recv())
-            match tell:
-                case wire.Loaded():
-                    self._loaded, self._was_ready = tell, True
-                    await self._set("ready", "")
-                case wire.Failed(message):
-                    raise Unavailable(message)
-                case wire.Happened(event):
-                    self._answer(event.request_id, tell)
-                case _:
-                    self._answer(tell.id, tell)
+            for frame in await socket.recv_multipart():
+                await self._hear(wire.decode_tell(frame))
+
+    async def _hear(self, tell: wire.Tell) -> None:
+        match tell:
+            case wire.Loaded():
+                self._loaded, self._was_ready = tell, True
+                await self._set("ready", "")
+            case wire.Failed(message):
+                raise Unavailable(message)
+            case wire.Happened(event):
+                self._answer(event.request_id, tell)
+            case _:
+                self._answer(tell.id, tell)
 
     def _answer(self, request_id: str, tell: wire.Tell) -> None:
         answers = self._answers.get(request_id)
         if answers is not None:  # else nobody listens any more
-            answers.put_nowait(tell)
+            answers.put(tell)
 
     @contextlib.contextmanager
-    def _listening(self, request_id: str) -> Iterator[asyncio.Queue[wire.Tell]]:
-        self._answers[request_id] = asyncio.Queue()
+    def _listening(self, request_id: str) -> Iterator[Mailbox]:
+        self._answers[request_id] = Mailbox()
         try:
             yield self._answers[request_id]
         finally:
@@ -270,7 +274,7 @@ class WorkerProcess:
             "started again; try again in a moment."
         )
         for answers in self._answers.values():
-            answers.put_nowait(lost)
+            answers.put(lost)
 
     async def _set(self, state: State, detail: str) -> None:
         async with self._changed:

@@ -8,6 +8,9 @@ import asyncio
 import os
 import sys
 import threading
+from collections import deque
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
 import numpy as np
@@ -42,7 +45,9 @@ class Worker:
         self._engine = engine
         self._encoder = encoder
         self._loop = asyncio.get_running_loop()
-        self._outbox: asyncio.Queue[tuple[bytes, wire.Tell]] = asyncio.Queue()
+        self._outbox: deque[tuple[bytes, wire.Tell]] = deque()
+        self._news = asyncio.Event()
+        self._news_told = False
         # Generations on their way in, and texts being embedded: cancelled meanwhile?
         self._cancelled: dict[str, bool] = {}
         self._encoding = asyncio.Lock()
@@ -80,15 +85,17 @@ class Worker:
         request = ask.request
 
         def emit(event: Event) -> None:
-            self._loop.call_soon_threadsafe(self._tell, client, wire.Happened(event))
+            self._tell(client, wire.Happened(event))
 
         if self._engine is None:
             del self._cancelled[request.id]
             self._tell(client, wire.Refused(request.id, "This model does not generate."))
             return
         try:
-            # A thread, since a request's grammar is compiled on the way in.
-            await asyncio.to_thread(self._engine.submit, request, emit)
+            if request.grammar is None:
+                self._engine.submit(request, emit)
+            else:  # in a thread, since it is compiled on the way in
+                await asyncio.to_thread(self._engine.submit, request, emit)
         except ValueError as e:
             self._tell(client, wire.Refused(request.id, str(e)))
         if self._cancelled.pop(request.id):
@@ -133,12 +140,22 @@ class Worker:
         self._tell(client, wire.Tokens(ask.id, ids))
 
     def _tell(self, client: bytes, tell: wire.Tell) -> None:
-        self._outbox.put_nowait((client, tell))
+        """Send a tell soon. Safe to call from any thread."""
+        self._outbox.append((client, tell))
+        if not self._news_told:  # one call wakes the sender for all that comes meanwhile
+            self._news_told = True
+            self._loop.call_soon_threadsafe(self._news.set)
 
     async def _send(self) -> None:
+        """Send what waits, all that goes to one client in one message."""
         while True:
-            client, tell = await self._outbox.get()
-            await self._socket.send_multipart([client, wire.encode(tell)])
+            await self._news.wait()
+            self._news.clear()
+            self._news_told = False
+            waiting = [self._outbox.popleft() for _ in range(len(self._outbox))]
+            for client, tells in groupby(waiting, key=itemgetter(0)):
+                frames = [wire.encode(tell) for _, tell in tells]
+                await self._socket.send_multipart([client, *frames])
 
 
 async def run(spec: WorkerSpec) -> int:

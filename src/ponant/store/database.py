@@ -1,5 +1,6 @@
 """One database: its engine, its transactions and its migrations."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -24,7 +25,9 @@ class Database:
 
     SQLite runs in WAL mode with ``synchronous=FULL``: what a `write` block returned from is on
     disk. A `write` opens with BEGIN IMMEDIATE, since a read that turns into a write fails at once
-    when another writer came between.
+    when another writer came between. ``write(soon=True)`` does not wait for the disk: what it
+    returned from outlives this process, and a loss of power once `settle` was called (Postgres
+    settles by itself within a second).
     """
 
     def __init__(self, url: str) -> None:
@@ -47,16 +50,32 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, *, soon: bool = False) -> Iterator[Session]:
         """A session that commits when the block ends and rolls back when it raises.
+
+        Args:
+            soon: whether the disk may have it a little later; see `settle`.
 
         Raises:
             StorageFull: the disk is full; nothing of the block was stored.
             Unavailable: another process kept the database locked.
         """
-        engine = self.engine.execution_options(ponant_mode="write")
+        engine = self.engine.execution_options(ponant_mode="soon" if soon else "write")
         with _plain_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    def settle(self) -> None:
+        """Wait until the disk has what ``write(soon=True)`` wrote."""
+        if self.engine.dialect.name != "sqlite" or not self.engine.url.database:
+            return
+        try:
+            log = os.open(f"{self.engine.url.database}-wal", os.O_RDWR)
+        except FileNotFoundError:  # it was merged into the database, which waits for the disk
+            return
+        try:
+            os.fsync(log)
+        finally:
+            os.close(log)
 
     def migrate(self, name: str) -> None:
         """Bring the tables up to date with the migrations in ``store/migrations/<name>``.
@@ -175,5 +194,10 @@ def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     mode = connection.get_execution_options().get("ponant_mode")
-    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if mode == 'read' else 'OFF'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if mode == "write" else "BEGIN")
+    # The driver's own cursor: these need nothing of what a statement of ours passes through.
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA query_only={'ON' if mode == 'read' else 'OFF'}")
+    if mode != "read":
+        cursor.execute(f"PRAGMA synchronous={'NORMAL' if mode == 'soon' else 'FULL'}")
+    cursor.execute("BEGIN IMMEDIATE" if mode in {"write", "soon"} else "BEGIN")
+    cursor.close()
