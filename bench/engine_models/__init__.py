@@ -1,0 +1,1 @@
+"""The models that the engines are measured on, written once under ``.bench/models``."""

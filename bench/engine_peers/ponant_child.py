@@ -1,0 +1,102 @@
+"""Ponant's own engine under measurement, driven through the engine port as a worker does."""
+
+import inspect
+import itertools
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.engine_peers.child import Answer, serve
+from ponant.engine import Event, Request, Sampling
+from ponant.engine.backends.native import NativeEngine
+
+
+class Ponant:
+    """`NativeEngine` with the options that the bench may set."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        known = inspect.signature(NativeEngine).parameters
+        extra = {name: value for name, value in options.get("engine", {}).items() if name in known}
+        self._engine = NativeEngine(
+            Path(options["model"]),
+            context_length=options["context"],
+            threads=options["threads"],
+            **extra,
+        )
+        self._names = (f"r{number}" for number in itertools.count())
+
+    def generate(
+        self, prompts: Sequence[list[int]], tokens: int, *, scope: str = "", drafts: bool = False
+    ) -> list[Answer]:
+        runs = [
+            _Run(self._request(prompt, tokens, scope=scope, drafts=drafts)) for prompt in prompts
+        ]
+        started = time.perf_counter()
+        for run in runs:
+            self._engine.submit(run.request, run.take)
+        return [run.answer(started) for run in runs]
+
+    def score(self, windows: Sequence[list[int]]) -> list[float]:
+        return [self._score(window) for window in windows]
+
+    def _score(self, window: list[int]) -> float:
+        name = next(self._names)
+        run = _Run(
+            Request(id=name, prompt=window, max_tokens=0, prompt_logprobs=0, cache_scope=name)
+        )
+        self._engine.submit(run.request, run.take)
+        run.answer(0.0)
+        scored = [token for event in run.events for token in event.prompt_tokens]
+        if len(scored) != len(window):
+            raise RuntimeError(f"{len(scored)} of {len(window)} tokens were scored")
+        return -sum(token.logprob or 0.0 for token in scored)
+
+    def _request(self, prompt: list[int], tokens: int, *, scope: str, drafts: bool) -> Request:
+        fields: dict[str, Any] = {}
+        if "drafts" in Request.__struct_fields__:
+            fields["drafts"] = drafts
+        name = next(self._names)
+        return Request(
+            id=name,
+            prompt=prompt,
+            max_tokens=tokens,
+            sampling=Sampling(temperature=0.0),
+            cache_scope=scope or name,  # nothing is shared between requests unless it is asked for
+            **fields,
+        )
+
+
+class _Run:
+    """A request's events with the times at which they came."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.events: list[Event] = []
+        self._times: list[float] = []
+        self._ended = threading.Event()
+
+    def take(self, event: Event) -> None:
+        self.events.append(event)
+        self._times.append(time.perf_counter())
+        if event.finish is not None:
+            self._ended.set()
+
+    def answer(self, started: float) -> Answer:
+        if not self._ended.wait(600):
+            raise RuntimeError("a request did not end")
+        last = self.events[-1]
+        if last.error is not None:
+            raise RuntimeError(last.error)
+        with_tokens = [
+            (event, at) for event, at in zip(self.events, self._times, strict=True) if event.tokens
+        ]
+        ids = [token.id for event, _ in with_tokens for token in event.tokens]
+        times = [at - started for _, at in with_tokens] or [0.0]
+        cached = last.usage.cached_tokens if last.usage else 0
+        return Answer(times[0], times[-1], ids, cached, len(with_tokens))
+
+
+if __name__ == "__main__":
+    serve(Ponant)
