@@ -1,0 +1,511 @@
+// Attention over pages: scores, softmax and weighted values, a block of positions at a time.
+#include "attention.hpp"
+
+#include <algorithm>
+
+#include "elementwise_math.hpp"
+
+namespace ponant {
+namespace PN_ISA {
+namespace {
+
+constexpr int kLine = 64;  // bytes of the cache that one step reads
+
+inline uint16_t to_bf16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+// How a cache of one form is read: a line holds, for sixteen lanes, `kPair` values each; a step adds
+// their products with `kPair` factors that all lanes share.
+struct Float32 {
+  static constexpr int kPair = 1;
+  static constexpr int kFactorBytes = 4;
+  using Line = Vec;
+  using Factor = Vec;
+  static Line line(const char* p) { return Vec::load(reinterpret_cast<const float*>(p)); }
+  static Line part(const char* p, int n) { return Vec::load(reinterpret_cast<const float*>(p), n); }
+  static Factor spread(const char* p) { return Vec::set(*reinterpret_cast<const float*>(p)); }
+  static Vec step(Vec sum, Factor f, Line l) { return multiply_add(f, l, sum); }
+  static Vec as_factors(Vec a, char* out) {
+    a.store(reinterpret_cast<float*>(out));
+    return a;
+  }
+};
+
+#if PN_LEVEL >= 3
+
+struct Bf16 {
+  static constexpr int kPair = 2;
+  static constexpr int kFactorBytes = 4;
+  using Line = __m512i;
+  using Factor = __m512i;
+  static Line line(const char* p) { return _mm512_loadu_si512(p); }
+  static Line part(const char* p, int n) {
+    return _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p);
+  }
+  static Factor spread(const char* p) {
+    return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(p));
+  }
+  static Vec step(Vec sum, Factor f, Line l) {
+    return {_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh&>(f), reinterpret_cast<__m512bh&>(l))};
+  }
+  // Factors are rounded to bf16; returns them as they will be multiplied.
+  static Vec as_factors(Vec a, char* out) {
+    const __m256bh rounded = _mm512_cvtneps_pbh(a.v);
+    const __m256i bits = reinterpret_cast<const __m256i&>(rounded);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), bits);
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+  }
+};
+
+#else
+
+// Without the instruction the cache's values are widened, and factors stay float32.
+struct Bf16 {
+  static constexpr int kPair = 2;
+  static constexpr int kFactorBytes = 8;
+  struct Line {
+    Vec even, odd;
+  };
+  struct Factor {
+    Vec even, odd;
+  };
+#if PN_LEVEL == 2
+  static Line widen(__m512i a) {
+    const __m512i odd = _mm512_and_si512(a, _mm512_set1_epi32(static_cast<int>(0xffff0000u)));
+    return {{_mm512_castsi512_ps(_mm512_slli_epi32(a, 16))}, {_mm512_castsi512_ps(odd)}};
+  }
+  static Line line(const char* p) { return widen(_mm512_loadu_si512(p)); }
+#elif PN_LEVEL == 1
+  static Line line(const char* p) {
+    const __m256i high = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+    const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32));
+    return {{_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)),
+             _mm256_castsi256_ps(_mm256_slli_epi32(b, 16))},
+            {_mm256_castsi256_ps(_mm256_and_si256(a, high)),
+             _mm256_castsi256_ps(_mm256_and_si256(b, high))}};
+  }
+#else
+  static Line line(const char* p) {
+    uint32_t bits[kLanes], even[kLanes], odd[kLanes];
+    std::memcpy(bits, p, sizeof bits);
+    for (int i = 0; i < kLanes; ++i) {
+      even[i] = bits[i] << 16;
+      odd[i] = bits[i] & 0xffff0000u;
+    }
+    Line r;
+    std::memcpy(r.even.v, even, sizeof even);
+    std::memcpy(r.odd.v, odd, sizeof odd);
+    return r;
+  }
+#endif
+  static Line part(const char* p, int n) {
+    char whole[kLine] = {};
+    std::memcpy(whole, p, static_cast<size_t>(n) * 4);
+    return line(whole);
+  }
+  static Factor spread(const char* p) {
+    const float* pair = reinterpret_cast<const float*>(p);
+    return {Vec::set(pair[0]), Vec::set(pair[1])};
+  }
+  static Vec step(Vec sum, const Factor& f, const Line& l) {
+    return multiply_add(f.odd, l.odd, multiply_add(f.even, l.even, sum));
+  }
+  static Vec as_factors(Vec a, char* out) {
+    a.store(reinterpret_cast<float*>(out));
+    return a;
+  }
+};
+
+#endif
+
+// Scores of R rows against P pages: scores[row][page * 16 + token].
+template <class C, int R, int P>
+void score(const char* queries, size_t query_bytes, const char* const* keys, int steps,
+           float* scores) {
+  Vec sums[R][P];
+  for (auto& row : sums)
+    for (Vec& one : row) one = Vec::zero();
+  for (int i = 0; i < steps; ++i) {
+    typename C::Line lines[P];
+    for (int p = 0; p < P; ++p) lines[p] = C::line(keys[p] + static_cast<size_t>(i) * kLine);
+    for (int r = 0; r < R; ++r) {
+      const auto factor = C::spread(queries + r * query_bytes + i * C::kFactorBytes);
+      for (int p = 0; p < P; ++p) sums[r][p] = C::step(sums[r][p], factor, lines[p]);
+    }
+  }
+  for (int r = 0; r < R; ++r)
+    for (int p = 0; p < P; ++p) sums[r][p].store(scores + r * kBlockTokens + p * kPageTokens);
+}
+
+template <class C, int R>
+void score_rows(const char* queries, size_t query_bytes, const char* const* keys, int pages,
+                int steps, float* scores) {
+  int p = 0;
+  for (; p + 4 <= pages; p += 4)
+    score<C, R, 4>(queries, query_bytes, keys + p, steps, scores + p * kPageTokens);
+  for (; p + 2 <= pages; p += 2)
+    score<C, R, 2>(queries, query_bytes, keys + p, steps, scores + p * kPageTokens);
+  if (p < pages) score<C, R, 1>(queries, query_bytes, keys + p, steps, scores + p * kPageTokens);
+}
+
+// How a block's part joins what the blocks before it gave: old * before + part * now.
+struct Join {
+  float before, now;
+};
+
+// Weighted values of R rows, C chunks of sixteen dimensions: out[row] = out[row] * join.before +
+// sum * join.now, or the bare sum where `joins` is null.
+template <class C, int R, int N>
+void weigh(const char* weights, size_t weight_bytes, const char* const* values, int pages,
+           int head_size, int offset, int lanes, const Join* joins, float* const* out) {
+  constexpr int kSteps = kPageTokens / C::kPair;
+  Vec sums[R][N];
+  for (auto& row : sums)
+    for (Vec& one : row) one = Vec::zero();
+  const size_t step_bytes = static_cast<size_t>(head_size) * 4;
+  for (int p = 0; p < pages; ++p) {
+    const char* line = values[p] + static_cast<size_t>(offset) * 4;
+    const char* weight = weights + p * kSteps * C::kFactorBytes;
+    for (int t = 0; t < kSteps; ++t, line += step_bytes, weight += C::kFactorBytes) {
+      typename C::Line lines[N];
+      for (int n = 0; n < N; ++n)
+        lines[n] = lanes == kLanes ? C::line(line + n * kLine) : C::part(line + n * kLine, lanes);
+      for (int r = 0; r < R; ++r) {
+        const auto factor = C::spread(weight + r * weight_bytes);
+        for (int n = 0; n < N; ++n) sums[r][n] = C::step(sums[r][n], factor, lines[n]);
+      }
+    }
+  }
+  for (int r = 0; r < R; ++r)
+    for (int n = 0; n < N; ++n) {
+      float* place = out[r] + offset + n * kLanes;
+      Vec result = sums[r][n];
+      if (joins)
+        result = multiply_add(result, Vec::set(joins[r].now), Vec::load(place, lanes) * Vec::set(joins[r].before));
+      result.store(place, lanes);
+    }
+}
+
+template <class C, int R>
+void weigh_rows(const char* weights, size_t weight_bytes, const char* const* values, int pages,
+                int head_size, const Join* joins, float* const* out) {
+  int offset = 0;
+  for (; offset + 4 * kLanes <= head_size; offset += 4 * kLanes)
+    weigh<C, R, 4>(weights, weight_bytes, values, pages, head_size, offset, kLanes, joins, out);
+  for (; offset < head_size; offset += kLanes)
+    weigh<C, R, 1>(weights, weight_bytes, values, pages, head_size, offset,
+                   std::min(kLanes, head_size - offset), joins, out);
+}
+
+// A row's largest score and the sum of its weights, of one block or of all so far.
+struct State {
+  float largest, total;
+};
+
+// Joins a block's state to `state`. A block that a row does not see changes nothing.
+Join join(State& state, State block) {
+  if (block.largest == kLowest) return {1.0f, 0.0f};
+  const float largest = std::max(state.largest, block.largest);
+  alignas(64) float powers[kLanes] = {state.largest - largest, block.largest - largest};
+  exponential(Vec::load(powers)).store(powers);
+  state.total = state.total * powers[0] + block.total * powers[1];
+  state.largest = largest;
+  return {powers[0], powers[1]};
+}
+
+// One thread's working memory for a tile.
+template <class C>
+struct Scratch {
+  int rows;
+  size_t query_bytes, weight_bytes;
+  char* queries;
+  char* weights;
+  float* scores;
+  State* states;
+  State* blocks;
+  Join* joins;
+  float** out;
+
+  static size_t bytes_of_queries(int head_size) {
+    const int padded = (head_size + kLanes - 1) / kLanes * kLanes;
+    return static_cast<size_t>(padded / C::kPair) * C::kFactorBytes;
+  }
+
+  Scratch(void* memory, int rows_, int head_size)
+      : rows(rows_),
+        query_bytes(bytes_of_queries(head_size)),
+        weight_bytes(static_cast<size_t>(kBlockTokens / C::kPair) * C::kFactorBytes) {
+    char* next = static_cast<char*>(memory);
+    const auto take = [&](size_t bytes) {
+      char* place = next;
+      next += (bytes + 63) / 64 * 64;
+      return place;
+    };
+    queries = take(query_bytes * rows);
+    weights = take(weight_bytes * rows);
+    scores = reinterpret_cast<float*>(take(sizeof(float) * kBlockTokens * rows));
+    states = reinterpret_cast<State*>(take(sizeof(State) * rows));
+    blocks = reinterpret_cast<State*>(take(sizeof(State) * rows));
+    joins = reinterpret_cast<Join*>(take(sizeof(Join) * rows));
+    out = reinterpret_cast<float**>(take(sizeof(float*) * rows));
+    used = static_cast<size_t>(next - static_cast<char*>(memory));
+  }
+
+  size_t used;
+};
+
+// Attention of one tile and key-value head. Row r is query head r % group of the tile's row
+// r / group.
+template <class C>
+class Tile {
+ public:
+  Tile(const Attention& attention, const AttentionTile& tile, int head, void* memory)
+      : a_(attention),
+        t_(tile),
+        head_(head),
+        rows_(tile.count * attention.group),
+        size_(attention.cache.head_size),
+        s_(memory, rows_, size_) {
+    for (int r = 0; r < rows_; ++r) {
+      s_.states[r] = {kLowest, 0.0f};
+      s_.out[r] = a_.out + offset_of(r);
+    }
+  }
+
+  void attend() {
+    load_queries();
+    clear();
+    const BlockRange range = blocks_of(a_, t_);
+    for (int block = range.first; block < range.last; ++block) {
+      weigh_block(block);
+      for (int r = 0; r < rows_; ++r) s_.joins[r] = join(s_.states[r], s_.blocks[r]);
+      add_values(s_.joins);
+    }
+    normalise();
+  }
+
+  // Partial: the block's states, then the weighted values, row after row.
+  void attend_block(int block, float* partial) {
+    load_queries();
+    weigh_block(block);
+    std::memcpy(partial, s_.blocks, sizeof(State) * rows_);
+    for (int r = 0; r < rows_; ++r) s_.out[r] = partial + 2 * rows_ + static_cast<size_t>(r) * size_;
+    add_values(nullptr);
+  }
+
+  void merge(const float* partials, int blocks) {
+    clear();
+    const size_t stride = static_cast<size_t>(rows_) * (2 + size_);
+    for (int block = 0; block < blocks; ++block, partials += stride)
+      for (int r = 0; r < rows_; ++r) {
+        State state;
+        std::memcpy(&state, partials + 2 * r, sizeof state);
+        merge_row(s_.out[r], join(s_.states[r], state), partials + 2 * rows_ + r * size_);
+      }
+    normalise();
+  }
+
+ private:
+  size_t offset_of(int r) const {
+    const size_t heads = static_cast<size_t>(a_.cache.key_value_heads) * a_.group;
+    const size_t row = static_cast<size_t>(t_.first + r / a_.group);
+    return (row * heads + head_ * a_.group + r % a_.group) * size_;
+  }
+
+  void load_queries() {
+    for (int r = 0; r < rows_; ++r) {
+      const float* query = a_.queries + offset_of(r);
+      char* out = s_.queries + r * s_.query_bytes;
+      constexpr int kStep = kLanes / C::kPair * C::kFactorBytes;
+      for (int i = 0; i < size_; i += kLanes, out += kStep)
+        C::as_factors(Vec::load(query + i, std::min(kLanes, size_ - i)), out);
+    }
+  }
+
+  void clear() {
+    for (int r = 0; r < rows_; ++r) std::fill_n(s_.out[r], size_, 0.0f);
+  }
+
+  // Scores and weights of a block, into s_.weights and s_.blocks.
+  void weigh_block(int block) {
+    const int first = seen_from(t_.positions[0]), last = t_.positions[t_.count - 1];
+    first_page_ = std::max(block * kBlockPages, first / kPageTokens);
+    pages_ = std::min((block + 1) * kBlockPages, last / kPageTokens + 1) - first_page_;
+    const char* keys[kBlockPages];
+    for (int p = 0; p < pages_; ++p) {
+      keys[p] = a_.cache.keys(t_.pages[first_page_ + p], head_);
+      values_[p] = a_.cache.values(t_.pages[first_page_ + p], head_);
+    }
+    const int steps = size_ / C::kPair;
+    in_fours([&](auto count, int r) {
+      score_rows<C, decltype(count)::value>(s_.queries + r * s_.query_bytes, s_.query_bytes, keys,
+                                            pages_, steps, s_.scores + r * kBlockTokens);
+    });
+    for (int r = 0; r < rows_; ++r) s_.blocks[r] = soften(r);
+  }
+
+  int seen_from(int position) const {
+    return a_.window ? std::max(0, position - a_.window + 1) : 0;
+  }
+
+  // Softmax of one row's scores without its division; what the row does not see weighs 0.
+  State soften(int r) {
+    const int position = t_.positions[r / a_.group];
+    const int from = seen_from(position) - first_page_ * kPageTokens;
+    const int to = position + 1 - first_page_ * kPageTokens;
+    float* scores = s_.scores + r * kBlockTokens;
+    Vec most = Vec::set(kLowest);
+    for (int p = 0; p < pages_; ++p) {
+      Vec a = Vec::load(scores + p * kPageTokens);
+      const int low = from - p * kPageTokens, high = to - p * kPageTokens;
+      if (low > 0 || high < kPageTokens) {
+        const Mask seen = between(std::clamp(low, 0, kPageTokens), std::clamp(high, 0, kPageTokens));
+        a = select(seen, a, Vec::set(kLowest));
+        a.store(scores + p * kPageTokens);
+      }
+      most = maximum(most, a);
+    }
+    const float top = largest(most);
+    const Vec base = Vec::set(top == kLowest ? 0.0f : top);
+    char* out = s_.weights + r * s_.weight_bytes;
+    constexpr int kStep = kLanes / C::kPair * C::kFactorBytes;
+    Vec total = Vec::zero();
+    for (int p = 0; p < pages_; ++p, out += kStep)
+      total = total + C::as_factors(exponential(Vec::load(scores + p * kPageTokens) - base), out);
+    return {top, sum(total)};
+  }
+
+  void add_values(const Join* joins) {
+    in_fours([&](auto count, int r) {
+      weigh_rows<C, decltype(count)::value>(s_.weights + r * s_.weight_bytes, s_.weight_bytes,
+                                            values_, pages_, size_, joins ? joins + r : nullptr,
+                                            s_.out + r);
+    });
+  }
+
+  void merge_row(float* out, Join join, const float* part) {
+    for (int i = 0; i < size_; i += kLanes) {
+      const int n = std::min(kLanes, size_ - i);
+      const Vec old = Vec::load(out + i, n) * Vec::set(join.before);
+      multiply_add(Vec::load(part + i, n), Vec::set(join.now), old).store(out + i, n);
+    }
+  }
+
+  void normalise() {
+    for (int r = 0; r < rows_; ++r) {
+      const Vec inverse = Vec::set(1.0f / s_.states[r].total);
+      for (int i = 0; i < size_; i += kLanes) {
+        const int n = std::min(kLanes, size_ - i);
+        (Vec::load(s_.out[r] + i, n) * inverse).store(s_.out[r] + i, n);
+      }
+    }
+  }
+
+  template <int N>
+  struct Count {
+    static constexpr int value = N;
+  };
+
+  // f(count, first row) over all rows, four at a time.
+  template <class F>
+  void in_fours(F&& f) {
+    int r = 0;
+    for (; r + 4 <= rows_; r += 4) f(Count<4>{}, r);
+    switch (rows_ - r) {
+      case 3: return f(Count<3>{}, r);
+      case 2: return f(Count<2>{}, r);
+      case 1: return f(Count<1>{}, r);
+      default: return;
+    }
+  }
+
+  const Attention& a_;
+  const AttentionTile& t_;
+  int head_, rows_, size_;
+  Scratch<C> s_;
+  int first_page_ = 0, pages_ = 0;
+  const char* values_[kBlockPages];
+};
+
+template <class F>
+void with_tile(const Attention& a, const AttentionTile& t, int head, void* scratch, F&& f) {
+  if (a.cache.form == PN_F32)
+    f(Tile<Float32>(a, t, head, scratch));
+  else
+    f(Tile<Bf16>(a, t, head, scratch));
+}
+
+size_t scratch_bytes(int rows, int head_size) {
+  return std::max(Scratch<Float32>(nullptr, rows, head_size).used,
+                  Scratch<Bf16>(nullptr, rows, head_size).used);
+}
+
+size_t partial_floats(int rows, int head_size) {
+  return static_cast<size_t>(rows) * (2 + head_size);
+}
+
+void attend(const Attention& a, const AttentionTile& t, int head, void* scratch) {
+  with_tile(a, t, head, scratch, [](auto tile) { tile.attend(); });
+}
+
+void attend_block(const Attention& a, const AttentionTile& t, int head, int block, float* partial,
+                  void* scratch) {
+  with_tile(a, t, head, scratch, [&](auto tile) { tile.attend_block(block, partial); });
+}
+
+void merge(const Attention& a, const AttentionTile& t, int head, const float* partials, int blocks,
+           void* scratch) {
+  with_tile(a, t, head, scratch, [&](auto tile) { tile.merge(partials, blocks); });
+}
+
+void write_bf16(const LayerCache& cache, int page, int head, int slot, int count, const float* keys,
+                const float* values, int stride) {
+  uint16_t* const key_page = reinterpret_cast<uint16_t*>(cache.keys(page, head));
+  uint16_t* const value_page = reinterpret_cast<uint16_t*>(cache.values(page, head));
+  const int size = cache.head_size;
+  const bool fresh = slot == 0;
+  for (int row = 0; row < count; ++row, ++slot, keys += stride, values += stride) {
+    for (int i = 0; i < size; ++i)
+      key_page[(i / 2 * kPageTokens + slot) * 2 + i % 2] = to_bf16(keys[i]);
+    uint16_t* out = value_page + slot / 2 * size * 2 + slot % 2;
+    for (int i = 0; i < size; ++i) out[2 * i] = to_bf16(values[i]);
+  }
+  for (; fresh && slot < kPageTokens; ++slot) {
+    uint16_t* out = value_page + slot / 2 * size * 2 + slot % 2;
+    for (int i = 0; i < size; ++i) out[2 * i] = 0;
+  }
+}
+
+void write_float(const LayerCache& cache, int page, int head, int slot, int count,
+                 const float* keys, const float* values, int stride) {
+  float* const key_page = reinterpret_cast<float*>(cache.keys(page, head));
+  float* const value_page = reinterpret_cast<float*>(cache.values(page, head));
+  const int size = cache.head_size;
+  const bool fresh = slot == 0;
+  for (int row = 0; row < count; ++row, ++slot, keys += stride, values += stride) {
+    for (int i = 0; i < size; ++i) key_page[i * kPageTokens + slot] = keys[i];
+    std::memcpy(value_page + slot * size, values, sizeof(float) * size);
+  }
+  if (fresh) std::fill(value_page + slot * size, value_page + kPageTokens * size, 0.0f);
+}
+
+// What another sequence left in a page must not count, even where it is not a number: a weight of 0
+// times NaN is NaN. Hence the zeros behind the first rows of a page.
+void write(const LayerCache& cache, int page, int head, int slot, int count, const float* keys,
+           const float* values, int stride) {
+  const auto f = cache.form == PN_F32 ? write_float : write_bf16;
+  f(cache, page, head, slot, count, keys, values, stride);
+}
+
+}  // namespace
+
+extern const AttentionKernels attention_table{scratch_bytes, partial_floats, attend,
+                                              attend_block,  merge,          write};
+
+}  // namespace PN_ISA
+}  // namespace ponant
