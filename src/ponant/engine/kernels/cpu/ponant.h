@@ -150,6 +150,49 @@ int pn_logits(pn_pool* pool, pn_workspace* workspace, const pn_model* model, con
 
 /* ---- encoder: encoder.cpp ----------------------------------------------------------------- */
 
+typedef struct {
+  const float* weight;
+  const float* bias;
+} pn_layer_norm;
+
+typedef struct {
+  pn_matrix query, key, value, output, up, down;
+  pn_layer_norm attention_norm, output_norm;
+} pn_encoder_layer;
+
+/* A BERT encoder. `words` has rows as a GGUF file stores them (F32, F16, BF16 or Q4_0 by ggml's
+ * number) and may lie in a mapped file; `positions` has (max_tokens, width) values, `types`
+ * (type_count, width). */
+typedef struct {
+  int32_t width, heads, layer_count, type_count;
+  float epsilon;
+  int32_t words_type;
+  const void* words;
+  const float* positions;
+  const float* types;
+  pn_layer_norm embedding_norm;
+  const pn_encoder_layer* layers;
+} pn_encoder;
+
+enum pn_pooling { PN_MEAN = 0, PN_FIRST = 1 };
+
+/* Sequences end to end. `starts` has sequences + 1 values; `seconds` says how many tokens of each
+ * precede its second part, whose token type is 1 where there are two. */
+typedef struct {
+  int32_t sequences, pooling;
+  const int32_t* tokens;
+  const int32_t* starts;
+  const int32_t* seconds;
+} pn_encoder_batch;
+
+/* The mean or the first of each sequence's last states, shape (sequences, width). Returns 0; -1: out
+ * of memory; -2: a state is not a number. */
+typedef struct pn_encoder_workspace pn_encoder_workspace;
+pn_encoder_workspace* pn_encoder_workspace_create(void);
+void pn_encoder_workspace_destroy(pn_encoder_workspace* workspace);
+int pn_encode(pn_pool* pool, pn_encoder_workspace* workspace, const pn_encoder* model,
+              const pn_encoder_batch* batch, float* pooled);
+
 #pragma GCC visibility pop
 #if defined(__cplusplus)
 }
