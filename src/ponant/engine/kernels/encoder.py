@@ -35,6 +35,12 @@ def runs(weights: BertWeights) -> bool:
     return weights.words.format in _WORDS
 
 
+def default_form(weights: BertWeights) -> Form | None:
+    """How its matrices stand in memory: a quantised file's as they are, float32 as bf16."""
+    floats = weights.layers[0].up.matrix.format == "F32"
+    return Form.BF16 if floats else None
+
+
 class KernelBert:
     """States of sequences, pooled; an `Executor`.
 

@@ -139,6 +139,57 @@ class CBatch(Structure):
     )
 
 
+class CLayerNorm(Structure):
+    """``pn_layer_norm``."""
+
+    _fields_ = (("weight", c_void_p), ("bias", c_void_p))
+
+
+class CEncoderLayer(Structure):
+    """``pn_encoder_layer``."""
+
+    _fields_ = (
+        ("query", CMatrix),
+        ("key", CMatrix),
+        ("value", CMatrix),
+        ("output", CMatrix),
+        ("up", CMatrix),
+        ("down", CMatrix),
+        ("attention_norm", CLayerNorm),
+        ("output_norm", CLayerNorm),
+    )
+
+
+class CEncoder(Structure):
+    """``pn_encoder``."""
+
+    _fields_ = (
+        ("width", c_int32),
+        ("heads", c_int32),
+        ("layer_count", c_int32),
+        ("type_count", c_int32),
+        ("epsilon", c_float),
+        ("words_type", c_int32),
+        ("words", c_void_p),
+        ("positions", c_void_p),
+        ("types", c_void_p),
+        ("embedding_norm", CLayerNorm),
+        ("layers", POINTER(CEncoderLayer)),
+    )
+
+
+class CEncoderBatch(Structure):
+    """``pn_encoder_batch``."""
+
+    _fields_ = (
+        ("sequences", c_int32),
+        ("pooling", c_int32),
+        ("tokens", c_void_p),
+        ("starts", c_void_p),
+        ("seconds", c_void_p),
+    )
+
+
 _POOL: Final = c_void_p
 _WORKSPACE: Final = c_void_p
 _FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
@@ -159,6 +210,12 @@ _FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
         (_POOL, _WORKSPACE, POINTER(CModel), POINTER(CCache), POINTER(CBatch), c_void_p),
     ),
     "pn_logits": (c_int, (_POOL, _WORKSPACE, POINTER(CModel), c_void_p, c_int, c_void_p)),
+    "pn_encoder_workspace_create": (_WORKSPACE, ()),
+    "pn_encoder_workspace_destroy": (None, (_WORKSPACE,)),
+    "pn_encode": (
+        c_int,
+        (_POOL, _WORKSPACE, POINTER(CEncoder), POINTER(CEncoderBatch), c_void_p),
+    ),
 }
 """Result and arguments of every function of ``ponant.h``."""
 

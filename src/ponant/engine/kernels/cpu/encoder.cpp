@@ -48,6 +48,16 @@ const EncoderSet& encoder_set() {
 
 namespace {
 
+// Attention in bf16 belongs to models that are rounded anyway.
+auto attention_for(const pn_encoder& model) {
+#if defined(PN_X86)
+  const bool exact = model.layer_count > 0 && model.layers[0].query.form == PN_F32;
+  if (exact && isa() == Isa::avx512bf16) return avx512::encoder_table.attend;
+#endif
+  (void)model;
+  return encoder_set().attend;
+}
+
 constexpr int kInlineValues = 8192;  // fewer are done before another thread wakes
 constexpr int kRowsPerTask = 8;
 
@@ -154,14 +164,15 @@ class Encoder {
                                 {&layer.key, wide_ + width, 3 * width},
                                 {&layer.value, wide_ + 2 * width, 3 * width}};
     multiply_rows(states_, products, 3);
+    const auto attention = attention_for(*model_);
     const float scale = 1.0f / std::sqrt(static_cast<float>(size));
     pool_->run(batch_->sequences * heads, [&](int task, int thread) {
       const int sequence = task / heads, head = task % heads;
       const size_t start = batch_->starts[sequence];
       const float* query = wide_ + start * 3 * width + head * size;
-      encoder_set().attend({query, query + width, query + 2 * width, 3 * width,
-                            mixed_ + start * width + head * size, width, length(sequence), size,
-                            scale, scratch_ + scratch_bytes_ * thread});
+      attention({query, query + width, query + 2 * width, 3 * width,
+                 mixed_ + start * width + head * size, width, length(sequence), size, scale,
+                 scratch_ + scratch_bytes_ * thread});
     });
     const Product output{&layer.output, wide_, width};
     multiply_rows(mixed_, &output, 1);
