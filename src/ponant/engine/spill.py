@@ -78,7 +78,7 @@ class Spill:
         """Take a copy of a page to write it soon; False where too much waits for the disk."""
         name = self._name(digest)
         with self._lock:
-            if name in self._files or name in self._unwritten:
+            if name in self._unwritten:
                 return True
             if self._unwritten_bytes > _UNWRITTEN_BYTES:
                 return False
@@ -164,8 +164,8 @@ class Spill:
         _write_private(path.with_suffix(".new"), whole)
         path.with_suffix(".new").replace(path)
         with self._lock:
+            self._bytes += len(whole) - self._files.pop(name, 0)
             self._files[name] = len(whole)
-            self._bytes += len(whole)
         self._trim()
 
     def _trim(self) -> None:
