@@ -150,6 +150,7 @@ class ChatBody(GenerationFields):
                 logprobs=(self.top_logprobs or 0) if self.logprobs else None,
                 prompt_logprobs=(self.top_prompt_logprobs or 0) if self.prompt_logprobs else None,
                 cache_scope=scope,
+                owner=scope,
             ),
             extra=dict(self.model_extra or {}),
         )

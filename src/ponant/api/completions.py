@@ -84,6 +84,7 @@ class CompletionBody(GenerationFields):
                 logprobs=self.logprobs,
                 prompt_logprobs=echoed if echoed is not None else self.prompt_logprobs,
                 cache_scope=scope,
+                owner=scope,
             ),
         )
 

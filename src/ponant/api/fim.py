@@ -39,6 +39,7 @@ class FimBody(GenerationFields):
                 min_tokens=self.min_tokens or 0,
                 stop=self.stop,
                 cache_scope=scope,
+                owner=scope,
             ),
         )
 

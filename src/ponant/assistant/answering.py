@@ -170,7 +170,9 @@ class Answering:
 
     def _controls(self, temperature: float | None) -> Controls:
         controls = msgspec.structs.replace(
-            self._ask.controls, cache_scope=self._caller.workspace_id
+            self._ask.controls,
+            cache_scope=self._caller.workspace_id,
+            owner=self._caller.workspace_id,
         )
         if temperature is None or self._ask.own_temperature:
             return controls

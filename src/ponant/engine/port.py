@@ -13,6 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class QueueFull(ValueError):
+    """As many requests wait as may.
+
+    Attributes:
+        retry_after: seconds until those that wait now are done, as far as it is measured.
+    """
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class FinishReason(StrEnum):
     """Why a request ended."""
 
@@ -188,6 +200,7 @@ class Engine(Protocol):
         Raises:
             ValueError: prompt empty, longer than the context, ids outside the vocabulary, a
                 grammar that does not parse, or a capability that `info` does not declare.
+            QueueFull: as many requests wait as may.
         """
         ...
 

@@ -59,6 +59,27 @@ class Settings(BaseSettings):
     context: int = Field(
         default=8192, ge=256, description="Longest prompt and answer together, in tokens."
     )
+    queue: int = Field(
+        default=256,
+        ge=0,
+        description=(
+            "Requests that may wait for a model, and half of them from one workspace; more are "
+            "told when to come again. 0 sets no bound."
+        ),
+    )
+    queue_tokens: int = Field(
+        default=262_144,
+        ge=0,
+        description="Tokens of the prompts that wait for a model, together; 0 sets no bound.",
+    )
+    kv_spill: int = Field(
+        default=0,
+        ge=0,
+        description=(
+            "MiB of disk for each model's cached prompts, which then survive a restart; 0 keeps "
+            "none. What people asked can be computed back from them: the disk must be trusted."
+        ),
+    )
     torch_index: str | None = Field(
         default=None, description="Package index handed to pip when setup installs torch."
     )

@@ -4,6 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from ponant.engine import Constraint, ConstraintFactory, Engine
+from ponant.engine.backlog import Backlog
 from ponant.serving.echo import load_echo_tokenizer
 from ponant.serving.encoding import TextEncoder
 from ponant.serving.memory import give_memory_back
@@ -58,7 +59,9 @@ def _open_echo(spec: WorkerSpec) -> Engine:
     from ponant.engine.backends.echo import EchoEngine  # noqa: PLC0415
 
     return EchoEngine(
-        context_length=spec.context_length, constraints=constraint_factory(load_echo_tokenizer())
+        context_length=spec.context_length,
+        constraints=constraint_factory(load_echo_tokenizer()),
+        backlog=Backlog(spec.queue, spec.queue_tokens),
     )
 
 

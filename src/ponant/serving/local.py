@@ -132,6 +132,8 @@ class LocalModel:
             min_tokens=controls.min_tokens,
             grammar=controls.grammar,
             cache_scope=controls.cache_scope,
+            owner=controls.owner,
+            priority=controls.priority,
             logprobs=controls.logprobs,
             prompt_logprobs=controls.prompt_logprobs,
         )

@@ -148,6 +148,9 @@ class Models:
         spec = WorkerSpec(
             backend=_backend_for(model, self._settings.engine),
             context_length=self._settings.context,
+            queue=self._settings.queue,
+            queue_tokens=self._settings.queue_tokens,
+            spill=self._settings.kv_spill << 20,
             threads=self._settings.threads,
             memory=self._settings.memory,
         )
@@ -183,7 +186,12 @@ class Models:
         )
 
     def _open_echo(self) -> LocalModel:
-        spec = WorkerSpec(backend="echo", context_length=self._settings.context)
+        spec = WorkerSpec(
+            backend="echo",
+            context_length=self._settings.context,
+            queue=self._settings.queue,
+            queue_tokens=self._settings.queue_tokens,
+        )
         card = ModelCard(
             id=_ECHO,
             name="Echo",

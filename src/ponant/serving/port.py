@@ -57,6 +57,8 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
         stop: strings that end the answer and are not part of it.
         grammar: llguidance's Lark dialect, or None; `ponant.text.grammar` writes it.
         cache_scope: whose cached prompt pages may be shared.
+        owner: whom the work is for; those who wait for one model get equal shares of it.
+        priority: a request with a higher one goes first.
     """
 
     sampling: Sampling = Sampling()
@@ -67,6 +69,8 @@ class Controls(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     cache_scope: str = ""
+    owner: str = ""
+    priority: int = 0
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):

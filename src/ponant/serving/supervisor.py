@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ import zmq.asyncio
 
 from ponant.engine import Event, FinishReason, Request
 from ponant.kit import new_id
-from ponant.kit.errors import BadRequest, PonantError, Unavailable
+from ponant.kit.errors import BadRequest, PonantError, TooManyRequests, Unavailable
 from ponant.serving import wire
 from ponant.serving.mailbox import Mailbox
 from ponant.serving.runfolder import RunFolder
@@ -109,6 +110,7 @@ class WorkerProcess:
         Raises:
             Unavailable: the worker died, or there is none.
             BadRequest: the model does not take the request.
+            TooManyRequests: as many requests wait for the model as may.
         """
         await self.ready()
         ended = False
@@ -288,16 +290,23 @@ def _event(tell: wire.Tell) -> Event:
             raise Unavailable(f"The model failed: {event.error}.", retry_after=1)
         case wire.Happened(event):
             return event
-        case wire.Refused() | wire.Failed():
+        case wire.Refused() | wire.Busy() | wire.Failed():
             raise _fault(tell)
         case _:
             raise _nonsense()
 
 
-def _fault(tell: wire.Refused | wire.Failed) -> PonantError:
+def _fault(tell: wire.Refused | wire.Busy | wire.Failed) -> PonantError:
     if isinstance(tell, wire.Failed):
         return Unavailable(tell.message, retry_after=2)
-    return BadRequest(f"{tell.message[:1].upper()}{tell.message[1:].rstrip('.')}.")
+    if isinstance(tell, wire.Busy):
+        message = f"{_sentence(tell.message)} Try again in {math.ceil(tell.retry_after)} s."
+        return TooManyRequests(message, retry_after=tell.retry_after)
+    return BadRequest(_sentence(tell.message))
+
+
+def _sentence(message: str) -> str:
+    return f"{message[:1].upper()}{message[1:].rstrip('.')}."
 
 
 def _nonsense() -> Unavailable:

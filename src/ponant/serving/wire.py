@@ -24,6 +24,9 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
         prompts: what an encoder puts before a text, by the kind of text.
         address: a ZeroMQ endpoint.
         memory: bytes that the model may take; 0 is what is free.
+        queue: requests that may wait for it; 0 sets no bound.
+        queue_tokens: tokens of their prompts together; 0 sets no bound.
+        spill: bytes of cached prompts to keep on disk under ``cache``.
     """
 
     backend: Literal["echo", "native", "llamacpp", "encoder"]
@@ -34,6 +37,9 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int = 8192
     threads: int = 1
     memory: int = 0
+    queue: int = 0
+    queue_tokens: int = 0
+    spill: int = 0
     log_level: str = "info"
 
     @property
@@ -87,6 +93,14 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     message: str
 
 
+class Busy(msgspec.Struct, frozen=True, tag="busy"):
+    """A request for which there is no place in the queue; there will be one after some seconds."""
+
+    id: str
+    message: str
+    retry_after: float
+
+
 class TooLong(msgspec.Struct, frozen=True, tag="too-long"):
     """Texts that are not embedded, for the one at ``place`` has too many tokens."""
 
@@ -118,7 +132,7 @@ class Tokens(msgspec.Struct, frozen=True, tag="tokens"):
 
 
 Ask = Hello | Generate | Cancel | Embed | Tokenize
-Tell = Loaded | Failed | Refused | TooLong | Happened | Vectors | Tokens
+Tell = Loaded | Failed | Refused | Busy | TooLong | Happened | Vectors | Tokens
 
 encode = msgspec.msgpack.Encoder().encode
 decode_ask = msgspec.msgpack.Decoder(Ask).decode

@@ -18,7 +18,7 @@ import structlog
 import zmq
 import zmq.asyncio
 
-from ponant.engine import Engine, Event
+from ponant.engine import Engine, Event, QueueFull
 from ponant.kit import PonantError
 from ponant.serving import wire
 from ponant.serving.encoding import TextEncoder, TextTooLongError, batches
@@ -96,6 +96,8 @@ class Worker:
                 self._engine.submit(request, emit)
             else:  # in a thread, since it is compiled on the way in
                 await asyncio.to_thread(self._engine.submit, request, emit)
+        except QueueFull as e:
+            self._tell(client, wire.Busy(request.id, str(e), e.retry_after))
         except ValueError as e:
             self._tell(client, wire.Refused(request.id, str(e)))
         if self._cancelled.pop(request.id):

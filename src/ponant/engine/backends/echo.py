@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ponant.engine.backlog import Backlog
 from ponant.engine.limits import check_request
 from ponant.engine.port import (
     Capabilities,
@@ -41,14 +42,22 @@ Emit = Callable[[Event], None]
 
 
 class EchoEngine:
-    """Repeats the tokens between the last `BEGIN` and `ANSWER` (or the prompt's end), then ends."""
+    """Repeats the tokens between the last `BEGIN` and `ANSWER` (or the prompt's end), then ends.
+
+    Args:
+        context_length: longest prompt and answer together.
+        constraints: builds a constraint from a request's grammar; None leaves grammars out.
+        backlog: bounds the requests in flight, which all count as waiting.
+    """
 
     def __init__(
         self,
         *,
         context_length: int = 8192,
         constraints: ConstraintFactory | None = None,
+        backlog: Backlog | None = None,
     ) -> None:
+        self._backlog = backlog or Backlog()
         self._constraints = constraints
         self._info = EngineInfo(
             backend="echo",
@@ -89,6 +98,7 @@ class EchoEngine:
                 raise ValueError("the engine is closed")
             if request.id in self._runs:
                 raise ValueError(f"a request with the id {request.id} is already running")
+            self._backlog.enter(request)
             self._runs[request.id] = run
             self._changed.notify()
 
@@ -115,6 +125,7 @@ class EchoEngine:
                 return
             for run in runs:
                 if run.advance():
+                    self._backlog.end(run.request.id)
                     with self._changed:
                         del self._runs[run.request.id]
 
