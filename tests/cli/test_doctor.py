@@ -51,6 +51,7 @@ def test_a_home_that_is_set_up_lacks_no_model(home: Path) -> None:
 def test_onednn_limited_to_avx2_leaves_llama_cpp(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ponant.serving.backend.available", lambda: False)  # no kernels of ours
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     found = msgspec.json.decode(_run(tmp_path, "--json")[1], type=Diagnosis)
     assert found.backend == "llamacpp"

@@ -79,7 +79,7 @@ def test_a_gguf_arrives_whole_and_is_listed(hub: FakeHub, tmp_path: Path) -> Non
     assert Catalogue(tmp_path).get("breeze") == model
     assert model.path.read_bytes() == content
     assert model.sha256 == hashlib.sha256(content).hexdigest()
-    assert (model.architecture, model.backends) == ("llama", ("llamacpp",))
+    assert (model.architecture, model.backends) == ("llama", ("native", "llamacpp"))
     assert (model.name, model.licence) == ("Breeze 1B", "apache-2.0")
     assert {path.name for path in model.path.parent.iterdir()} == {
         "README.md",

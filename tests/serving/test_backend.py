@@ -8,8 +8,10 @@ import pytest
 from ponant.kit import machine as machines
 from ponant.kit.errors import SetupError
 from ponant.kit.machine import usable_instructions
+from ponant.serving import backend as backends
 from ponant.serving import choose
 from ponant.serving.backend import bf16_unit
+from ponant.serving.measured import Speed, recall, remember
 
 
 @pytest.fixture
@@ -26,7 +28,8 @@ class Machine:
         monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
         monkeypatch.setattr("platform.system", lambda: "Linux")
 
-    def has(self, flags: str, *packages: str) -> None:
+    def has(self, flags: str, *packages: str, kernels: bool = False) -> None:
+        self._patch.setattr(backends, "available", lambda: kernels)
         cpuinfo = self._folder / "cpuinfo"
         cpuinfo.write_text(f"processor : 0\nflags\t\t: fpu {flags}\n")
         self._patch.setattr(machines, "_CPU_INFO", cpuinfo)
@@ -97,3 +100,41 @@ def test_a_setting_is_obeyed_or_refused(machine: Machine) -> None:
     assert choose("native").backend == "native"
     with pytest.raises(SetupError, match=r"pip install 'ponant\[llamacpp\]'"):
         choose("llamacpp")
+
+
+def test_compiled_kernels_go_first(machine: Machine) -> None:
+    machine.has("avx2", "xllamacpp", kernels=True)
+    assert choose().backend == "native"
+    assert "kernels" in choose().reason
+
+
+LLAMA = Speed(backend="llamacpp", prefill=900, decode=60, seconds=1.6)
+NATIVE = Speed(backend="native", prefill=800, decode=30, seconds=2.8)
+
+
+def test_what_was_measured_here_decides(machine: Machine) -> None:
+    machine.has("avx512_bf16", "torch", "xllamacpp", kernels=True)
+    choice = choose(speeds=(LLAMA, NATIVE))
+    assert choice.backend == "llamacpp"
+    assert "llamacpp reads 900 and writes 60" in choice.reason
+    assert choose("native", (LLAMA, NATIVE)).backend == "native"
+
+
+def test_the_fastest_that_is_gone_is_passed_over(machine: Machine) -> None:
+    machine.has("avx512_bf16", "torch", kernels=True)
+    assert choose(speeds=(LLAMA, NATIVE)).backend == "native"
+
+
+def test_speeds_hold_for_the_machine_and_threads_they_were_measured_with(
+    machine: Machine, tmp_path: Path
+) -> None:
+    machine.has("avx512_bf16")
+    assert recall(tmp_path, 2) == ()
+    remember(tmp_path, (NATIVE, LLAMA), 2)
+    assert recall(tmp_path, 2) == (LLAMA, NATIVE)
+    assert recall(tmp_path, 4) == ()
+    machine.has("avx2")
+    assert recall(tmp_path, 2) == ()
+    (tmp_path / "models" / "engines.json").write_text("{")
+    machine.has("avx512_bf16")
+    assert recall(tmp_path, 2) == ()

@@ -71,6 +71,7 @@ def _body(card: ModelCard) -> dict[str, Any]:
             "place": card.place,
             "state": card.state,
             "detail": card.detail,
+            "memory": card.memory,
             "backend": card.backend,
             "chat": card.chat,
             "embedding": card.embedding,

@@ -11,16 +11,18 @@ from pathlib import Path
 import msgspec
 
 from ponant.cli.packages import LLAMACPP, TORCH, installed_version, wanted_packages
-from ponant.cli.trial import Trial
+from ponant.cli.trial import Trial, middle_trial
 from ponant.hub import Catalogue, InstalledModel
 from ponant.kit import Settings
 from ponant.kit.errors import NotFound, SetupError
 from ponant.kit.machine import Machine, this_machine
 from ponant.serving.backend import BACKENDS, choose, installed
+from ponant.serving.measured import Speed, recall, remember
 from ponant.serving.wire import WorkerSpec
 
 _TRIAL_SECONDS = 300
 _TRIAL_CONTEXT = 1024
+_TRIAL_ROUNDS = 3  # in turns, since other work on the machine comes and goes
 _SETUP = "ponant setup"
 
 
@@ -84,7 +86,7 @@ _PACKAGES = (TORCH, LLAMACPP)
 
 def _backend(settings: Settings) -> tuple[str | None, str]:
     try:
-        return choose(settings.engine)
+        return choose(settings.engine, recall(settings.home, settings.threads))
     except SetupError as e:
         return None, e.message
 
@@ -116,7 +118,9 @@ def _mend_page() -> str:
 
 
 def try_backends(settings: Settings) -> list[Trial]:
-    """Time the starter on each backend that is installed, one after another, the fastest first.
+    """Time the starter on each backend that is installed, in turns, the fastest first.
+
+    The result is kept beside the models: from then on the fastest serves by default.
 
     Raises:
         NotFound: the starter is not installed.
@@ -126,7 +130,7 @@ def try_backends(settings: Settings) -> list[Trial]:
     usable = [backend for backend in BACKENDS if installed(backend)]
     if not usable:
         raise NotFound("No backend is installed. Run `ponant setup` first.")
-    specs = (
+    specs = [
         WorkerSpec(
             backend=backend,
             path=str(model.path),
@@ -136,8 +140,20 @@ def try_backends(settings: Settings) -> list[Trial]:
             memory=settings.memory,
         )
         for backend in usable
-    )
-    return sorted(map(time_backend, specs), key=lambda trial: trial.seconds)
+    ]
+    rounds = [[time_backend(spec) for spec in specs] for _ in range(_TRIAL_ROUNDS)]
+    trials = [middle_trial(runs) for runs in zip(*rounds, strict=True)]
+    speeds = [
+        Speed(
+            backend=trial.backend,
+            prefill=trial.prefill,
+            decode=trial.decode,
+            seconds=trial.seconds,
+        )
+        for trial in trials
+    ]
+    remember(settings.home, tuple(speeds), settings.threads)
+    return sorted(trials, key=lambda trial: trial.seconds)
 
 
 def time_backend(spec: WorkerSpec) -> Trial:

@@ -26,6 +26,7 @@ from ponant.kit import Settings
 from ponant.kit.errors import SetupError
 from ponant.kit.lock import exclusive
 from ponant.kit.log import configure_log
+from ponant.serving.port import ModelCard
 
 
 def serve(
@@ -62,6 +63,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     address = ServerAddress(_local_url(settings), os.getpid(), started)
     file.write_bytes(msgspec.json.encode(address))
     _greet(settings, services, first)
+    _tell_models(services.models.survey())
     try:
         config = uvicorn.Config(
             create_app(services),
@@ -101,6 +103,17 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
                 "and PONANT_PORT to an address of this machine."
             ) from e
         raise
+
+
+def _tell_models(found: list[tuple[ModelCard, str]]) -> None:
+    """Say of each model what it takes and what runs it, before any is loaded."""
+    console = Console(stderr=False, highlight=False, soft_wrap=True)
+    for card, takes in found:
+        if card.state == "failed":
+            console.print(f"  model {card.id} cannot be used: {card.detail}", markup=False)
+            continue
+        line = f"  model {card.id} {takes} and runs on {card.backend}. {card.detail}"
+        console.print(line.rstrip(), markup=False)
 
 
 def _local_url(settings: Settings) -> str:

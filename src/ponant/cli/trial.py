@@ -7,7 +7,9 @@ never share cores. Prints one line of JSON.
 import random
 import sys
 import time
+from collections.abc import Sequence
 from queue import SimpleQueue
+from statistics import median
 
 import msgspec
 
@@ -33,6 +35,16 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     def seconds(self) -> float:
         """Time for the prompt and the answer of the trial together."""
         return PROMPT_TOKENS / self.prefill + ANSWER_TOKENS / self.decode
+
+
+def middle_trial(runs: Sequence[Trial]) -> Trial:
+    """The median of several runs of one backend, measure by measure."""
+    return Trial(
+        backend=runs[0].backend,
+        load_seconds=median(run.load_seconds for run in runs),
+        prefill=median(run.prefill for run in runs),
+        decode=median(run.decode for run in runs),
+    )
 
 
 def run_trial(spec: WorkerSpec) -> Trial:

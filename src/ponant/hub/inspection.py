@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ponant.engine.errors import ModelFileError
+from ponant.engine.models import FAMILIES
 from ponant.engine.weights.gguf import GgufFile
 from ponant.hub.manifest import Kind
 from ponant.kit.errors import SetupError
 
-_NATIVE = frozenset({"gemma3"})
 _GGUF_EMBEDDERS = frozenset({"bert", "jina-bert-v2", "nomic-bert", "nomic-bert-moe"})
 _ENCODERS = frozenset({"bert", "camembert", "roberta", "xlm-roberta"})
 
@@ -39,7 +39,7 @@ def inspect_gguf(path: Path) -> Finding:
         raise SetupError(
             f"{path.name} is a {architecture} embedder; Ponant takes those as safetensors."
         )
-    native = ("native",) if architecture in _NATIVE else ()
+    native = ("native",) if architecture in FAMILIES else ()
     name = metadata.get("general.name", "")
     return Finding(
         architecture, "generate", (*native, "llamacpp"), name if isinstance(name, str) else ""

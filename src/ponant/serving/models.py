@@ -8,10 +8,13 @@ import structlog
 
 from ponant.hub import Catalogue, InstalledModel
 from ponant.kit import Settings
-from ponant.kit.errors import NotFound, PonantError, SetupError
-from ponant.serving.backend import BACKENDS, CAPABILITIES, Backend, choose, installed
+from ponant.kit.errors import NotFound, PonantError
+from ponant.serving.backend import CAPABILITIES
+from ponant.serving.budget import MemoryBudget
 from ponant.serving.embedding import LocalEmbedder
 from ponant.serving.local import LocalModel
+from ponant.serving.measured import recall
+from ponant.serving.placing import place, tell
 from ponant.serving.port import ModelCard, TextModel
 from ponant.serving.remotes import Remotes
 from ponant.serving.runfolder import RunFolder
@@ -57,9 +60,19 @@ class Models:
         self._remotes = Remotes(upstreams)
         self._folder = RunFolder(settings.home)
         self._cache = settings.home / "cache"
+        self._budget = MemoryBudget(settings.memory)
+        self._takes: dict[str, str] = {}
         self._workers: dict[str, WorkerProcess] = {}
         self._models: dict[str, Local] = {}
         self._opening = asyncio.Lock()
+
+    def survey(self) -> list[tuple[ModelCard, str]]:
+        """The cards of the models on disk, before any is loaded, and what each takes in words."""
+        cards = [
+            (self._models.get(model.id) or self._open(model)).card
+            for model in self._catalogue.models()
+        ]
+        return [(card, self._takes.get(card.id, "")) for card in cards]
 
     async def start(self) -> None:
         """Begin to load the models that are wanted at once; returns before they are ready."""
@@ -123,7 +136,7 @@ class Models:
             installed = self._catalogue.models()
             for model in installed:
                 if model.id not in self._models:
-                    self._models[model.id] = await asyncio.to_thread(self._open, model)
+                    await asyncio.to_thread(self._open, model)
             if _ECHO not in self._models:
                 self._models[_ECHO] = self._open_echo()
             kept = {_ECHO, *(model.id for model in installed)}
@@ -132,32 +145,51 @@ class Models:
     def _open(self, model: InstalledModel) -> Local:
         try:
             if model.kind == "embed":
-                return self._open_embedder(model, self._card(model, Facts()))
-            return self._open_generator(model, self._card(model, read_facts(model)))
+                opened: Local = self._open_embedder(model, self._card(model, Facts()))
+            else:
+                opened = self._open_generator(model, self._card(model, read_facts(model)))
         except PonantError as e:
             _log.warning("A model cannot be used.", model=model.id, reason=e.message)
-            return UnusableModel(self._card(model, Facts()), e.message)
+            opened = UnusableModel(self._card(model, Facts()), e.message)
+        self._models[model.id] = opened
+        return opened
 
     def _open_embedder(self, model: InstalledModel, card: ModelCard) -> LocalEmbedder:
         # One core fewer than chat may have: a long sync leaves it room.
         threads = max(1, self._settings.threads - 1)
         spec = WorkerSpec(backend="encoder", threads=threads, prompts=dict(model.prompts))
-        return LocalEmbedder(card, self._worker(model.id, spec, model.path))
+        needs = _size(model.path)
+        self._takes[model.id] = f"takes about {needs / 1e9:.2f} GB of memory"
+        card = msgspec.structs.replace(card, memory=needs)
+        return LocalEmbedder(card, self._worker(model.id, spec, model.path, needs))
 
     def _open_generator(self, model: InstalledModel, card: ModelCard) -> LocalModel:
+        placement = place(
+            model,
+            setting=self._settings.engine,
+            context_length=self._settings.context,
+            room=self._budget.whole,
+            speeds=recall(self._settings.home, self._settings.threads),
+        )
+        self._takes[model.id] = tell(placement.needs)
+        if placement.detour:
+            _log.info("A model runs elsewhere.", model=model.id, reason=placement.detour)
         spec = WorkerSpec(
-            backend=_backend_for(model, self._settings.engine),
+            backend=placement.backend,
             context_length=self._settings.context,
             queue=self._settings.queue,
             queue_tokens=self._settings.queue_tokens,
             spill=self._settings.kv_spill << 20,
             threads=self._settings.threads,
-            memory=self._settings.memory,
         )
         card = msgspec.structs.replace(
-            card, backend=spec.backend, capabilities=CAPABILITIES[spec.backend]
+            card,
+            backend=spec.backend,
+            capabilities=CAPABILITIES[spec.backend],
+            detail=" ".join(filter(None, (card.detail, placement.detour))),
+            memory=placement.needs.total,
         )
-        worker = self._worker(model.id, spec, model.path)
+        worker = self._worker(model.id, spec, model.path, placement.needs.total)
         voice = LazyVoice(model.id, lambda: load_voice(model, self._cache))
         return LocalModel(card, worker, voice)
 
@@ -205,36 +237,26 @@ class Models:
             context_length=self._settings.context,
             capabilities=CAPABILITIES["echo"],
         )
-        return LocalModel(card, self._worker(_ECHO, spec, None), LazyVoice(_ECHO, load_echo_voice))
+        return LocalModel(
+            card, self._worker(_ECHO, spec, None, 0), LazyVoice(_ECHO, load_echo_voice)
+        )
 
-    def _worker(self, name: str, spec: WorkerSpec, path: Path | None) -> WorkerProcess:
+    def _worker(self, name: str, spec: WorkerSpec, path: Path | None, needs: int) -> WorkerProcess:
         spec = msgspec.structs.replace(
             spec,
             path=str(path or ""),
             cache=str(self._cache),
             log_level=self._settings.log_level,
         )
-        self._workers[name] = WorkerProcess(name, spec, self._folder)
-        return self._workers[name]
-
-
-def _backend_for(model: InstalledModel, setting: str) -> Backend:
-    """The backend for a model: the chosen one, or the one that knows its architecture.
-
-    Raises:
-        SetupError: nothing that is installed runs it.
-    """
-    if model.format != "gguf":
-        raise SetupError(
-            f"No backend runs {model.format} models that generate yet. Pull a GGUF of it instead."
+        worker = WorkerProcess(
+            name, spec, self._folder, needs=needs, memory=lambda: self._budget.lend(name)
         )
-    choice = choose(setting).backend
-    if setting != "auto" or not model.backends or choice in model.backends:
-        return choice
-    for backend in BACKENDS:
-        if backend in model.backends and installed(backend):
-            return backend
-    raise SetupError(
-        f"The architecture {model.architecture} runs on llama.cpp, which is not installed. "
-        "Run: pip install 'ponant[llamacpp]'"
-    )
+        self._budget.enter(name, lambda: worker.held)
+        self._workers[name] = worker
+        return worker
+
+
+def _size(path: Path) -> int:
+    """Bytes that a model's files take on disk."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

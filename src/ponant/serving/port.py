@@ -24,6 +24,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
         place: ``here``, or ``elsewhere`` where text leaves this machine.
         state: ``ready``, ``starting``, ``stopped`` or ``failed``; ``detail`` says why.
         documents: whether the chat template takes passages itself.
+        memory: bytes that it takes on this machine, as estimated from its file; 0 where unknown.
     """
 
     id: str
@@ -47,6 +48,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     dimension: int | None = None
     capabilities: Capabilities = Capabilities()
     created: int = 0
+    memory: int = 0
 
 
 class Controls(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from ponant.engine import Event, FinishReason, Request
 from ponant.kit import new_id
 from ponant.kit.errors import BadRequest, PonantError, TooManyRequests, Unavailable
 from ponant.serving import wire
+from ponant.serving.budget import held_by
 from ponant.serving.mailbox import Mailbox
 from ponant.serving.runfolder import RunFolder
 from ponant.serving.wire import WorkerSpec
@@ -42,12 +43,24 @@ class WorkerProcess:
         name: the model, for messages.
         spec: what the worker loads; its address is filled in here.
         folder: where the socket goes.
+        needs: bytes that the model is estimated to take.
+        memory: asked at each start for the bytes that it may take; 0 is what is free.
     """
 
-    def __init__(self, name: str, spec: WorkerSpec, folder: RunFolder) -> None:
+    def __init__(
+        self,
+        name: str,
+        spec: WorkerSpec,
+        folder: RunFolder,
+        *,
+        needs: int = 0,
+        memory: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._name = name
         self._spec = spec
         self._folder = folder
+        self._needs = needs
+        self._memory = memory
         self._state: State = "stopped"
         self._detail = ""
         self._loaded: wire.Loaded | None = None
@@ -79,7 +92,16 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
+        """The process's number while it runs."""
+        if self._process is None or self._process.returncode is not None:
+            return None
+        return self._process.pid
+
+    @property
+    def held(self) -> int:
+        """Bytes that the process holds, or said it would."""
+        known = self._loaded.info.resident_bytes if self._loaded and self._loaded.info else 0
+        return held_by(self.pid, known or self._needs)
 
     def start(self) -> None:
         """Begin to load the model, unless that has begun."""
@@ -206,7 +228,9 @@ class WorkerProcess:
         Raises:
             Unavailable: the worker says that the model cannot be loaded.
         """
-        spec = msgspec.structs.replace(self._spec, address=self._folder.address())
+        spec = msgspec.structs.replace(
+            self._spec, address=self._folder.address(), memory=self._memory()
+        )
         context = zmq.asyncio.Context.instance()
         with context.socket(zmq.DEALER) as socket:
             socket.set(zmq.LINGER, 0)

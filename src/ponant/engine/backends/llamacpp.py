@@ -5,7 +5,6 @@ switched off, so it sits on a Unix socket in a private folder behind a random ke
 is off: llama.cpp cannot bind cached pages to a `cache_scope`.
 """
 
-import functools
 import secrets
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ import xllamacpp
 from ponant.engine.backends.pieces import Pieces
 from ponant.engine.errors import ModelFileError, ModelTooLarge
 from ponant.engine.limits import check_request
+from ponant.engine.needs import GgufShape, llamacpp_needs
 from ponant.engine.port import (
     Capabilities,
     EngineInfo,
@@ -38,7 +38,6 @@ Emit = Callable[[Event], None]
 
 _RANDOM_SEED = 0xFFFFFFFF  # llama.cpp takes this seed for "none"
 _BATCH = 256  # tokens computed between two chances to cancel a prompt
-_COMPUTE_BYTES = 300 << 20  # llama.cpp's buffers for a batch, roughly
 
 
 class LlamaCppEngine:
@@ -75,9 +74,9 @@ class LlamaCppEngine:
         parallel: int = 4,
     ) -> None:
         model = GgufFile(path)
-        shape = _Shape(model)
+        shape = GgufShape(model)
         context_length = min(context_length, shape.context_length)
-        needed = path.stat().st_size + context_length * shape.cache_bytes + _COMPUTE_BYTES
+        needed = llamacpp_needs(path, context_length).total
         _check_memory(path, needed, memory)
         self._pieces = Pieces(model.metadata)
         self._constraints = constraints
@@ -252,36 +251,6 @@ class _Run:
             error = "llama.cpp ended the answer without saying why"
         usage = Usage(prompt_tokens=len(self.request.prompt), completion_tokens=self._produced)
         self._emit(Event(request_id=self.request.id, finish=finish, usage=usage, error=error))
-
-
-class _Shape:
-    """What a GGUF's header says about the model's size."""
-
-    def __init__(self, model: GgufFile) -> None:
-        read = model.metadata.get
-        self.architecture = str(read("general.architecture", "unknown"))
-        value = functools.partial(self._number, model)
-        self.context_length = value("context_length", 1 << 20)
-        embedding = model.tensors.get("token_embd.weight")
-        if embedding is None:
-            raise ModelFileError(
-                f"{model.path} holds no token embedding, so it is no language model."
-            )
-        self.vocabulary_size = embedding.shape[0]
-        heads = value("attention.head_count", 1)
-        width = value("embedding_length", 1) // max(heads, 1)
-        sides = value("attention.key_length", width) + value("attention.value_length", width)
-        # Two bytes a value: llama.cpp keeps keys and values as float16.
-        self.cache_bytes = (
-            value("block_count", 1) * value("attention.head_count_kv", heads) * sides * 2
-        )
-
-    def _number(self, model: GgufFile, name: str, default: int) -> int:
-        found = model.metadata.get(f"{self.architecture}.{name}", default)
-        try:
-            return int(max(found)) if hasattr(found, "__len__") else int(found)
-        except (TypeError, ValueError) as e:
-            raise ModelFileError(f"{model.path} says {found!r} for {name}. Fetch it again.") from e
 
 
 def _check_memory(path: Path, needed: int, memory: int) -> None:
