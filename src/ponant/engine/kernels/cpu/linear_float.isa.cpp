@@ -129,11 +129,11 @@ void tile(const Place& place) {
     for (int p = 0; p < P; ++p) place.finish(r, p, totals[r][p]);
 }
 
-template <class Form, int R>
+template <class Form, int R, int P = kTilePanels>
 constexpr void fill(Tiles<kTileRows, kTilePanels>& tiles) {
-  tiles.at[R - 1][0] = tile<Form, R, 1>;
-  if constexpr (kTilePanels > 1) tiles.at[R - 1][1] = tile<Form, R, 2>;
-  if constexpr (R > 1) fill<Form, R - 1>(tiles);
+  tiles.at[R - 1][P - 1] = tile<Form, R, P>;
+  if constexpr (P > 1) fill<Form, R, P - 1>(tiles);
+  if constexpr (R > 1 && P == kTilePanels) fill<Form, R - 1>(tiles);
 }
 
 template <class Form>
@@ -143,7 +143,7 @@ void walk_form(const Piece& piece, int steps) {
     fill<Form, kTileRows>(all);
     return all;
   }();
-  constexpr int kChunk = 16384 / Form::kStepBytes;  // two panels fill 32 KB of cache
+  constexpr int kChunk = 8192 / Form::kStepBytes;  // two panels fill 16 KB of cache
   const bool one_tile = piece.row_end - piece.row_begin <= kTileRows;
   walk(tiles, piece, steps, one_tile ? steps : kChunk);
 }

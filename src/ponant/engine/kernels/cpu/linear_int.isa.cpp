@@ -175,38 +175,31 @@ struct FormI8S16 {  // a small scale for each half block
   static int32_t start(const RowBlock& row, int half) { return row.minus_32[half]; }
 };
 
-// Codes of inputs 8c .. 8c + 3 and 8c + 4 .. 8c + 7 of a block.
+// Codes of inputs 4c .. 4c + 3 of a block.
 template <class Form>
-inline void eight_inputs(const uint8_t* block, int c, Codes& first, Codes& second) {
-  if constexpr (Form::kNibbles) {
-    const Codes both = Codes::load(block + c * 64);
-    first = both.low();
-    second = both.high();
-  } else {
-    first = Codes::load(block + c * 128);
-    second = Codes::load(block + c * 128 + 64);
-  }
+inline Codes four_inputs(const uint8_t* block, int c) {
+  if constexpr (!Form::kNibbles) return Codes::load(block + c * 64);
+  const Codes both = Codes::load(block + c / 2 * 64);
+  return c % 2 ? both.high() : both.low();
 }
 
-// Products of one block's inputs 8 * first .. 8 * last - 1 with R rows and P panels.
+// Products of one block's inputs 4 * first .. 4 * last - 1 with R rows and P panels.
 template <class Form, int R, int P>
 inline void add_block(Sums (&sums)[R][P], const RowBlock* const (&rows)[R],
                       const uint8_t* const (&codes)[P], int first, int last) {
+#pragma GCC unroll 8
   for (int c = first; c < last; ++c) {
-    Codes left[P], right[P];
-    for (int p = 0; p < P; ++p) eight_inputs<Form>(codes[p], c, left[p], right[p]);
-    for (int r = 0; r < R; ++r) {
-      for (int p = 0; p < P; ++p) add<Form::kWide>(sums[r][p], left[p], rows[r]->codes + 8 * c);
-      for (int p = 0; p < P; ++p)
-        add<Form::kWide>(sums[r][p], right[p], rows[r]->codes + 8 * c + 4);
-    }
+    Codes four[P];
+    for (int p = 0; p < P; ++p) four[p] = four_inputs<Form>(codes[p], c);
+    for (int r = 0; r < R; ++r)
+      for (int p = 0; p < P; ++p) add<Form::kWide>(sums[r][p], four[p], rows[r]->codes + 4 * c);
   }
 }
 
 template <class Form, int R, int P>
 void tile(const Place& place) {
   constexpr int kBytes = Form::kNibbles ? 256 : 512;
-  constexpr int kQuarters = 4 / Form::kScales;
+  constexpr int kFours = 8 / Form::kScales;
   const PanelLayout layout = panel_layout(Form::kForm, place.piece->matrix->inputs);
   const RowBlock* rows[R];
   Panel panels[P];
@@ -228,7 +221,7 @@ void tile(const Place& place) {
       Sums sums[R][P];
       for (int r = 0; r < R; ++r)
         for (int p = 0; p < P; ++p) sums[r][p] = Sums::set(Form::start(*rows[r], half));
-      add_block<Form, R, P>(sums, rows, codes, half * kQuarters, (half + 1) * kQuarters);
+      add_block<Form, R, P>(sums, rows, codes, half * kFours, (half + 1) * kFours);
       for (int p = 0; p < P; ++p) {
         const Vec scale = Form::scale(panels[p], block, half);
         for (int r = 0; r < R; ++r)
@@ -248,11 +241,11 @@ void tile(const Place& place) {
     for (int p = 0; p < P; ++p) place.finish(r, p, totals[r][p]);
 }
 
-template <class Form, int R>
+template <class Form, int R, int P = kTilePanels>
 constexpr void fill(Tiles<kTileRows, kTilePanels>& tiles) {
-  tiles.at[R - 1][0] = tile<Form, R, 1>;
-  if constexpr (kTilePanels > 1) tiles.at[R - 1][1] = tile<Form, R, 2>;
-  if constexpr (R > 1) fill<Form, R - 1>(tiles);
+  tiles.at[R - 1][P - 1] = tile<Form, R, P>;
+  if constexpr (P > 1) fill<Form, R, P - 1>(tiles);
+  if constexpr (R > 1 && P == kTilePanels) fill<Form, R - 1>(tiles);
 }
 
 template <class Form>
@@ -262,7 +255,7 @@ void walk_form(const Piece& piece) {
     fill<Form, kTileRows>(all);
     return all;
   }();
-  constexpr int kChunk = 32;  // blocks: two panels of 8-bit codes fill 32 KB of cache
+  constexpr int kChunk = 16;  // blocks: two panels of 8-bit codes fill 16 KB of cache
   const int blocks = block_count(piece.matrix->inputs);
   const bool one_tile = piece.row_end - piece.row_begin <= kTileRows;
   walk(tiles, piece, blocks, one_tile ? blocks : kChunk);

@@ -1,6 +1,6 @@
-// Turns a row of float32 activations into what the products multiply. Plain loops, which the
-// compiler puts into vectors; every set gives the same bits.
+// Turns a row of float32 activations into what the products multiply; every set gives the same bits.
 #include "linear_isa.hpp"
+#include "simd.hpp"
 
 namespace ponant {
 namespace PN_ISA {
@@ -10,45 +10,67 @@ constexpr int32_t kInfinity = 0x7f800000;
 constexpr float kSmallest = 1e-30f;  // below it a block counts as zeros: 127 / x stays finite
 constexpr float kNoNumber = __builtin_nanf("");
 
+#if PN_LEVEL >= 2
 // The largest magnitude; as bits, so that what is not a number wins.
-float magnitude(const float* x) {
+int32_t largest_bits(const float* x) {
+  const __m512i most =
+      _mm512_max_epi32(_mm512_castps_si512(absolute(Vec::load(x)).v),
+                       _mm512_castps_si512(absolute(Vec::load(x + kBlock / 2)).v));
+  return _mm512_reduce_max_epi32(most);
+}
+
+// Nearest codes, ties to even, and the sum of each half.
+void round_codes(const float* x, float inverse, int8_t* codes, int32_t* sums) {
+  const __m512i first = _mm512_cvtps_epi32((Vec::load(x) * Vec::set(inverse)).v);
+  const __m512i second = _mm512_cvtps_epi32((Vec::load(x + kBlock / 2) * Vec::set(inverse)).v);
+  const __m256i both =
+      _mm256_set_m128i(_mm512_cvtepi32_epi8(second), _mm512_cvtepi32_epi8(first));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes), both);
+  __m256i fours = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), both);
+  fours = _mm256_add_epi32(fours, _mm256_shuffle_epi32(fours, 0x4e));
+  fours = _mm256_add_epi32(fours, _mm256_shuffle_epi32(fours, 0xb1));
+  sums[0] = _mm256_extract_epi32(fours, 0);
+  sums[1] = _mm256_extract_epi32(fours, 4);
+}
+#else
+int32_t largest_bits(const float* x) {
   int32_t largest = 0;
   for (int i = 0; i < kBlock; ++i) {
     const auto bits = static_cast<int32_t>(float_to_bits(x[i]) & 0x7fffffffu);
     largest = bits > largest ? bits : largest;
   }
-  return largest >= kInfinity ? kNoNumber : bits_to_float(static_cast<uint32_t>(largest));
+  return largest;
 }
 
-// Nearest integers, ties to even: the sum leaves the integer in the low bits of the float.
-int32_t round_codes(const float* x, float inverse, int count, int8_t* codes) {
-  int32_t sum = 0;
-  for (int i = 0; i < count; ++i) {
+// The sum leaves the nearest integer, ties to even, in the low bits of the float.
+void round_codes(const float* x, float inverse, int8_t* codes, int32_t* sums) {
+  sums[0] = sums[1] = 0;
+  for (int i = 0; i < kBlock; ++i) {
     const float shifted = x[i] * inverse + 12582912.0f;
     const int32_t code = static_cast<int32_t>(float_to_bits(shifted)) - 0x4b400000;
     codes[i] = static_cast<int8_t>(code);
-    sum += code;
+    sums[i / (kBlock / 2)] += code;
   }
-  return sum;
 }
+#endif
 
 void quantise_block(const float* x, RowBlock& block) {
-  const float most = magnitude(x);
-  const bool usable = most >= kSmallest;  // false for what is not a number, too
-  const float inverse = usable ? 127.0f / most : 0.0f;
-  int32_t first = 0, second = 0;
-  if (usable) {
-    first = round_codes(x, inverse, kBlock / 2, block.codes);
-    second = round_codes(x + kBlock / 2, inverse, kBlock / 2, block.codes + kBlock / 2);
+  const int32_t bits = largest_bits(x);
+  const float most = bits_to_float(static_cast<uint32_t>(bits));
+  int32_t sums[2] = {0, 0};
+  if (bits < kInfinity && most >= kSmallest) {
+    round_codes(x, 127.0f / most, block.codes, sums);
+    block.scale = most / 127.0f;
   } else {
     __builtin_memset(block.codes, 0, kBlock);
+    block.scale = bits >= kInfinity ? kNoNumber : 0.0f;
   }
-  block.scale = usable ? most / 127.0f : most != most ? most : 0.0f;
-  block.minus_128 = -128 * (first + second);
-  block.minus_8 = -8 * (first + second);
-  block.minus_32[0] = -32 * first;
-  block.minus_32[1] = -32 * second;
-  block.minus_sum = -(block.scale * static_cast<float>(first + second));
+  const int32_t sum = sums[0] + sums[1];
+  block.minus_128 = -128 * sum;
+  block.minus_8 = -8 * sum;
+  block.minus_32[0] = -32 * sums[0];
+  block.minus_32[1] = -32 * sums[1];
+  block.minus_sum = -(block.scale * static_cast<float>(sum));
 }
 
 }  // namespace
