@@ -10,7 +10,7 @@ PAGE := src/ponant/api/page/index.html
 PAGE_WHEEL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve setup test check format page web-check chromium wheel bench clean
+.PHONY: help serve setup test check format page web-check chromium wheel bench bench-engine clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -78,6 +78,9 @@ wheel: $(PAGE) $(STAMPS)/dev ## Build the wheel, with the page inside
 
 bench: setup $(STAMPS)/dev ## Measure what the README states
 	$(BIN)/python bench/first_light.py
+
+bench-engine: setup $(STAMPS)/dev ## Measure the engine beside the engines one could embed
+	$(BIN)/python -m bench.engine
 
 clean: ## Remove what was built, not what was stored
 	rm -rf $(STAMPS) build dist web/dist src/ponant/api/page

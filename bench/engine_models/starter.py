@@ -18,13 +18,14 @@ def write_starter(gguf: Path, tokenizer: Path, folder: Path) -> None:
     model = reference(gguf)
     model.generation_config.pad_token_id = 0
     model.save_pretrained(folder)
-    PreTrainedTokenizerFast(
+    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=Tokenizer.from_file(str(tokenizer)),
         bos_token="<bos>",
         eos_token="<eos>",
         pad_token="<pad>",
         unk_token="<unk>",
-    ).save_pretrained(folder)
+    )
+    fast.save_pretrained(folder)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
-import openvino_genai
+import openvino  # type: ignore[import-not-found]
+import openvino_genai  # type: ignore[import-not-found]
 
 from bench.engine_peers.child import Answer, serve
 
@@ -23,7 +23,8 @@ class OpenVino:
             "INFERENCE_NUM_THREADS": options["threads"],
             **options.get("properties", {}),
         }
-        self._batching = self._plain = None
+        self._batching: Any = None
+        self._plain: Any = None
         if options.get("scoring"):
             return
         if options.get("pipeline", "batching") == "batching":

@@ -21,18 +21,16 @@ class Ponant:
         extra = {name: value for name, value in options.get("engine", {}).items() if name in known}
         self._engine = NativeEngine(
             Path(options["model"]),
-            context_length=options["context"],
+            # Its cache holds several contexts at once, which the streams share.
+            context_length=options["context"] * max(1, options.get("streams", 1) // 4),
             threads=options["threads"],
             **extra,
         )
         self._names = (f"r{number}" for number in itertools.count())
 
-    def generate(
-        self, prompts: Sequence[list[int]], tokens: int, *, scope: str = "", drafts: bool = False
-    ) -> list[Answer]:
-        runs = [
-            _Run(self._request(prompt, tokens, scope=scope, drafts=drafts)) for prompt in prompts
-        ]
+    def generate(self, prompts: Sequence[list[int]], tokens: int, **options: Any) -> list[Answer]:
+        """Options: ``scope``, whose pages are shared."""
+        runs = [_Run(self._request(prompt, tokens, **options)) for prompt in prompts]
         started = time.perf_counter()
         for run in runs:
             self._engine.submit(run.request, run.take)
@@ -53,10 +51,7 @@ class Ponant:
             raise RuntimeError(f"{len(scored)} of {len(window)} tokens were scored")
         return -sum(token.logprob or 0.0 for token in scored)
 
-    def _request(self, prompt: list[int], tokens: int, *, scope: str, drafts: bool) -> Request:
-        fields: dict[str, Any] = {}
-        if "drafts" in Request.__struct_fields__:
-            fields["drafts"] = drafts
+    def _request(self, prompt: list[int], tokens: int, *, scope: str = "") -> Request:
         name = next(self._names)
         return Request(
             id=name,
@@ -64,7 +59,6 @@ class Ponant:
             max_tokens=tokens,
             sampling=Sampling(temperature=0.0),
             cache_scope=scope or name,  # nothing is shared between requests unless it is asked for
-            **fields,
         )
 
 

@@ -70,7 +70,12 @@ class Wheel:
             "timings_per_token": False,
         }
         replies: list[dict[str, Any]] = []
-        self._server.handle_completions(body, lambda reply: bool(replies.append(reply)))
+
+        def take(reply: dict[str, Any]) -> bool:
+            replies.append(reply)
+            return False  # go on
+
+        self._server.handle_completions(body, take)
         wall = time.perf_counter() - started
         timings = replies[-1]["timings"]
         # The server's own clock: its answer comes whole, so that no piece of it costs a callback.
