@@ -222,7 +222,14 @@ def test_what_is_not_a_number_is_said(bad: float, instructions: InstructionSet) 
 def test_a_batch_stays_within_vocabulary_and_cache() -> None:
     spec, _ = _same_model("window")
     with _loaded(spec, pages=4) as decoder:
-        for tokens, pages in (([spec.vocabulary_size], [1]), ([-1], [1]), ([1], [5]), ([1], [-1])):
+        for tokens, pages in (
+            ([spec.vocabulary_size], [1]),
+            ([-1], [1]),
+            ([1], [5]),
+            ([1], [-1]),
+            ([1] * 17, [1]),
+            ([], []),
+        ):
             with pytest.raises(ValueError, match="batch"):
                 decoder.forward(batch_of(Piece(tokens, 0, pages, [0])))
 

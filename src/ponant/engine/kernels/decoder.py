@@ -47,6 +47,7 @@ _FORMS: Final[dict[str, Form | None]] = {
 _ACTIVATIONS: Final = {"silu": 0, "gelu": 1, "xielu": 2}
 _OUT_OF_MEMORY: Final = -1
 _NOT_A_NUMBER: Final = -2
+_OUTSIDE: Final = -3
 
 
 def measure(spec: DecoderSpec, form: WeightForm) -> int:
@@ -100,7 +101,6 @@ class KernelDecoder:
     ) -> None:
         self._form = form
         self._shape = shape_of(spec, context_length)
-        self._pages = pages
         self._library = library()
         self._pool = Pool(threads)
         try:
@@ -134,11 +134,10 @@ class KernelDecoder:
             Hidden states of the wanted rows after the last norm, shape (wanted, width).
 
         Raises:
-            ValueError: a token or page does not exist.
+            ValueError: a token or page does not exist, or a sequence has too few pages.
             MemoryError: there is no room for the batch's working memory.
             FloatingPointError: a hidden state is not a number.
         """
-        self._check(batch)
         arrays = [
             np.ascontiguousarray(array, np.int32)
             for array in (
@@ -204,24 +203,18 @@ class KernelDecoder:
     def close(self) -> None:
         """Free the weights and the cache; nothing may be called after."""
         self._library.pn_workspace_destroy(self._workspace)
+        self._workspace = None  # nothing happens to none a second time
         self._pool.close()
         self._weights.close()
         self._cache.close()
-
-    def _check(self, batch: Batch) -> None:
-        """Refuse what would read or write outside the model's memory."""
-        if not len(batch.tokens):
-            raise ValueError("A batch has at least one row.")
-        if batch.tokens.min() < 0 or batch.tokens.max() >= self._shape.vocabulary_size:
-            raise ValueError("A token of the batch is outside the vocabulary.")
-        if batch.pages.min() < 0 or batch.pages.max() > self._pages:
-            raise ValueError("A page of the batch does not exist.")
 
     def _call(self, result: int) -> None:
         if result == _OUT_OF_MEMORY:
             raise MemoryError("There is no memory left for this step of the model.")
         if result == _NOT_A_NUMBER:
             raise FloatingPointError("The model computed a value that is not a number.")
+        if result == _OUTSIDE:
+            raise ValueError("The batch reaches outside the model's vocabulary or its pages.")
 
 
 class _Cache:

@@ -3,125 +3,11 @@
 
 #include <algorithm>
 
-#include "elementwise_math.hpp"
+#include "attention_forms.hpp"
 
 namespace ponant {
 namespace PN_ISA {
 namespace {
-
-constexpr int kLine = 64;  // bytes of the cache that one step reads
-
-inline uint16_t to_bf16(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40u);
-  return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-
-// How a cache of one form is read: a line holds, for sixteen lanes, `kPair` values each; a step adds
-// their products with `kPair` factors that all lanes share.
-struct Float32 {
-  static constexpr int kPair = 1;
-  static constexpr int kFactorBytes = 4;
-  using Line = Vec;
-  using Factor = Vec;
-  static Line line(const char* p) { return Vec::load(reinterpret_cast<const float*>(p)); }
-  static Line part(const char* p, int n) { return Vec::load(reinterpret_cast<const float*>(p), n); }
-  static Factor spread(const char* p) { return Vec::set(*reinterpret_cast<const float*>(p)); }
-  static Vec step(Vec sum, Factor f, Line l) { return multiply_add(f, l, sum); }
-  static Vec as_factors(Vec a, char* out) {
-    a.store(reinterpret_cast<float*>(out));
-    return a;
-  }
-};
-
-#if PN_LEVEL >= 3
-
-struct Bf16 {
-  static constexpr int kPair = 2;
-  static constexpr int kFactorBytes = 4;
-  using Line = __m512i;
-  using Factor = __m512i;
-  static Line line(const char* p) { return _mm512_loadu_si512(p); }
-  static Line part(const char* p, int n) {
-    return _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p);
-  }
-  static Factor spread(const char* p) {
-    return _mm512_set1_epi32(*reinterpret_cast<const int32_t*>(p));
-  }
-  static Vec step(Vec sum, Factor f, Line l) {
-    return {_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh&>(f), reinterpret_cast<__m512bh&>(l))};
-  }
-  // Factors are rounded to bf16; returns them as they will be multiplied.
-  static Vec as_factors(Vec a, char* out) {
-    const __m256bh rounded = _mm512_cvtneps_pbh(a.v);
-    const __m256i bits = reinterpret_cast<const __m256i&>(rounded);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), bits);
-    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
-  }
-};
-
-#else
-
-// Without the instruction the cache's values are widened, and factors stay float32.
-struct Bf16 {
-  static constexpr int kPair = 2;
-  static constexpr int kFactorBytes = 8;
-  struct Line {
-    Vec even, odd;
-  };
-  struct Factor {
-    Vec even, odd;
-  };
-#if PN_LEVEL == 2
-  static Line widen(__m512i a) {
-    const __m512i odd = _mm512_and_si512(a, _mm512_set1_epi32(static_cast<int>(0xffff0000u)));
-    return {{_mm512_castsi512_ps(_mm512_slli_epi32(a, 16))}, {_mm512_castsi512_ps(odd)}};
-  }
-  static Line line(const char* p) { return widen(_mm512_loadu_si512(p)); }
-#elif PN_LEVEL == 1
-  static Line line(const char* p) {
-    const __m256i high = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
-    const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-    const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32));
-    return {{_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)),
-             _mm256_castsi256_ps(_mm256_slli_epi32(b, 16))},
-            {_mm256_castsi256_ps(_mm256_and_si256(a, high)),
-             _mm256_castsi256_ps(_mm256_and_si256(b, high))}};
-  }
-#else
-  static Line line(const char* p) {
-    uint32_t bits[kLanes], even[kLanes], odd[kLanes];
-    std::memcpy(bits, p, sizeof bits);
-    for (int i = 0; i < kLanes; ++i) {
-      even[i] = bits[i] << 16;
-      odd[i] = bits[i] & 0xffff0000u;
-    }
-    Line r;
-    std::memcpy(r.even.v, even, sizeof even);
-    std::memcpy(r.odd.v, odd, sizeof odd);
-    return r;
-  }
-#endif
-  static Line part(const char* p, int n) {
-    char whole[kLine] = {};
-    std::memcpy(whole, p, static_cast<size_t>(n) * 4);
-    return line(whole);
-  }
-  static Factor spread(const char* p) {
-    const float* pair = reinterpret_cast<const float*>(p);
-    return {Vec::set(pair[0]), Vec::set(pair[1])};
-  }
-  static Vec step(Vec sum, const Factor& f, const Line& l) {
-    return multiply_add(f.odd, l.odd, multiply_add(f.even, l.even, sum));
-  }
-  static Vec as_factors(Vec a, char* out) {
-    a.store(reinterpret_cast<float*>(out));
-    return a;
-  }
-};
-
-#endif
 
 // Scores of R rows against P pages: scores[row][page * 16 + token].
 template <class C, int R, int P>
@@ -186,7 +72,8 @@ void weigh(const char* weights, size_t weight_bytes, const char* const* values, 
       float* place = out[r] + offset + n * kLanes;
       Vec result = sums[r][n];
       if (joins)
-        result = multiply_add(result, Vec::set(joins[r].now), Vec::load(place, lanes) * Vec::set(joins[r].before));
+        result = multiply_add(result, Vec::set(joins[r].now),
+                              Vec::load(place, lanes) * Vec::set(joins[r].before));
       result.store(place, lanes);
     }
 }
@@ -221,7 +108,6 @@ Join join(State& state, State block) {
 // One thread's working memory for a tile.
 template <class C>
 struct Scratch {
-  int rows;
   size_t query_bytes, weight_bytes;
   char* queries;
   char* weights;
@@ -236,27 +122,26 @@ struct Scratch {
     return static_cast<size_t>(padded / C::kPair) * C::kFactorBytes;
   }
 
-  Scratch(void* memory, int rows_, int head_size)
-      : rows(rows_),
-        query_bytes(bytes_of_queries(head_size)),
+  // Lays the arrays out one after the other; without memory, only counts `used`.
+  Scratch(char* memory, int rows, int head_size)
+      : query_bytes(bytes_of_queries(head_size)),
         weight_bytes(static_cast<size_t>(kBlockTokens / C::kPair) * C::kFactorBytes) {
-    char* next = static_cast<char*>(memory);
-    const auto take = [&](size_t bytes) {
-      char* place = next;
-      next += (bytes + 63) / 64 * 64;
-      return place;
-    };
-    queries = take(query_bytes * rows);
-    weights = take(weight_bytes * rows);
-    scores = reinterpret_cast<float*>(take(sizeof(float) * kBlockTokens * rows));
-    states = reinterpret_cast<State*>(take(sizeof(State) * rows));
-    blocks = reinterpret_cast<State*>(take(sizeof(State) * rows));
-    joins = reinterpret_cast<Join*>(take(sizeof(Join) * rows));
-    out = reinterpret_cast<float**>(take(sizeof(float*) * rows));
-    used = static_cast<size_t>(next - static_cast<char*>(memory));
+    take(memory, queries, query_bytes * rows);
+    take(memory, weights, weight_bytes * rows);
+    take(memory, scores, sizeof(float) * kBlockTokens * rows);
+    take(memory, states, sizeof(State) * rows);
+    take(memory, blocks, sizeof(State) * rows);
+    take(memory, joins, sizeof(Join) * rows);
+    take(memory, out, sizeof(float*) * rows);
   }
 
-  size_t used;
+  template <class T>
+  void take(char* memory, T*& array, size_t bytes) {
+    array = memory ? reinterpret_cast<T*>(memory + used) : nullptr;
+    used += (bytes + kLine - 1) / kLine * kLine;
+  }
+
+  size_t used = 0;
 };
 
 // Attention of one tile and key-value head. Row r is query head r % group of the tile's row
@@ -270,7 +155,7 @@ class Tile {
         head_(head),
         rows_(tile.count * attention.group),
         size_(attention.cache.head_size),
-        s_(memory, rows_, size_) {
+        s_(static_cast<char*>(memory), rows_, size_) {
     for (int r = 0; r < rows_; ++r) {
       s_.states[r] = {kLowest, 0.0f};
       s_.out[r] = a_.out + offset_of(r);
@@ -294,7 +179,8 @@ class Tile {
     load_queries();
     weigh_block(block);
     std::memcpy(partial, s_.blocks, sizeof(State) * rows_);
-    for (int r = 0; r < rows_; ++r) s_.out[r] = partial + 2 * rows_ + static_cast<size_t>(r) * size_;
+    float* const values = partial + 2 * rows_;
+    for (int r = 0; r < rows_; ++r) s_.out[r] = values + static_cast<size_t>(r) * size_;
     add_values(nullptr);
   }
 
@@ -364,8 +250,8 @@ class Tile {
       Vec a = Vec::load(scores + p * kPageTokens);
       const int low = from - p * kPageTokens, high = to - p * kPageTokens;
       if (low > 0 || high < kPageTokens) {
-        const Mask seen = between(std::clamp(low, 0, kPageTokens), std::clamp(high, 0, kPageTokens));
-        a = select(seen, a, Vec::set(kLowest));
+        const int first = std::clamp(low, 0, kPageTokens), last = std::clamp(high, 0, kPageTokens);
+        a = select(between(first, last), a, Vec::set(kLowest));
         a.store(scores + p * kPageTokens);
       }
       most = maximum(most, a);
@@ -463,49 +349,10 @@ void merge(const Attention& a, const AttentionTile& t, int head, const float* pa
   with_tile(a, t, head, scratch, [&](auto tile) { tile.merge(partials, blocks); });
 }
 
-void write_bf16(const LayerCache& cache, int page, int head, int slot, int count, const float* keys,
-                const float* values, int stride) {
-  uint16_t* const key_page = reinterpret_cast<uint16_t*>(cache.keys(page, head));
-  uint16_t* const value_page = reinterpret_cast<uint16_t*>(cache.values(page, head));
-  const int size = cache.head_size;
-  const bool fresh = slot == 0;
-  for (int row = 0; row < count; ++row, ++slot, keys += stride, values += stride) {
-    for (int i = 0; i < size; ++i)
-      key_page[(i / 2 * kPageTokens + slot) * 2 + i % 2] = to_bf16(keys[i]);
-    uint16_t* out = value_page + slot / 2 * size * 2 + slot % 2;
-    for (int i = 0; i < size; ++i) out[2 * i] = to_bf16(values[i]);
-  }
-  for (; fresh && slot < kPageTokens; ++slot) {
-    uint16_t* out = value_page + slot / 2 * size * 2 + slot % 2;
-    for (int i = 0; i < size; ++i) out[2 * i] = 0;
-  }
-}
-
-void write_float(const LayerCache& cache, int page, int head, int slot, int count,
-                 const float* keys, const float* values, int stride) {
-  float* const key_page = reinterpret_cast<float*>(cache.keys(page, head));
-  float* const value_page = reinterpret_cast<float*>(cache.values(page, head));
-  const int size = cache.head_size;
-  const bool fresh = slot == 0;
-  for (int row = 0; row < count; ++row, ++slot, keys += stride, values += stride) {
-    for (int i = 0; i < size; ++i) key_page[i * kPageTokens + slot] = keys[i];
-    std::memcpy(value_page + slot * size, values, sizeof(float) * size);
-  }
-  if (fresh) std::fill(value_page + slot * size, value_page + kPageTokens * size, 0.0f);
-}
-
-// What another sequence left in a page must not count, even where it is not a number: a weight of 0
-// times NaN is NaN. Hence the zeros behind the first rows of a page.
-void write(const LayerCache& cache, int page, int head, int slot, int count, const float* keys,
-           const float* values, int stride) {
-  const auto f = cache.form == PN_F32 ? write_float : write_bf16;
-  f(cache, page, head, slot, count, keys, values, stride);
-}
-
 }  // namespace
 
 extern const AttentionKernels attention_table{scratch_bytes, partial_floats, attend,
-                                              attend_block,  merge,          write};
+                                              attend_block,  merge,          write_page};
 
 }  // namespace PN_ISA
 }  // namespace ponant

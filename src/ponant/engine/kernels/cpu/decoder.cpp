@@ -11,7 +11,11 @@ class Forward {
  public:
   Forward(Pool& pool, Workspace& workspace, const pn_model& model, const pn_cache& cache,
           const pn_batch& batch)
-      : pool_(pool), w_(workspace), m_(model), b_(batch), attention_(pool, workspace, model, cache, batch) {}
+      : pool_(pool),
+        w_(workspace),
+        m_(model),
+        b_(batch),
+        attention_(pool, workspace, model, cache, batch) {}
 
   int run(float* hidden) {
     float* const x = Workspace::of<float>(w_.residual, static_cast<size_t>(b_.rows) * m_.width);
@@ -49,6 +53,28 @@ class Forward {
   AttentionPart attention_;
 };
 
+bool within(const int32_t* values, int count, int limit) {
+  return std::all_of(values, values + count, [=](int32_t x) { return x >= 0 && x < limit; });
+}
+
+// Whether nothing in the batch reaches outside the model, the cache or its own arrays.
+bool fits(const pn_model& model, const pn_cache& cache, const pn_batch& batch) {
+  if (batch.rows < 1 || batch.starts[0] != 0 || batch.starts[batch.sequences] != batch.rows)
+    return false;
+  for (int i = 0; i < batch.sequences; ++i) {
+    const int64_t end = static_cast<int64_t>(batch.positions[i]) + batch.starts[i + 1] -
+                        batch.starts[i];
+    const int64_t room = batch.page_starts[i + 1] - batch.page_starts[i];
+    if (batch.starts[i] >= batch.starts[i + 1] || batch.positions[i] < 0) return false;
+    if (batch.page_starts[i] < 0 || end > room * kPageTokens) return false;
+  }
+  for (int i = 1; i < batch.wanted_count; ++i)
+    if (batch.wanted[i - 1] >= batch.wanted[i]) return false;
+  return within(batch.tokens, batch.rows, model.vocabulary) &&
+         within(batch.pages, batch.page_starts[batch.sequences], cache.pages) &&
+         within(batch.wanted, batch.wanted_count, batch.rows);
+}
+
 }  // namespace
 }  // namespace ponant
 
@@ -68,6 +94,7 @@ extern "C" size_t pn_page_size(const pn_model* model, int form) {
 
 extern "C" int pn_forward(pn_pool* pool, pn_workspace* workspace, const pn_model* model,
                           pn_cache* cache, const pn_batch* batch, float* hidden) try {
+  if (!ponant::fits(*model, *cache, *batch)) return -3;
   ponant::Forward forward(*reinterpret_cast<ponant::Pool*>(pool),
                           *reinterpret_cast<ponant::Workspace*>(workspace), *model, *cache, *batch);
   return forward.run(hidden);

@@ -49,8 +49,8 @@ class AttentionPart {
   AttentionPart(Pool& pool, Workspace& workspace, const pn_model& model, const pn_cache& cache,
                 const pn_batch& batch);
 
-  // x += attention(norm(x)). With `last`, only wanted rows go on, and x shrinks to them; returns how
-  // many rows x has.
+  // x += attention(norm(x)). With `last`, only wanted rows go on, and x shrinks to them; returns
+  // how many rows x has.
   int run(int layer, float* x, bool last);
 
  private:

@@ -64,8 +64,8 @@ class FeedForward {
       multiply(pool_, w_.rows, products, count);
     for_rows(pool_, rows, inner, [&](int from, int to) {
       const size_t offset = static_cast<size_t>(from) * inner;
-      e_.activate(layer_.activation, layer_.xielu, first + offset, second ? second + offset : nullptr,
-                  (to - from) * inner);
+      e_.activate(layer_.activation, layer_.xielu, first + offset,
+                  second ? second + offset : nullptr, (to - from) * inner);
     });
     w_.inner.prepare(pool_, first, rows, inner, inner, kind_of(part.down.form));
     const Product down{&part.down, out, m_.width};
@@ -76,7 +76,7 @@ class FeedForward {
   void mix(int rows, float* out) {
     const int ranks = layer_.experts_chosen;
     const std::vector<Choice> choices = choose(rows);
-    std::vector<int> place(choices.size()), members, slots;
+    std::vector<int> place(choices.size()), members;
     float* const given = Workspace::of<float>(w_.expert_out, choices.size() * m_.width);
     int filled = 0;
     for (int expert = 0; expert < layer_.experts; ++expert) {

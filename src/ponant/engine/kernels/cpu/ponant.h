@@ -135,7 +135,8 @@ typedef struct {
 } pn_batch;
 
 /* Run a batch. `hidden` has shape (wanted_count, width). Working memory is kept in `workspace` from
- * call to call. Returns 0; -1: out of memory; -2: a hidden state is not a number. */
+ * call to call. Returns 0; -1: out of memory; -2: a hidden state is not a number; -3: the batch
+ * reaches outside the model or the cache, and nothing was done. */
 typedef struct pn_workspace pn_workspace;
 pn_workspace* pn_workspace_create(void);
 void pn_workspace_destroy(pn_workspace* workspace);
