@@ -162,3 +162,14 @@ def _rope(kind: Kind, base: float) -> Rope:
     exponents = np.arange(0, kind.rotated, 2) / kind.rotated
     frequencies = (base**-exponents).astype(np.float32)
     return Rope(frequencies, kind.rope_factor, kind.interleaved)
+
+
+def random_tokens(spec: DecoderSpec, generator: Generator, count: int) -> NDArray[np.int32]:
+    return generator.integers(0, spec.vocabulary_size, count, np.int32)
+
+
+def in_bfloat16(matrix: Matrix) -> Floats:
+    """Values rounded to bfloat16, to the nearest and to even."""
+    bits = matrix.values().view(np.uint32)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)
+    return rounded.view(np.float32)

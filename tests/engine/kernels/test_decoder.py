@@ -1,10 +1,8 @@
 """The compiled decoder against formulas in float64, and against itself in every cut of its work."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,26 +13,16 @@ from numpy.typing import NDArray
 from ponant.engine.errors import ModelTooLarge
 from ponant.engine.kernels.decoder import KernelDecoder, WeightForm, measure
 from ponant.engine.kernels.library import InstructionSet, library
-from ponant.engine.models.spec import DecoderSpec, Matrix
+from ponant.engine.models.spec import DecoderSpec
 from tests.engine.kernels.batches import Piece, batch_of, pages_for, whole
-from tests.engine.kernels.describe import KINDS, Kind, describe
-from tests.engine.kernels.reference import hidden_states, stored
+from tests.engine.kernels.describe import KINDS, describe, in_bfloat16, random_tokens
+from tests.engine.kernels.loading import loaded
+from tests.engine.kernels.reference import hidden_states
 
 _TOKENS = 45
 _EXACT = 1e-4
 """Hidden states here are at most 6, and a float32 has 24 bits: one rounding moves such a value by
 4e-7. A row's way through the layers takes some hundred roundings that partly cancel."""
-
-
-@contextmanager
-def _loaded(
-    spec: DecoderSpec, form: WeightForm = "fp32", threads: int = 2, pages: int = 80
-) -> Iterator[KernelDecoder]:
-    decoder = KernelDecoder(spec, form=form, context_length=1024, pages=pages, threads=threads)
-    try:
-        yield decoder
-    finally:
-        decoder.close()
 
 
 @pytest.fixture(params=[i for i in InstructionSet if i <= library().pn_isa()], ids=lambda i: i.name)
@@ -44,17 +32,13 @@ def instructions(request: pytest.FixtureRequest) -> Iterator[InstructionSet]:
     library().pn_set_isa(max(InstructionSet))
 
 
-def _tokens(spec: DecoderSpec, generator: np.random.Generator, count: int) -> NDArray[np.int32]:
-    return generator.integers(0, spec.vocabulary_size, count, np.int32)
-
-
 @pytest.mark.parametrize("name", KINDS)
 def test_float32_equals_the_formulas(name: str, instructions: InstructionSet) -> None:
     generator = np.random.default_rng(len(name))
     spec = describe(KINDS[name], generator)
-    tokens = _tokens(spec, generator, _TOKENS)
+    tokens = random_tokens(spec, generator, _TOKENS)
     expected = hidden_states(spec, tokens)
-    with _loaded(spec) as decoder:
+    with loaded(spec) as decoder:
         hidden = decoder.forward(whole(tokens))
         logits = decoder.logits(hidden)
     assert np.abs(hidden - expected).max() < _EXACT
@@ -65,10 +49,10 @@ def test_float32_equals_the_formulas(name: str, instructions: InstructionSet) ->
 def test_decoding_token_by_token_equals_the_formulas(name: str) -> None:
     generator = np.random.default_rng(len(name) + 100)
     spec = describe(KINDS[name], generator)
-    tokens = _tokens(spec, generator, _TOKENS)
+    tokens = random_tokens(spec, generator, _TOKENS)
     expected = hidden_states(spec, tokens)
     pages = range(3, 3 + pages_for(_TOKENS))
-    with _loaded(spec) as decoder:
+    with loaded(spec) as decoder:
         for position, token in enumerate(tokens):
             hidden = decoder.forward(batch_of(Piece([token], position, pages, [0])))
             assert np.abs(hidden[0] - expected[position]).max() < _EXACT
@@ -79,9 +63,9 @@ def test_bfloat16_stays_near_its_own_weights(name: str, instructions: Instructio
     """Activations and cache are rounded to 8 bits: a part in 256, and a few such roundings."""
     generator = np.random.default_rng(7)
     spec = describe(KINDS[name], generator)
-    tokens = _tokens(spec, generator, _TOKENS)
-    expected = hidden_states(spec, tokens, _in_bfloat16)
-    with _loaded(spec, "bf16") as decoder:
+    tokens = random_tokens(spec, generator, _TOKENS)
+    expected = hidden_states(spec, tokens, in_bfloat16)
+    with loaded(spec, "bf16") as decoder:
         error = np.abs(decoder.forward(whole(tokens)) - expected)
     assert error.mean() < 0.02 * np.abs(expected).mean()
     assert error.max() < 0.5
@@ -90,9 +74,9 @@ def test_bfloat16_stays_near_its_own_weights(name: str, instructions: Instructio
 def test_a_bfloat16_mixture_is_near_except_where_the_choice_is_close() -> None:
     generator = np.random.default_rng(8)
     spec = describe(KINDS["mixtral"], generator)
-    tokens = _tokens(spec, generator, _TOKENS)
-    expected = hidden_states(spec, tokens, _in_bfloat16)
-    with _loaded(spec, "bf16") as decoder:
+    tokens = random_tokens(spec, generator, _TOKENS)
+    expected = hidden_states(spec, tokens, in_bfloat16)
+    with loaded(spec, "bf16") as decoder:
         error = np.abs(decoder.forward(whole(tokens)) - expected)
     assert np.median(error) < 0.02 * np.abs(expected).mean()
 
@@ -102,28 +86,11 @@ def test_packed_blocks_stay_near_their_exact_values(stored_as: str) -> None:
     """Activations are rounded to 8 bits a block of 32: a part in 254 of the block's largest."""
     generator = np.random.default_rng(9)
     spec = describe(replace(KINDS["gemma"], format=stored_as), generator)
-    tokens = _tokens(spec, generator, _TOKENS)
+    tokens = random_tokens(spec, generator, _TOKENS)
     expected = hidden_states(spec, tokens)
-    with _loaded(spec, "packed") as decoder:
+    with loaded(spec, "packed") as decoder:
         error = np.abs(decoder.forward(whole(tokens)) - expected)
     assert error.mean() < 0.03 * np.abs(expected).mean()
-
-
-@pytest.mark.parametrize("window", [None, 130, 300])
-@pytest.mark.parametrize("form", ["fp32", "bf16"])
-def test_long_contexts_equal_the_formulas(window: int | None, form: WeightForm) -> None:
-    """Past several blocks of positions, as a prompt and as its last token alone."""
-    generator = np.random.default_rng(10)
-    spec = describe(Kind(windows=(window,)), generator)
-    tokens = _tokens(spec, generator, 700)
-    expected = hidden_states(spec, tokens, _in_bfloat16 if form == "bf16" else stored)
-    with _loaded(spec, form, threads=3) as decoder:
-        hidden = decoder.forward(whole(tokens))
-        again = batch_of(Piece(tokens[-1:], 699, range(1, 1 + pages_for(700)), [0]))
-        assert np.array_equal(decoder.forward(again)[0], hidden[-1])
-    error = np.abs(hidden - expected)
-    assert error.max() < (_EXACT if form == "fp32" else 0.5)
-    assert error.mean() < (_EXACT if form == "fp32" else 0.02)
 
 
 _SAME: dict[str, tuple[DecoderSpec, NDArray[np.int32]]] = {}
@@ -134,7 +101,7 @@ def _same_model(name: str) -> tuple[DecoderSpec, NDArray[np.int32]]:
         generator = np.random.default_rng(11)
         stored_as = "Q8_0" if name == "gemma" else "F32"
         spec = describe(replace(KINDS[name], format=stored_as), generator)
-        _SAME[name] = spec, _tokens(spec, generator, 330)
+        _SAME[name] = spec, random_tokens(spec, generator, 330)
     return _SAME[name]
 
 
@@ -152,12 +119,12 @@ def test_a_row_has_the_same_bits_in_every_cut(
     length = data.draw(st.integers(1, len(tokens)))
     cuts = data.draw(st.lists(st.integers(1, length), max_size=5, unique=True).map(sorted))
     others = data.draw(st.lists(st.integers(1, 20), max_size=3))
-    with _loaded(spec, form, threads=1) as decoder:
+    with loaded(spec, form, threads=1) as decoder:
         expected = decoder.forward(whole(tokens[:length]))
     parts = []
     bounds = [0, *(cut for cut in cuts if cut < length), length]
     pages = range(1, 1 + pages_for(length))
-    with _loaded(spec, form, threads=data.draw(st.integers(1, 3))) as decoder:
+    with loaded(spec, form, threads=data.draw(st.integers(1, 3))) as decoder:
         for start, stop in pairwise(bounds):
             piece = Piece(tokens[start:stop], start, pages, range(stop - start))
             beside = [
@@ -170,7 +137,7 @@ def test_a_row_has_the_same_bits_in_every_cut(
 
 def test_only_wanted_rows_come_back_and_they_are_the_same() -> None:
     spec, tokens = _same_model("mixtral")
-    with _loaded(spec) as decoder:
+    with loaded(spec) as decoder:
         everything = decoder.forward(whole(tokens))
         pages = range(1, 1 + pages_for(len(tokens)))
         some = decoder.forward(batch_of(Piece(tokens, 0, pages, [0, 7, 200, 329])))
@@ -185,7 +152,7 @@ def test_only_wanted_rows_come_back_and_they_are_the_same() -> None:
 def test_pages_can_be_taken_out_and_put_back_elsewhere(form: WeightForm) -> None:
     spec, tokens = _same_model("window")
     step = Piece(tokens[40:41], 40, [1, 2, 3], [0])
-    with _loaded(spec, form) as decoder:
+    with loaded(spec, form) as decoder:
         decoder.forward(whole(tokens[:40]))
         saved = [decoder.read_page(page) for page in (1, 2, 3)]
         expected = decoder.forward(batch_of(step))
@@ -197,31 +164,19 @@ def test_pages_can_be_taken_out_and_put_back_elsewhere(form: WeightForm) -> None
     assert np.array_equal(moved, expected)
 
 
-@pytest.mark.parametrize("form", ["fp32", "bf16"])
-def test_what_was_left_in_a_page_never_counts(form: WeightForm) -> None:
-    spec, tokens = _same_model("window")
-    with _loaded(spec, form) as decoder:
-        expected = decoder.forward(whole(tokens[:20]))
-        for page in (1, 2):
-            decoder.write_page(page, b"\xff" * len(decoder.read_page(page)))  # not numbers
-        first = decoder.forward(batch_of(Piece(tokens[:18], 0, [1, 2], range(18))))
-        rest = decoder.forward(batch_of(Piece(tokens[18:20], 18, [1, 2], range(2))))
-    assert np.array_equal(np.concatenate((first, rest)), expected)
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_a_number_is_said(bad: float, instructions: InstructionSet) -> None:
     generator = np.random.default_rng(12)
     spec = describe(KINDS["llama"], generator)
     spec.layers[0].attention_norm[3] = bad
-    with _loaded(spec) as decoder:
+    with loaded(spec) as decoder:
         with pytest.raises(FloatingPointError):
             decoder.forward(whole([1, 2, 3]))
 
 
 def test_a_batch_stays_within_vocabulary_and_cache() -> None:
     spec, _ = _same_model("window")
-    with _loaded(spec, pages=4) as decoder:
+    with loaded(spec, pages=4) as decoder:
         for tokens, pages in (
             ([spec.vocabulary_size], [1]),
             ([-1], [1]),
@@ -237,7 +192,7 @@ def test_a_batch_stays_within_vocabulary_and_cache() -> None:
 def test_a_tied_head_stands_in_memory_once() -> None:
     tied = describe(replace(KINDS["llama"], tied=True), np.random.default_rng(1))
     own = describe(KINDS["llama"], np.random.default_rng(1))
-    with _loaded(tied, pages=1) as one, _loaded(own, pages=1) as two:
+    with loaded(tied, pages=1) as one, loaded(own, pages=1) as two:
         head = measure(own, "fp32") - measure(tied, "fp32")
         assert head > 0
         assert two.resident_bytes - one.resident_bytes == head
@@ -262,9 +217,3 @@ def test_a_cache_beyond_all_memory_is_refused_in_words() -> None:
     spec, _ = _same_model("window")
     with pytest.raises(ModelTooLarge, match="pages"):
         KernelDecoder(spec, form="fp32", context_length=64, pages=1 << 50, threads=1)
-
-
-def _in_bfloat16(matrix: Matrix) -> NDArray[Any]:
-    bits = matrix.values().view(np.uint32)
-    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)
-    return rounded.view(np.float32)
