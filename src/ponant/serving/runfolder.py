@@ -41,6 +41,11 @@ class RunFolder:
         """A fresh ZeroMQ endpoint."""
         return f"ipc://{self.path / new_id('w')}"
 
+    @property
+    def turns(self) -> Path:
+        """The file by which workers take turns."""
+        return self.path / "turns"
+
     def remove_socket(self, address: str) -> None:
         Path(address.removeprefix("ipc://")).unlink(missing_ok=True)
 

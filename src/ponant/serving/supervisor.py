@@ -229,7 +229,10 @@ class WorkerProcess:
             Unavailable: the worker says that the model cannot be loaded.
         """
         spec = msgspec.structs.replace(
-            self._spec, address=self._folder.address(), memory=self._memory()
+            self._spec,
+            address=self._folder.address(),
+            memory=self._memory(),
+            turns=str(self._folder.turns),
         )
         context = zmq.asyncio.Context.instance()
         with context.socket(zmq.DEALER) as socket:

@@ -24,6 +24,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
         prompts: what an encoder puts before a text, by the kind of text.
         address: a ZeroMQ endpoint.
         memory: bytes that the model may take; 0 is what is free.
+        turns: file by which workers take turns at the cores; empty where they take none.
         queue: requests that may wait for it; 0 sets no bound.
         queue_tokens: tokens of their prompts together; 0 sets no bound.
         spill: bytes of cached prompts to keep on disk under ``cache``.
@@ -37,6 +38,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int = 8192
     threads: int = 1
     memory: int = 0
+    turns: str = ""
     queue: int = 0
     queue_tokens: int = 0
     spill: int = 0

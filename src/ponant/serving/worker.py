@@ -9,8 +9,11 @@ import os
 import sys
 import threading
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -22,7 +25,9 @@ from ponant.engine import Engine, Event, QueueFull
 from ponant.kit import PonantError
 from ponant.serving import wire
 from ponant.serving.encoding import TextEncoder, TextTooLongError, batches
+from ponant.serving.line import Line
 from ponant.serving.loading import open_encoder, open_engine
+from ponant.serving.turns import Turns
 from ponant.serving.wire import WorkerSpec
 
 _ENCODER_NICENESS = 5  # embedding yields to chat where both want the same cores
@@ -36,11 +41,17 @@ class Worker:
         socket: bound; each client is known by its routing id.
         engine: what generates, or None.
         encoder: what embeds, or None.
+        turns: at the cores, for what embeds; None takes none.
     """
 
     def __init__(
-        self, socket: zmq.asyncio.Socket, engine: Engine | None, encoder: TextEncoder | None
+        self,
+        socket: zmq.asyncio.Socket,
+        engine: Engine | None,
+        encoder: TextEncoder | None,
+        turns: Turns | None = None,
     ) -> None:
+        self._turns = turns
         self._socket = socket
         self._engine = engine
         self._encoder = encoder
@@ -50,7 +61,8 @@ class Worker:
         self._news_told = False
         # Generations on their way in, and texts being embedded: cancelled meanwhile?
         self._cancelled: dict[str, bool] = {}
-        self._encoding = asyncio.Lock()
+        self._encoding = Line()
+        self._passages = asyncio.Lock()
 
     async def serve(self) -> None:
         """Answer until the process ends."""
@@ -127,12 +139,25 @@ class Worker:
         rows = await asyncio.to_thread(encoder.read, ask.texts, ask.kind)
         vectors = np.empty((len(rows), encoder.dimension), np.float32)
         for batch in batches(rows):
-            async with self._encoding:
+            async with self._encoding_turn(ask.kind):
                 if self._cancelled[ask.id]:
                     return wire.Refused(ask.id, "It was cancelled.")
                 found = await asyncio.to_thread(encoder.encode, [rows[place] for place in batch])
             vectors[batch] = found
         return wire.Vectors(ask.id, len(rows), vectors.tobytes(), sum(map(len, rows)))
+
+    @asynccontextmanager
+    async def _encoding_turn(self, kind: str) -> AsyncIterator[None]:
+        """The encoder for one batch: a question goes first and takes no turn at the cores."""
+        if kind == "query":
+            async with self._encoding.turn(0):
+                yield
+            return
+        async with self._passages, AsyncExitStack() as stack:
+            if self._turns is not None:
+                await asyncio.to_thread(stack.enter_context, self._turns.batch())
+            await stack.enter_async_context(self._encoding.turn(1))
+            yield
 
     async def _tokenize(self, client: bytes, ask: wire.Tokenize) -> None:
         if self._encoder is None:
@@ -171,7 +196,9 @@ async def run(spec: WorkerSpec) -> int:
         try:
             if spec.backend == "encoder":
                 os.nice(_ENCODER_NICENESS)
-                worker = Worker(socket, None, await asyncio.to_thread(open_encoder, spec))
+                encoder = await asyncio.to_thread(open_encoder, spec)
+                turns = Turns(Path(spec.turns)) if spec.turns else None
+                worker = Worker(socket, None, encoder, turns)
             else:
                 worker = Worker(socket, await asyncio.to_thread(open_engine, spec), None)
         except (PonantError, ValueError, OSError, ImportError, MemoryError) as e:
