@@ -21,6 +21,7 @@ from ponant.kit.errors import BadRequest, PonantError, TooManyRequests, Unavaila
 from ponant.serving import wire
 from ponant.serving.budget import held_by
 from ponant.serving.mailbox import Mailbox
+from ponant.serving.restarts import Restarts, how
 from ponant.serving.runfolder import RunFolder
 from ponant.serving.wire import WorkerSpec
 
@@ -28,10 +29,7 @@ State = Literal["ready", "starting", "stopped", "failed"]
 
 _log = structlog.get_logger(__name__)
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
-_FIRST_PAUSE = 0.25
-_LONGEST_PAUSE = 30.0
-_LONG_LIFE = 60.0  # a worker that lived so long is started again without a longer pause
-_MOST_CRASHES = 3  # while loading, one after the other
+_SHORT_PAUSE = 1.0  # through which requests wait; through a longer one they are refused
 _LAST_WORDS = 0.2
 _RETRY_AFTER = 15.0  # seconds after which a model that failed may be tried again
 
@@ -65,7 +63,7 @@ class WorkerProcess:
         self._detail = ""
         self._loaded: wire.Loaded | None = None
         self._was_ready = False
-        self._failed_at = 0.0
+        self._again_at = 0.0  # when a model that failed may be tried again
         self._changed = asyncio.Condition()
         self._keeper: asyncio.Task[None] | None = None
         self._socket: zmq.asyncio.Socket | None = None
@@ -105,7 +103,7 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Begin to load the model, unless that has begun."""
-        failed = self._state == "failed" and time.monotonic() - self._failed_at < _RETRY_AFTER
+        failed = self._state == "failed" and time.monotonic() < self._again_at
         if failed or (self._keeper is not None and not self._keeper.done()):
             return
         self._state, self._detail = "starting", "The model is being loaded."
@@ -117,12 +115,15 @@ class WorkerProcess:
         Raises:
             Unavailable: the model cannot be loaded; the message says why.
         """
+        if self._state == "ready" and self._loaded is not None:
+            return self._loaded
         self.start()
         async with self._changed:
             await self._changed.wait_for(lambda: self._state != "starting")
         if self._state != "ready" or self._loaded is None:
             raise Unavailable(
-                f"The model {self._name} cannot be used. {self._detail}", retry_after=_RETRY_AFTER
+                f"The model {self._name} cannot be used. {self._detail}",
+                retry_after=max(1.0, self._again_at - time.monotonic()),
             )
         return self._loaded
 
@@ -200,7 +201,7 @@ class WorkerProcess:
 
     async def _keep(self) -> None:
         """Run the worker again and again, with growing pauses, until it cannot be loaded."""
-        crashes, pause = 0, _FIRST_PAUSE
+        restarts = Restarts()
         while True:
             began = time.monotonic()
             try:
@@ -208,18 +209,24 @@ class WorkerProcess:
             except (Unavailable, OSError, msgspec.MsgspecError) as e:
                 await self._fail(str(e))
                 return
-            crashes = 0 if self._was_ready else crashes + 1
+            pause = restarts.ended(time.monotonic() - began, was_ready=self._was_ready)
             code = self._process.returncode if self._process else None
-            _log.error("A worker ended.", model=self._name, code=code)
-            if crashes >= _MOST_CRASHES:
-                await self._fail(f"Its process ended {crashes} times while loading (code {code}).")
+            _log.error("A worker ended.", model=self._name, how=how(code), pause=pause)
+            if restarts.hopeless:
+                await self._fail(restarts.told(code))
                 return
-            await asyncio.sleep(pause)
-            lived = time.monotonic() - began
-            pause = _FIRST_PAUSE if lived > _LONG_LIFE else min(2 * pause, _LONGEST_PAUSE)
+            await self._rest(pause, restarts.told(code))
+
+    async def _rest(self, pause: float, told: str) -> None:
+        """Wait before the next start; through a long pause requests are refused at once."""
+        if pause > _SHORT_PAUSE:
+            self._again_at = time.monotonic() + pause
+            await self._set("failed", f"{told} It is started again in {pause:.0f} s.")
+        await asyncio.sleep(pause)
+        await self._set("starting", told)
 
     async def _fail(self, reason: str) -> None:
-        self._failed_at = time.monotonic()
+        self._again_at = time.monotonic() + _RETRY_AFTER
         await self._set("failed", reason)
 
     async def _run(self) -> None:
@@ -254,9 +261,9 @@ class WorkerProcess:
                     receiver.result()
             finally:
                 self._socket = None
-                self._fail_all()
                 receiver.cancel()
                 waiter.cancel()
+                self._fail_all(process.returncode)
                 await _end(process)
                 self._folder.remove_socket(spec.address)
 
@@ -295,12 +302,13 @@ class WorkerProcess:
             raise Unavailable(f"The model {self._name} is being started again.", retry_after=2)
         await self._socket.send(wire.encode(ask))
 
-    def _fail_all(self) -> None:
+    def _fail_all(self, code: int | None) -> None:
         """Tell everyone who waits for an answer that the process is gone."""
         self._state, self._detail = "starting", "The model's process ended and is started again."
+        reason = "" if code is None else f" ({how(code)})"
         lost = wire.Failed(
-            f"The process of the model {self._name} ended in the middle of the answer. It is being "
-            "started again; try again in a moment."
+            f"The process of the model {self._name} ended in the middle of the answer{reason}. It "
+            "is being started again; try again in a moment."
         )
         for answers in self._answers.values():
             answers.put(lost)

@@ -27,6 +27,7 @@ from ponant.serving import wire
 from ponant.serving.encoding import TextEncoder, TextTooLongError, batches
 from ponant.serving.line import Line
 from ponant.serving.loading import open_encoder, open_engine
+from ponant.serving.memory import hold_to_memory
 from ponant.serving.turns import Turns
 from ponant.serving.wire import WorkerSpec
 
@@ -229,6 +230,7 @@ def main() -> int:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     threading.Thread(target=_end_with_standard_input, daemon=True).start()
+    hold_to_memory(spec.memory)
     return asyncio.run(run(spec))
 
 
