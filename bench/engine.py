@@ -21,7 +21,7 @@ from rich.table import Table
 from bench.engine_models.catalogue import MODELS, Model, make
 from bench.engine_peers.environments import prepare, python
 from bench.engine_peers.setups import BUILT, OURS, SERVER
-from bench.engine_rows import speed
+from bench.engine_rows import quality, resources, speed
 from bench.harness import RESULTS, Figures, merge
 
 _FILE: Final = RESULTS / "engine.json"
@@ -34,6 +34,9 @@ _ROWS: Final[dict[str, tuple[Row, tuple[str, ...]]]] = {
     "prefill": (speed.prefill, _SPEED),
     "decode": (speed.decode, _SPEED),
     "streams": (speed.streams, _SPEED),
+    "perplexity": (quality.perplexity, ("starter",)),
+    "memory": (resources.memory, tuple(MODELS)),
+    "start": (resources.first_token, tuple(MODELS)),
 }
 """Every row with the models it is measured on."""
 
