@@ -20,8 +20,8 @@ from rich.table import Table
 
 from bench.engine_models.catalogue import MODELS, Model, make
 from bench.engine_peers.environments import prepare, python
-from bench.engine_peers.setups import BUILT, OURS, SERVER
-from bench.engine_rows import quality, resources, speed
+from bench.engine_peers.setups import BUILT, SERVER
+from bench.engine_rows import cached, grounded, growth, quality, resources, speed
 from bench.harness import RESULTS, Figures, merge
 
 _FILE: Final = RESULTS / "engine.json"
@@ -35,6 +35,11 @@ _ROWS: Final[dict[str, tuple[Row, tuple[str, ...]]]] = {
     "decode": (speed.decode, _SPEED),
     "streams": (speed.streams, _SPEED),
     "perplexity": (quality.perplexity, ("starter",)),
+    "quoting": (grounded.quoting, ("starter",)),
+    "free": (grounded.free, ("starter",)),
+    "cached": (cached.seen_before, ("starter",)),
+    "growth-prefill": (growth.prefill, ("starter",)),
+    "growth-streams": (growth.streams, ("starter",)),
     "memory": (resources.memory, tuple(MODELS)),
     "start": (resources.first_token, tuple(MODELS)),
 }
@@ -67,7 +72,6 @@ def _arguments() -> argparse.Namespace:
 
 def _told(figures: Figures, model: str) -> dict[str, Any]:
     """A row as it is stored: every value, medians, and ratios of ours to each peer."""
-    peers = [name for name in figures.values if not name.startswith(OURS)]
     told: dict[str, Any] = {
         "measure": figures.measure,
         "model": model,
@@ -76,11 +80,12 @@ def _told(figures: Figures, model: str) -> dict[str, Any]:
         "values": figures.values,
         "medians": {name: figures.median(name) for name in figures.values},
         "notes": figures.notes,
+        "ours": figures.ours,
     }
-    if OURS in figures.values and peers:
-        told["ratios"] = {name: figures.ratio(OURS, name) for name in peers}
-        told["best_peer"] = figures.best(peers)
-        llamas = [name for name in peers if name in _LLAMA]
+    if figures.others:
+        told["ratios"] = {name: figures.ratio(name) for name in figures.others}
+        told["best_peer"] = figures.best(figures.others)
+        llamas = [name for name in figures.others if name in _LLAMA]
         told["best_llama"] = figures.best(llamas) if llamas else None
     return told
 
@@ -88,7 +93,7 @@ def _told(figures: Figures, model: str) -> dict[str, Any]:
 def _details(figures: Figures) -> Table:
     table = Table(figures.measure, f"median, {figures.unit}", "least", "most", "ours against it")
     for name, values in figures.values.items():
-        against = f"{figures.ratio(OURS, name):.2f}" if OURS in figures.values else ""
+        against = f"{figures.ratio(name):.2f}" if name != figures.ours else ""
         least, most = f"{min(values):.4g}", f"{max(values):.4g}"
         table.add_row(name, f"{figures.median(name):.4g}", least, most, against)
     for name, note in figures.notes.items():
@@ -101,7 +106,7 @@ def _summary() -> Table:
     table = Table("measure", "model", "Ponant", "best peer", "", "ratio", "to the best llama.cpp")
     rows = json.loads(_FILE.read_text())["rows"] if _FILE.exists() else {}
     for row in rows.values():
-        ours = row["medians"].get(OURS)
+        ours = row["medians"].get(row["ours"])
         best, llama = row.get("best_peer"), row.get("best_llama")
         table.add_row(
             row["measure"],

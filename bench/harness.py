@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+OURS = "Ponant"
 RESULTS = Path(__file__).parent / "results"
 QUICK = os.environ.get("BENCH_QUICK") == "1"
 PAIRS = 2 if QUICK else 7
@@ -19,20 +20,28 @@ PAIRS = 2 if QUICK else 7
 
 @dataclass
 class Figures:
-    """What one measure gave: by contender, a value for every round."""
+    """What one measure gave: by contender, a value for every round.
+
+    ``ours`` is whom the ratios are of; all others are what it is compared with.
+    """
 
     measure: str
     unit: str
     values: dict[str, list[float]] = field(default_factory=dict)
     lower_is_better: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
+    ours: str = OURS
 
     def median(self, name: str) -> float:
         return statistics.median(self.values[name])
 
-    def ratio(self, ours: str, theirs: str) -> float:
+    @property
+    def others(self) -> list[str]:
+        return [name for name in self.values if name != self.ours]
+
+    def ratio(self, theirs: str) -> float:
         """Median over the rounds of how many times better `ours` was in that round."""
-        pairs = zip(self.values[ours], self.values[theirs], strict=True)
+        pairs = zip(self.values[self.ours], self.values[theirs], strict=True)
         return statistics.median(b / a if self.lower_is_better else a / b for a, b in pairs)
 
     def best(self, names: Sequence[str]) -> str:

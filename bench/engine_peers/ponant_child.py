@@ -29,7 +29,7 @@ class Ponant:
         self._names = (f"r{number}" for number in itertools.count())
 
     def generate(self, prompts: Sequence[list[int]], tokens: int, **options: Any) -> list[Answer]:
-        """Options: ``scope``, whose pages are shared."""
+        """Options: ``scope``, whose pages are shared, ``temperature`` and ``seed``."""
         runs = [_Run(self._request(prompt, tokens, **options)) for prompt in prompts]
         started = time.perf_counter()
         for run in runs:
@@ -51,13 +51,21 @@ class Ponant:
             raise RuntimeError(f"{len(scored)} of {len(window)} tokens were scored")
         return -sum(token.logprob or 0.0 for token in scored)
 
-    def _request(self, prompt: list[int], tokens: int, *, scope: str = "") -> Request:
+    def _request(
+        self,
+        prompt: list[int],
+        tokens: int,
+        *,
+        scope: str = "",
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> Request:
         name = next(self._names)
         return Request(
             id=name,
             prompt=prompt,
             max_tokens=tokens,
-            sampling=Sampling(temperature=0.0),
+            sampling=Sampling(temperature=temperature, seed=seed),
             cache_scope=scope or name,  # nothing is shared between requests unless it is asked for
         )
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 from bench.engine_models.catalogue import Model
 from bench.engine_peers.contender import Contender, Setup
 from bench.engine_peers.environments import llama_environment, python
+from bench.harness import OURS
 
-OURS: Final = "Ponant"
 SERVER: Final = "xllamacpp wheel (server)"
 BUILT: Final = "llama.cpp built here"
 THREADS: Final = os.cpu_count() or 1
