@@ -1,14 +1,64 @@
 """What a request may ask of any backend: numbers beyond these would break a step for everybody."""
 
 import math
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
 
+from ponant.engine.backlog import Backlog
 from ponant.engine.port import EngineInfo, Request, Sampling
+
+Grammar = TypeVar("Grammar")
+Run = TypeVar("Run")
 
 LEAST_TEMPERATURE: Final = 1e-6  # above 0; logits divided by less leave float32
 LARGEST_BIAS: Final = 1e6
 LARGEST_PENALTY: Final = 1e3
 LARGEST_SEED: Final = 2**63 - 1
+
+
+def admit(
+    request: Request, info: EngineInfo, grammars: Callable[[str], Grammar] | None
+) -> Grammar | None:
+    """Check a request and read its grammar, if it has one.
+
+    Args:
+        grammars: what reads grammars; None where the engine was started without.
+
+    Raises:
+        ValueError: the engine cannot run the request; the message says why.
+    """
+    check_request(request, info)
+    for name, capability in _uses(request):
+        if not getattr(info.capabilities, capability):
+            raise ValueError(f"the {info.backend} backend does not offer {name}")
+    if request.grammar is None:
+        return None
+    if grammars is None:
+        raise ValueError("this engine was started without grammars")
+    return grammars(request.grammar)
+
+
+def enter(
+    runs: dict[str, Run],
+    request: Request,
+    run: Run,
+    *,
+    closed: bool,
+    backlog: Backlog | None = None,
+) -> None:
+    """Note that a request is in flight; the caller holds the lock over ``runs``.
+
+    Raises:
+        ValueError: the engine is closed, or the id is in flight already.
+        QueueFull: as many wait as may.
+    """
+    if closed:
+        raise ValueError("the engine is closed")
+    if request.id in runs:
+        raise ValueError(f"a request with the id {request.id} is already running")
+    if backlog is not None:
+        backlog.enter(request)
+    runs[request.id] = run
 
 
 def check_request(request: Request, info: EngineInfo) -> None:
@@ -49,3 +99,25 @@ def _check_sampling(sampling: Sampling) -> None:
             raise ValueError(f"{name} is {value:g}; it must lie between {least:g} and {most:g}")
     if not all(abs(bias) <= LARGEST_BIAS for bias in sampling.logit_bias.values()):
         raise ValueError(f"a logit bias must lie between {-LARGEST_BIAS:g} and {LARGEST_BIAS:g}")
+
+
+def _uses(request: Request) -> Iterator[tuple[str, str]]:
+    """What a request asks for beyond plain generation, and the capability that it needs.
+
+    A grammar is left out: its lack has words of its own.
+    """
+    sampling = request.sampling
+    if sampling.logit_bias:
+        yield "logit_bias", "logit_bias"
+    if sampling.repetition_penalty != 1:
+        yield "repetition_penalty", "penalties"
+    if sampling.presence_penalty:
+        yield "presence_penalty", "penalties"
+    if sampling.frequency_penalty:
+        yield "frequency_penalty", "penalties"
+    if request.logprobs is not None:
+        yield "logprobs", "logprobs"
+    if request.prompt_logprobs is not None:
+        yield "prompt_logprobs", "prompt_logprobs"
+    if request.min_tokens:
+        yield "min_tokens", "min_tokens"

@@ -1,85 +1,72 @@
-"""Runs planned work through the model: builds the batch, owns the cache's tensors."""
+"""Runs planned work through a decoder: builds the batch, and draws from what comes out."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ponant.engine.attention import BLOCK_TOKENS, TILE_TOKENS, KeyValueCache, Tile
 from ponant.engine.cache import PAGE_TOKENS
-from ponant.engine.models.base import Batch, LanguageModel
+from ponant.engine.decoder import Batch, Decoder, Floats, Indices
+from ponant.engine.port import Token
+from ponant.engine.sampling import Draw, DrawRows
 from ponant.engine.scheduler import Work
 
-_LEAST_ROWS = 2
-_PAGES_A_BLOCK = BLOCK_TOKENS // PAGE_TOKENS
+_LOGIT_ROWS: Final = 32  # at once: a row of 262,144 takes a megabyte
 
 
 class Runner:
-    """A model and its cache.
+    """A decoder, and how tokens are drawn from its logits."""
 
-    Args:
-        model: what to run.
-        pages: pages of the cache, without page 0.
-    """
+    def __init__(self, decoder: Decoder, draw_rows: DrawRows) -> None:
+        self._decoder = decoder
+        self._draw_rows = draw_rows
 
-    def __init__(self, model: LanguageModel, pages: int) -> None:
-        shape = model.shape
-        self._model = model
-        self._cache = KeyValueCache(
-            shape.layers, shape.key_value_heads, pages + 1, shape.head_size, model.dtype
-        )
-
-    def run(self, work: Sequence[Work], wanted: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Compute the work's tokens.
+    def run(self, work: Sequence[Work], wanted: Sequence[Sequence[int]]) -> Floats:
+        """Compute the work's tokens and their drafts.
 
         Args:
             work: what the scheduler planned.
-            wanted: for each item, which of its tokens' hidden states to return, counted from the
+            wanted: for each item, which of its rows' hidden states to return, counted from the
                 item's first.
 
         Returns:
-            For each item, hidden states of shape (wanted, width).
+            Hidden states of the wanted rows of all items in turn, shape (wanted, width).
         """
-        hidden = self._model.forward(_batch(work, wanted), self._cache)
-        return list(torch.split(hidden, [len(rows) for rows in wanted]))
+        return self._decoder.forward(make_batch(work, wanted))
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Scores over the vocabulary in float32, shape (rows, vocabulary)."""
-        return self._model.logits(hidden)
+    def draw(self, hidden: Floats, draws: Sequence[Draw]) -> list[Token]:
+        """A token for each row of hidden states."""
+        tokens: list[Token] = []
+        for start in range(0, len(draws), _LOGIT_ROWS):
+            logits = self._decoder.logits(hidden[start : start + _LOGIT_ROWS])
+            tokens += self._draw_rows(draws[start : start + _LOGIT_ROWS], logits)
+        return tokens
 
 
-def _batch(work: Sequence[Work], wanted: Sequence[Sequence[int]]) -> Batch:
+def make_batch(work: Sequence[Work], wanted: Sequence[Sequence[int]]) -> Batch:
+    """The work as flat arrays."""
     tokens: list[int] = []
-    positions: list[int] = []
-    slots: list[int] = []
-    tiles: list[Tile] = []
     rows: list[int] = []
+    pages: list[int] = []
     for item, asked in zip(work, wanted, strict=True):
-        first, span = len(tokens), range(item.start, item.start + item.count)
-        pages = item.sequence.lease.pages
-        tokens += item.sequence.tokens[span.start : span.stop]
-        positions += span
-        slots += [pages[at // PAGE_TOKENS] * PAGE_TOKENS + at % PAGE_TOKENS for at in span]
-        tiles += _tiles(first, item, pages)
-        rows += [first + offset for offset in asked]
-    filling = max(0, _LEAST_ROWS - len(tokens))
+        rows += [len(tokens) + offset for offset in asked]
+        tokens += item.sequence.tokens[item.start : item.start + item.count]
+        tokens += item.drafts
+        pages += item.sequence.lease.pages[: _page_count(item)]
     return Batch(
-        tokens=np.array(tokens + tokens[-1:] * filling),
-        positions=torch.tensor(positions + positions[-1:] * filling),
-        slots=torch.tensor(slots + [0] * filling),
-        tiles=tiles,
-        wanted=torch.tensor(rows, dtype=torch.int64),
+        tokens=np.array(tokens, np.int32),
+        starts=_edges(item.rows for item in work),
+        positions=np.array([item.start for item in work], np.int32),
+        page_starts=_edges(_page_count(item) for item in work),
+        pages=np.array(pages, np.int32),
+        wanted=np.array(rows, np.int32),
     )
 
 
-def _tiles(first: int, item: Work, pages: Sequence[int]) -> list[Tile]:
-    filling = -len(pages) % _PAGES_A_BLOCK
-    padded = torch.tensor([*pages, *[0] * filling])
-    starts = range(0, item.count, TILE_TOKENS)
-    return [
-        Tile(
-            first + start, first + min(start + TILE_TOKENS, item.count), item.start + start, padded
-        )
-        for start in starts
-    ]
+def _page_count(item: Work) -> int:
+    return -(-(item.start + item.rows) // PAGE_TOKENS)
+
+
+def _edges(sizes: Iterable[int]) -> Indices:
+    return np.fromiter(itertools.accumulate(sizes, initial=0), np.int32)

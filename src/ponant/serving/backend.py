@@ -30,7 +30,7 @@ _EVERYTHING = Capabilities(
 CAPABILITIES = {
     "echo": _EVERYTHING,
     "llamacpp": Capabilities(grammar=True, logit_bias=True, logprobs=True),
-    "native": msgspec.structs.replace(_EVERYTHING, scoped_prefix_cache=True),
+    "native": msgspec.structs.replace(_EVERYTHING, scoped_prefix_cache=True, drafts=True),
     "encoder": Capabilities(),
 }
 """What a model of each backend will declare once it is loaded; the contract tests compare."""

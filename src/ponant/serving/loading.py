@@ -75,6 +75,7 @@ def _open_native(spec: WorkerSpec) -> Engine:
         threads=spec.threads,
         constraints=grammars,
         memory=spec.memory,
+        backlog=Backlog(spec.queue, spec.queue_tokens),
     )
     grammars.prepare()
     return engine

@@ -103,7 +103,7 @@ def test_preempted_requests_end_with_the_same_tokens(tiny: Path) -> None:
     tight._scheduler = Scheduler(PageTable(6), tokens_a_step=50)
     asked = [[n] * (20 + n) for n in range(6)]
     answers = [
-        run_all(engine, [request(prompt=prompt, max_tokens=80) for prompt in asked])
+        run_all(engine, [request(prompt=prompt, max_tokens=70) for prompt in asked])
         for engine in (wide, tight)
     ]
     wide.close()

@@ -12,7 +12,7 @@ from transformers import Gemma3ForCausalLM
 
 from ponant.engine import Request, Sampling, Token
 from ponant.engine.backends.llamacpp import LlamaCppEngine
-from ponant.engine.runner import Runner
+from ponant.engine.decoder import Decoder
 from ponant.text.tokenizer import Tokenizer, load_tokenizer
 from tests.engine.collect import Collector
 from tests.engine.forward import forward, open_runner
@@ -69,14 +69,14 @@ def texts(tokenizer: Tokenizer) -> list[list[int]]:
 
 
 @pytest.fixture(scope="module")
-def packed(starter: Path) -> tuple[Runner, int]:
+def packed(starter: Path) -> tuple[Decoder, int]:
     return open_runner(starter, torch.bfloat16, 512)
 
 
 @pytest.mark.model
 @pytest.mark.timeout(300)
 def test_the_starter_is_as_near_to_float32_as_it_should_be(
-    starter: Path, packed: tuple[Runner, int], texts: list[list[int]]
+    starter: Path, packed: tuple[Decoder, int], texts: list[list[int]]
 ) -> None:
     texts = texts[::3]
     exact = reference(starter)
@@ -147,7 +147,7 @@ def divergence(theirs: Token, ours: Tensor) -> float:
 def test_llama_cpp_agrees_token_by_token(
     llama: LlamaCppEngine,
     tokenizer: Tokenizer,
-    packed: tuple[Runner, int],
+    packed: tuple[Decoder, int],
     texts: list[list[int]],
 ) -> None:
     divergences: list[float] = []

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponant.engine.backlog import Backlog
-from ponant.engine.limits import check_request
+from ponant.engine.limits import admit, enter
 from ponant.engine.port import (
     Capabilities,
     Constraint,
@@ -86,20 +86,10 @@ class EchoEngine:
         return self._info
 
     def submit(self, request: Request, emit: Emit) -> None:
-        check_request(request, self._info)
-        constraint = None
-        if request.grammar is not None:
-            if self._constraints is None:
-                raise ValueError("this engine was started without grammars")
-            constraint = self._constraints(request.grammar)
+        constraint = admit(request, self._info, self._constraints)
         run = _Run(request, emit, constraint, self._info.context_length)
         with self._changed:
-            if self._closed:
-                raise ValueError("the engine is closed")
-            if request.id in self._runs:
-                raise ValueError(f"a request with the id {request.id} is already running")
-            self._backlog.enter(request)
-            self._runs[request.id] = run
+            enter(self._runs, request, run, closed=self._closed, backlog=self._backlog)
             self._changed.notify()
 
     def cancel(self, request_id: str) -> None:

@@ -20,7 +20,7 @@ import xllamacpp
 
 from ponant.engine.backends.pieces import Pieces
 from ponant.engine.errors import ModelFileError, ModelTooLarge
-from ponant.engine.limits import check_request
+from ponant.engine.limits import admit, enter
 from ponant.engine.needs import GgufShape, llamacpp_needs
 from ponant.engine.port import (
     Capabilities,
@@ -103,14 +103,10 @@ class LlamaCppEngine:
         return self._info
 
     def submit(self, request: Request, emit: Emit) -> None:
-        self._check(request)
+        admit(request, self._info, self._constraints)
         run = _Run(request, emit, self._pieces)
         with self._lock:
-            if self._closed:
-                raise ValueError("the engine is closed")
-            if request.id in self._runs:
-                raise ValueError(f"a request with the id {request.id} is already running")
-            self._runs[request.id] = run
+            enter(self._runs, request, run, closed=self._closed)
             self._pool.submit(self._serve, run)
 
     def cancel(self, request_id: str) -> None:
@@ -142,16 +138,6 @@ class LlamaCppEngine:
                 "damaged or this version of llama.cpp does not know the architecture; fetch it "
                 "again or choose another model."
             ) from e
-
-    def _check(self, request: Request) -> None:
-        check_request(request, self._info)
-        for name, used in _undeclared(request).items():
-            if used:
-                raise ValueError(f"the llamacpp backend does not offer {name}")
-        if request.grammar is not None:
-            if self._constraints is None:
-                raise ValueError("this engine was started without grammars")
-            self._constraints(request.grammar)
 
     def _serve(self, run: "_Run") -> None:
         try:
@@ -318,14 +304,3 @@ def _seed(sampling: Sampling) -> int:
     if sampling.seed is None:
         return _RANDOM_SEED
     return sampling.seed % _RANDOM_SEED
-
-
-def _undeclared(request: Request) -> dict[str, bool]:
-    sampling = request.sampling
-    return {
-        "repetition_penalty": sampling.repetition_penalty != 1.0,
-        "presence_penalty": sampling.presence_penalty != 0.0,
-        "frequency_penalty": sampling.frequency_penalty != 0.0,
-        "prompt_logprobs": request.prompt_logprobs is not None,
-        "min_tokens": request.min_tokens > 0,
-    }

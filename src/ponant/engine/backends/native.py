@@ -1,48 +1,44 @@
-"""Ponant's own engine: PyTorch with oneDNN-packed weights, a paged cache, continuous batching."""
+"""Ponant's own engine: any model of a known family, on the kernels or on torch."""
 
-import logging
-import threading
-from collections.abc import Sequence
-from hashlib import file_digest
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, cast
 
 import psutil
-import torch
-from torch import Tensor
 
+from ponant.engine.backlog import Backlog
 from ponant.engine.cache import PAGE_TOKENS, PageTable
+from ponant.engine.decoder import Decoder
 from ponant.engine.errors import ModelTooLarge
-from ponant.engine.generation import Emit, Generation
-from ponant.engine.limits import check_request
-from ponant.engine.models import family
-from ponant.engine.models.base import Shape
-from ponant.engine.models.layers import packs_bfloat16
-from ponant.engine.port import Capabilities, ConstraintFactory, EngineInfo, FinishReason, Request
-from ponant.engine.runner import Runner
-from ponant.engine.scheduler import Scheduler, Work
-from ponant.engine.weights import GgufFile
+from ponant.engine.kernels.library import available
+from ponant.engine.loop import DecoderEngine
+from ponant.engine.models import load_spec
+from ponant.engine.models.spec import DecoderSpec
+from ponant.engine.port import Capabilities, ConstraintFactory, EngineInfo
+from ponant.engine.sampling import DrawRows, draw_rows
+from ponant.engine.scheduler import Scheduler
 
-_FORMS: Final = {"bf16": torch.bfloat16, "fp32": torch.float32}
-_WORKING_BYTES: Final = 400 << 20  # activations of a step and logits of its last rows, at most
+# Executors are imported where they are chosen: one needs compiled kernels, the other torch.
+
+_STEP_BYTES: Final = 64 << 20  # activations of a step, and what the process takes beside the model
+_LOGIT_ROWS: Final = 32
 _MOST_CONTEXTS: Final = 4  # cached at once, where memory allows
-_LOGIT_ROWS: Final = 16  # rows of logits at once: a row of 262,144 takes a megabyte
-
-_logger: Final = logging.getLogger(__name__)
 
 
-class NativeEngine:
-    """A model in this process, run by a thread of its own.
-
-    Greedy tokens of a request are the same alone, in any batch, and however its prompt is cut.
+class NativeEngine(DecoderEngine):
+    """A model in this process.
 
     Args:
-        path: a GGUF file of a family in `ponant.engine.models.FAMILIES`.
+        path: a model that `ponant.engine.models.load_spec` reads.
         context_length: longest prompt and answer together; cut to what the model knows.
         threads: cores to compute on.
         constraints: builds a constraint from a request's grammar; None leaves grammars out.
         memory: bytes that the model may take; 0 is what is free.
-        weight_form: ``bf16``, ``fp32``, or ``auto`` for bf16 where oneDNN has it.
+        weight_form: ``packed`` (as the file has them), ``bf16``, ``fp32``, ``int8``, or ``auto``
+            for what is fastest here.
+        drafts: whether to guess ahead where that pays.
+        backlog: bounds what waits.
 
     Raises:
         ModelFileError: the file is missing, corrupt, or of a family that is unknown.
@@ -58,25 +54,25 @@ class NativeEngine:
         constraints: ConstraintFactory | None = None,
         memory: int = 0,
         weight_form: str = "auto",
+        drafts: bool = True,
+        backlog: Backlog | None = None,
     ) -> None:
-        torch.set_num_threads(threads)
-        if weight_form == "auto":
-            weight_form = "bf16" if packs_bfloat16() else "fp32"
-        dtype = _FORMS[weight_form]
-        file = GgufFile(path)
-        load = family(file.metadata.get("general.architecture"))
-        shape = load.measure(file, dtype)
-        context_length = min(context_length, shape.context_length)
-        room = _Room(shape, dtype, context_length)
-        pages = room.pages(path, memory or psutil.virtual_memory().available)
-        model = load(file, dtype, context_length)
-        self._info = EngineInfo(
+        spec = load_spec(path)
+        context_length = min(context_length, spec.context_length)
+        form = _form(weight_form)
+        weights = _measure(spec, form)
+        room = _Room(spec, form, weights, context_length)
+        pages = room.pages(path.name, memory or psutil.virtual_memory().available)
+        with ThreadPoolExecutor(1) as beside:
+            name = beside.submit(_sha256, path)
+            loaded = _load(spec, form, context_length, pages, threads)
+        info = EngineInfo(
             backend="native",
-            model_hash=_sha256(path),
-            weight_form=weight_form,
+            model_hash=name.result(),
+            weight_form=form,
             context_length=context_length,
-            vocabulary_size=shape.vocabulary_size,
-            resident_bytes=shape.weight_bytes + pages * room.page_bytes,
+            vocabulary_size=spec.vocabulary_size,
+            resident_bytes=loaded.decoder.resident_bytes,
             capabilities=Capabilities(
                 grammar=constraints is not None,
                 logit_bias=True,
@@ -85,164 +81,112 @@ class NativeEngine:
                 penalties=True,
                 min_tokens=True,
                 scoped_prefix_cache=True,
+                drafts=drafts,
             ),
         )
-        self._constraints = constraints
-        self._runner = Runner(model, pages)
-        self._scheduler = Scheduler(PageTable(pages))
-        self._generations: dict[str, Generation] = {}
-        self._arrived: list[Generation] = []
-        self._cancelled: set[str] = set()
-        self._closed = False
-        self._news = threading.Condition()
-        self._thread = threading.Thread(
-            target=self._serve, args=(threads,), name="native-engine", daemon=True
+        super().__init__(
+            loaded.decoder,
+            info,
+            Scheduler(PageTable(pages, model_hash=info.model_hash, weight_form=form)),
+            constraints=constraints,
+            draw=loaded.draw,
+            backlog=backlog,
         )
-        self._thread.start()
 
-    @property
-    def info(self) -> EngineInfo:
-        return self._info
 
-    def submit(self, request: Request, emit: Emit) -> None:
-        check_request(request, self._info)
-        constraint = None
-        if request.grammar is not None:
-            if self._constraints is None:
-                raise ValueError("this engine was started without grammars")
-            constraint = self._constraints(request.grammar)
-        generation = Generation(request, emit, constraint, self._info.context_length)
-        with self._news:
-            if self._closed:
-                raise ValueError("the engine is closed")
-            if request.id in self._generations:
-                raise ValueError(f"a request with the id {request.id} is already running")
-            self._generations[request.id] = generation
-            self._arrived.append(generation)
-            self._news.notify()
+class _Loaded(NamedTuple):
+    """An executor and what draws from its logits."""
 
-    def cancel(self, request_id: str) -> None:
-        with self._news:
-            if request_id in self._generations:
-                self._cancelled.add(request_id)
-                self._news.notify()
+    decoder: Decoder
+    draw: DrawRows
 
-    def close(self) -> None:
-        with self._news:
-            self._closed = True
-            self._news.notify()
-        self._thread.join()
 
-    def _serve(self, threads: int) -> None:
-        torch.set_num_threads(threads)  # OpenMP keeps the number by thread
-        with torch.inference_mode():
-            while self._take_news():
-                self._try_step()
-        for generation in list(self._generations.values()):
-            self._end(generation, FinishReason.ERROR, "the engine was closed")
+def _form(asked: str) -> str:
+    """How weights will stand in memory."""
+    if asked != "auto":
+        return asked
+    if available():
+        return "packed"
+    from ponant.engine.torch_operators import packs_bfloat16  # noqa: PLC0415
 
-    def _take_news(self) -> bool:
-        """Wait for something to do; False once the engine is closed."""
-        with self._news:
-            while not (self._closed or self._arrived or self._cancelled or self._busy):
-                self._news.wait()
-            arrived, self._arrived = self._arrived, []
-            cancelled, self._cancelled = self._cancelled, set()
-        for generation in arrived:
-            self._scheduler.add(generation.sequence)
-        for request_id in cancelled:
-            if request_id in self._generations:
-                self._end(self._generations[request_id], FinishReason.CANCELLED)
-        return not self._closed
+    return "bf16" if packs_bfloat16() else "fp32"
 
-    @property
-    def _busy(self) -> bool:
-        return not self._scheduler.idle
 
-    def _try_step(self) -> None:
-        if not self._busy:
-            return
-        try:
-            self._step()
-        except Exception:
-            _logger.exception("a step of the native engine failed")
-            for generation in list(self._generations.values()):
-                self._end(generation, FinishReason.ERROR, "the engine failed; see its log")
+def _measure(spec: DecoderSpec, form: str) -> int:
+    """Bytes that the weights will take."""
+    if available():
+        from ponant.engine.kernels.decoder import WeightForm, measure  # noqa: PLC0415
 
-    def _step(self) -> None:
-        work = self._scheduler.plan()
-        generations = [self._generations[item.sequence.id] for item in work]
-        wanted = [
-            generation.wanted(item) for generation, item in zip(generations, work, strict=True)
-        ]
-        hidden = self._runner.run(work, wanted)
-        self._scheduler.advance(work)
-        drawing: list[tuple[Generation, Tensor]] = []
-        for generation, item, rows in zip(generations, work, hidden, strict=True):
-            if generation.request.prompt_logprobs is not None:
-                self._score_prompt(generation, item, rows)
-            if item.completes and generation.full:
-                self._end(generation, FinishReason.LENGTH)
-            elif item.completes:
-                drawing.append((generation, rows[-1:]))
-        self._draw(drawing)
+        return measure(spec, cast("WeightForm", form))
+    from ponant.engine import torch_decoder  # noqa: PLC0415
 
-    def _score_prompt(self, generation: Generation, item: Work, hidden: Tensor) -> None:
-        if item.start >= len(generation.request.prompt):
-            return
-        for start in range(0, len(hidden), _LOGIT_ROWS):
-            logits = self._runner.logits(hidden[start : start + _LOGIT_ROWS])
-            generation.score_prompt(item.start + start, logits)
-        generation.finish_prompt()
+    return torch_decoder.measure(spec, cast("torch_decoder.Form", form))
 
-    def _draw(self, drawing: Sequence[tuple[Generation, Tensor]]) -> None:
-        for start in range(0, len(drawing), _LOGIT_ROWS):
-            some = drawing[start : start + _LOGIT_ROWS]
-            logits = self._runner.logits(torch.cat([hidden for _, hidden in some]))
-            for (generation, _), row in zip(some, logits, strict=True):
-                self._draw_one(generation, row)
 
-    def _draw_one(self, generation: Generation, logits: Tensor) -> None:
-        try:
-            finish = generation.draw(logits)
-        except ValueError as e:
-            self._end(generation, FinishReason.ERROR, str(e))
-            return
-        if finish is not None:
-            self._end(generation, finish)
+def _load(spec: DecoderSpec, form: str, context_length: int, pages: int, threads: int) -> _Loaded:
+    if available():
+        return _load_kernels(spec, form, context_length, pages, threads)
+    import torch  # noqa: PLC0415
 
-    def _end(self, generation: Generation, finish: FinishReason, error: str | None = None) -> None:
-        self._scheduler.remove(generation.sequence)
-        with self._news:
-            del self._generations[generation.request.id]
-        generation.end(finish, error)
+    from ponant.engine.torch_decoder import Form, TorchDecoder  # noqa: PLC0415
+
+    torch.set_num_threads(threads)
+    decoder = TorchDecoder(
+        spec, form=cast("Form", form), context_length=context_length, pages=pages
+    )
+    return _Loaded(decoder, draw_rows)
+
+
+def _load_kernels(
+    spec: DecoderSpec, form: str, context_length: int, pages: int, threads: int
+) -> _Loaded:
+    from ponant.engine.kernels.decoder import KernelDecoder, WeightForm  # noqa: PLC0415
+    from ponant.engine.kernels.sampling import drawing  # noqa: PLC0415
+
+    decoder = KernelDecoder(
+        spec,
+        form=cast("WeightForm", form),
+        context_length=context_length,
+        pages=pages,
+        threads=threads,
+    )
+    return _Loaded(decoder, drawing(decoder.pool))
 
 
 class _Room:
     """How much memory a model takes, and how much of the rest its cache may have."""
 
-    def __init__(self, shape: Shape, dtype: torch.dtype, context_length: int) -> None:
-        values = 2 * shape.layers * shape.key_value_heads * shape.head_size
-        self.page_bytes = values * PAGE_TOKENS * dtype.itemsize
+    def __init__(
+        self, spec: DecoderSpec, form: str, weight_bytes: int, context_length: int
+    ) -> None:
+        values = 2 * len(spec.layers) * spec.key_value_heads * spec.head_size
+        value_bytes = 4 if form == "fp32" else 2
+        self._page_bytes = values * PAGE_TOKENS * value_bytes
         self._context_pages = -(-context_length // PAGE_TOKENS)
-        self._model_bytes = shape.weight_bytes + shape.loading_bytes + _WORKING_BYTES
+        logits = _LOGIT_ROWS * spec.vocabulary_size * 4
+        self._model_bytes = weight_bytes + logits + _STEP_BYTES
 
-    def pages(self, path: Path, free: int) -> int:
+    def pages(self, name: str, free: int) -> int:
         """Pages for the cache: one context at least, more where that takes no more than half.
 
         Raises:
             ModelTooLarge: the model and one context do not fit.
         """
-        needed = self._model_bytes + self._context_pages * self.page_bytes
+        needed = self._model_bytes + self._context_pages * self._page_bytes
         if needed > free:
             raise ModelTooLarge(
-                f"{path.name} needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB "
+                f"{name} needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB "
                 "may be used. Choose a smaller model or a shorter context (PONANT_CONTEXT)."
             )
-        spare = (free - self._model_bytes) // 2 // self.page_bytes
+        spare = (free - self._model_bytes) // 2 // self._page_bytes
         return max(self._context_pages, min(spare, _MOST_CONTEXTS * self._context_pages))
 
 
 def _sha256(path: Path) -> str:
+    """The name of what a file holds, or of all files of a folder and their names."""
+    if path.is_dir():
+        parts = sorted(file for file in path.rglob("*") if file.is_file())
+        names = "".join(f"{file.relative_to(path)} {_sha256(file)}\n" for file in parts)
+        return sha256(names.encode()).hexdigest()
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

@@ -127,6 +127,11 @@ class KernelDecoder:
     def resident_bytes(self) -> int:
         return self._weights.nbytes + self._cache.nbytes
 
+    @property
+    def pool(self) -> int:
+        """The ``pn_pool`` of the threads, for what is to run between this decoder's calls."""
+        return self._pool.pointer
+
     def forward(self, batch: Batch) -> Floats:
         """Run a batch, writing its keys and values to its pages.
 

@@ -5,7 +5,7 @@ over.
 """
 
 import ctypes
-from ctypes import POINTER, Structure, c_float, c_int, c_int32, c_size_t, c_void_p
+from ctypes import POINTER, Structure, c_double, c_float, c_int, c_int32, c_size_t, c_void_p
 from enum import IntEnum
 from functools import cache
 from typing import Any, Final
@@ -190,6 +190,38 @@ class CEncoderBatch(Structure):
     )
 
 
+class CDraw(Structure):
+    """``pn_draw``."""
+
+    _fields_ = (
+        ("mask", c_void_p),
+        ("biased", c_void_p),
+        ("bias", c_void_p),
+        ("seen", c_void_p),
+        ("counts", c_void_p),
+        ("forbidden", c_void_p),
+        ("uniform", c_double),
+        ("mask_words", c_int32),
+        ("biased_count", c_int32),
+        ("seen_count", c_int32),
+        ("forbidden_count", c_int32),
+        ("repetition", c_float),
+        ("presence", c_float),
+        ("frequency", c_float),
+        ("temperature", c_float),
+        ("top_p", c_float),
+        ("min_p", c_float),
+        ("top_k", c_int32),
+        ("given", c_int32),
+        ("alternatives", c_int32),
+        ("token", c_int32),
+        ("logprob", c_float),
+        ("reserved", c_int32),
+        ("top_tokens", c_void_p),
+        ("top_logprobs", c_void_p),
+    )
+
+
 _POOL: Final = c_void_p
 _WORKSPACE: Final = c_void_p
 _FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
@@ -209,6 +241,7 @@ _FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
         c_int,
         (_POOL, _WORKSPACE, POINTER(CModel), POINTER(CCache), POINTER(CBatch), c_void_p),
     ),
+    "pn_sample": (c_int, (_POOL, c_void_p, c_int, POINTER(CDraw), c_int)),
     "pn_logits": (c_int, (_POOL, _WORKSPACE, POINTER(CModel), c_void_p, c_int, c_void_p)),
     "pn_encoder_workspace_create": (_WORKSPACE, ()),
     "pn_encoder_workspace_destroy": (None, (_WORKSPACE,)),

@@ -147,7 +147,35 @@ int pn_forward(pn_pool* pool, pn_workspace* workspace, const pn_model* model, pn
 int pn_logits(pn_pool* pool, pn_workspace* workspace, const pn_model* model, const float* hidden,
               int rows, float* logits);
 
-/* ---- sampling: sampling.isa.cpp ----------------------------------------------------------- */
+/* ---- sampling: sampling.cpp, sampling.isa.cpp --------------------------------------------- */
+
+/* How one row's token is drawn, and which it is. `Draw` in engine/sampling.py describes the
+ * fields. */
+typedef struct {
+  const uint32_t* mask; /* null: everything is allowed */
+  const int32_t* biased;
+  const float* bias;
+  const int32_t* seen;
+  const float* counts;
+  const int32_t* forbidden;
+  double uniform;
+  int32_t mask_words, biased_count, seen_count, forbidden_count;
+  float repetition, presence, frequency;
+  float temperature; /* 0: the largest score, ties to the lowest id */
+  float top_p, min_p;
+  int32_t top_k;        /* 0: all */
+  int32_t given;        /* a token that is only scored; -1: draw one */
+  int32_t alternatives; /* -1: no log-probabilities */
+  int32_t token;        /* out; -1: nothing is allowed, -2: a score is not a number */
+  float logprob;        /* out */
+  int32_t reserved;
+  int32_t* top_tokens;  /* out, (alternatives) */
+  float* top_logprobs;  /* out, (alternatives) */
+} pn_draw;
+
+/* Draw a token for each row of `logits`, shape (count, vocabulary). Returns 0, or -1: out of
+ * memory. */
+int pn_sample(pn_pool* pool, const float* logits, int vocabulary, pn_draw* draws, int count);
 
 /* ---- encoder: encoder.cpp ----------------------------------------------------------------- */
 
