@@ -1,61 +1,22 @@
 """Runs a described decoder on the compiled kernels: packs its weights once, owns its cache."""
 
-import ctypes
 import mmap
-from collections.abc import Callable, Iterator
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
 from ponant.engine.decoder import Batch, Floats, Shape
 from ponant.engine.errors import ModelTooLarge
-from ponant.engine.kernels.library import (
-    CBatch,
-    CCache,
-    CFeedForward,
-    CLayer,
-    CMatrix,
-    CModel,
-    CRope,
-    Form,
-    library,
-)
-from ponant.engine.kernels.packing import LOSSLESS, PackedMatrix, Pool, pack, packed_size
-from ponant.engine.models.spec import (
-    Attention,
-    DecoderSpec,
-    Experts,
-    FeedForward,
-    LayerSpec,
-    Linear,
-    Matrix,
-)
+from ponant.engine.kernels.library import CBatch, CCache, CModel, Form, library
+from ponant.engine.kernels.packing import Pool
+from ponant.engine.kernels.weights import Progress, WeightForm, Weights, measure
+from ponant.engine.models.spec import DecoderSpec
 
-WeightForm = Literal["packed", "bf16", "fp32", "int8"]
-"""``packed`` keeps the file's own blocks, and makes bf16 of formats that no form holds; the others
-convert. Only ``fp32`` has a float32 cache."""
+__all__ = ["KernelDecoder", "WeightForm", "measure", "shape_of"]
 
-Progress = Callable[[int, int], None]
-"""Called with the matrices packed so far and all of them."""
-
-_FORMS: Final[dict[str, Form | None]] = {
-    "packed": None,
-    "bf16": Form.BF16,
-    "fp32": Form.F32,
-    "int8": Form.I8,
-}
-_ACTIVATIONS: Final = {"silu": 0, "gelu": 1, "xielu": 2}
 _OUT_OF_MEMORY: Final = -1
 _NOT_A_NUMBER: Final = -2
 _OUTSIDE: Final = -3
-
-
-def measure(spec: DecoderSpec, form: WeightForm) -> int:
-    """Bytes that the weights will take, from their shapes alone."""
-    return sum(
-        packed_size(_form_of(matrix, _FORMS[form]), matrix.outputs, matrix.inputs)
-        for matrix in _matrices(spec)
-    )
 
 
 def shape_of(spec: DecoderSpec, context_length: int) -> Shape:
@@ -104,7 +65,7 @@ class KernelDecoder:
         self._library = library()
         self._pool = Pool(threads)
         try:
-            self._weights = _Weights(spec, _FORMS[form], self._pool, progress)
+            self._weights = Weights(spec, form, self._pool, progress)
             self._cache = _Cache(
                 self._weights.model, Form.F32 if form == "fp32" else Form.BF16, pages
             )
@@ -244,144 +205,3 @@ class _Cache:
         self.described = CCache()
         self._bytes = np.empty(0, np.uint8)
         self._memory.close()
-
-
-class _Weights:
-    """A spec's matrices packed, its vectors kept, and the C description of both."""
-
-    def __init__(
-        self, spec: DecoderSpec, form: Form | None, pool: Pool, progress: Progress | None
-    ) -> None:
-        self._form = form
-        self._pool = pool
-        self._progress = progress
-        self._count = sum(1 for _ in _matrices(spec))
-        self._packed: dict[int, PackedMatrix] = {}
-        self._vectors: list[Floats] = []
-        self._parts: list[ctypes.Array[CFeedForward]] = []
-        self._heads = (spec.heads, spec.key_value_heads)
-        self._layers = (CLayer * len(spec.layers))(*map(self._layer, spec.layers))
-        self._ropes = (CRope * len(spec.ropes))(
-            *(
-                CRope(
-                    self._vector(rope.frequencies),
-                    len(rope.frequencies),
-                    rope.interleaved,
-                    rope.factor,
-                    0,
-                )
-                for rope in spec.ropes
-            )
-        )
-        self.model = CModel(
-            width=spec.width,
-            heads=spec.heads,
-            key_value_heads=spec.key_value_heads,
-            head_size=spec.head_size,
-            vocabulary=spec.vocabulary_size,
-            layer_count=len(spec.layers),
-            rope_count=len(spec.ropes),
-            epsilon=spec.epsilon,
-            embedding_scale=spec.embedding_scale,
-            embedding=self._matrix(spec.embedding),
-            head=self._matrix(spec.head),
-            norm=self._vector(spec.norm),
-            layers=self._layers,
-            ropes=self._ropes,
-        )
-
-    @property
-    def nbytes(self) -> int:
-        matrices = sum(packed.bytes for packed in self._packed.values())
-        return matrices + sum(vector.nbytes for vector in self._vectors)
-
-    def close(self) -> None:
-        self.model = CModel()
-        self._packed.clear()
-
-    def _layer(self, spec: LayerSpec) -> CLayer:
-        layer = CLayer(
-            attention_norm=self._vector(spec.attention_norm),
-            attention_post_norm=self._vector(spec.attention_post_norm),
-            feed_forward_norm=self._vector(spec.feed_forward_norm),
-            feed_forward_post_norm=self._vector(spec.feed_forward_post_norm),
-        )
-        self._attention(layer, spec.attention)
-        self._feed_forward(layer, spec.feed_forward)
-        return layer
-
-    def _attention(self, layer: CLayer, spec: Attention) -> None:
-        layer.query_norm = self._vector(spec.query_norm)
-        layer.key_norm = self._vector(spec.key_norm)
-        layer.query = self._linear(spec.query)
-        layer.key = self._linear(spec.key)
-        layer.value = self._linear(spec.value)
-        layer.output = self._linear(spec.output)
-        layer.query_scale = spec.query_scale
-        layer.window = spec.window or 0
-        layer.rope = spec.rope
-        if spec.temperature is not None:
-            layer.temperature_beta, layer.temperature_length = spec.temperature
-
-    def _feed_forward(self, layer: CLayer, spec: FeedForward | Experts) -> None:
-        experts = spec.experts if isinstance(spec, Experts) else (spec,)
-        if isinstance(spec, Experts):
-            layer.experts = len(experts)
-            layer.experts_chosen = spec.chosen
-            layer.router = self._linear(spec.router)
-        layer.activation = _ACTIVATIONS[experts[0].activation]
-        if experts[0].xielu is not None:
-            layer.xielu = (ctypes.c_float * 4)(*experts[0].xielu)
-        parts = (CFeedForward * len(experts))(*map(self._part, experts))
-        self._parts.append(parts)
-        layer.parts = parts
-
-    def _part(self, spec: FeedForward) -> CFeedForward:
-        gate = CMatrix() if spec.gate is None else self._linear(spec.gate)
-        return CFeedForward(gate, self._linear(spec.up), self._linear(spec.down))
-
-    def _linear(self, spec: Linear) -> CMatrix:
-        packed = self._matrix(spec.matrix)
-        return CMatrix(
-            packed.form,
-            packed.outputs,
-            packed.inputs,
-            0,
-            packed.data,
-            self._vector(spec.bias),
-        )
-
-    def _matrix(self, matrix: Matrix) -> CMatrix:
-        known = self._packed.get(id(matrix))
-        if known is None:
-            known = pack(matrix, _form_of(matrix, self._form), self._pool)
-            self._packed[id(matrix)] = known
-            if self._progress is not None:
-                self._progress(len(self._packed), self._count)
-        return known.c
-
-    def _vector(self, values: Floats | None) -> int | None:
-        if values is None:
-            return None
-        self._vectors.append(np.ascontiguousarray(values, np.float32))
-        return self._vectors[-1].ctypes.data
-
-
-def _matrices(spec: DecoderSpec) -> Iterator[Matrix]:
-    """Every matrix once; a tied head is its embedding."""
-    yield spec.embedding
-    if spec.head is not spec.embedding:
-        yield spec.head
-    for layer in spec.layers:
-        attention, feed_forward = layer.attention, layer.feed_forward
-        for linear in (attention.query, attention.key, attention.value, attention.output):
-            yield linear.matrix
-        if isinstance(feed_forward, Experts):
-            yield feed_forward.router.matrix
-        parts = feed_forward.experts if isinstance(feed_forward, Experts) else (feed_forward,)
-        for part in parts:
-            yield from (x.matrix for x in (part.gate, part.up, part.down) if x is not None)
-
-
-def _form_of(matrix: Matrix, form: Form | None) -> Form:
-    return LOSSLESS.get(matrix.format, Form.BF16) if form is None else form
