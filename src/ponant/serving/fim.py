@@ -27,9 +27,17 @@ def fim_prompt(tokenizer: Tokenizer, prefix: str, suffix: str) -> list[int] | No
         if None in marks.values():
             continue
         ids = {name: [mark] for name, mark in marks.items() if mark is not None}
-        ids |= {_PREFIX: tokenizer.encode(prefix), _SUFFIX: tokenizer.encode(suffix)}
+        ids |= {_PREFIX: tokenizer.encode(prefix), _SUFFIX: _inside(tokenizer, suffix)}
         return tokenizer.frame([token for name in order for token in ids[name]])
     return None
+
+
+def _inside(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Token ids of a text that does not begin one: without the space that stands before those."""
+    if not tokenizer.details.space_prefix:
+        return tokenizer.encode(text)
+    # As mistral-common does it: behind a sign that merges with nothing, which takes two tokens.
+    return tokenizer.encode("☺" + text)[2:]
 
 
 def plain_prompt(prefix: str, suffix: str) -> str:

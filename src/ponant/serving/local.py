@@ -23,6 +23,7 @@ from ponant.serving.port import (
 from ponant.serving.supervisor import WorkerProcess
 from ponant.serving.voice import LazyVoice, Voice, standing
 from ponant.text import Rendered, Role, ThinkingParser, Tool, ToolCallParser, grammar
+from ponant.text.mistral import MistralTemplate
 from ponant.text.template import ChatTemplate
 
 
@@ -165,7 +166,10 @@ class LocalModel:
 
 
 def _prepared(
-    request: ChatRequest, tools: Sequence[Tool], voice: Voice, template: ChatTemplate
+    request: ChatRequest,
+    tools: Sequence[Tool],
+    voice: Voice,
+    template: ChatTemplate | MistralTemplate,
 ) -> tuple[Rendered, list[int], Controls]:
     """All that takes long before a chat begins, in one go for one thread."""
     rendered = template.render(request.messages, tools=tools, passages=request.passages)

@@ -1,9 +1,12 @@
 """What turns a model's text into tokens: its tokenizer, its template and its ways of ending."""
 
 import asyncio
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ponant.engine.weights.gguf import GgufFile
 from ponant.hub import InstalledModel
@@ -11,10 +14,11 @@ from ponant.kit.errors import SetupError, Unavailable
 from ponant.serving.echo import ECHO_TEMPLATE, load_echo_tokenizer
 from ponant.serving.memory import give_memory_back
 from ponant.serving.supervisor import State, WorkerProcess
-from ponant.text import ENVELOPE, ToolStyle, style_of
+from ponant.text import ENVELOPE, MISTRAL, MISTRAL_NAMED, ToolStyle, style_of
+from ponant.text.mistral import MistralTemplate
 from ponant.text.template import ChatTemplate
 from ponant.text.templates import own_template
-from ponant.text.tokenizer import Tokenizer, load_tokenizer
+from ponant.text.tokenizer import Tokenizer, has_chat_format, load_tokenizer
 
 BASE_TEMPLATE = "base"
 
@@ -35,7 +39,7 @@ class Voice:
     """
 
     tokenizer: Tokenizer
-    template: ChatTemplate | None
+    template: ChatTemplate | MistralTemplate | None
     stops: tuple[str, ...] = ()
     trim: bool = False
     style: ToolStyle = ENVELOPE
@@ -116,7 +120,7 @@ def load_voice(model: InstalledModel, cache: Path) -> Voice:
     own = None if model.template is None else own_template(model.template)
     source = tokenizer.chat_template if own is None else own.source
     if source is None:
-        return Voice(tokenizer, None)
+        return _mistral_voice(tokenizer)
     return Voice(
         tokenizer,
         _template(source, tokenizer, own.document_stops if own else ()),
@@ -124,6 +128,19 @@ def load_voice(model: InstalledModel, cache: Path) -> Voice:
         trim=own is not None and own.trim,
         style=style_of(source),
         thinks=any(mark in source for mark in _THINKING_MARKS),
+    )
+
+
+def _mistral_voice(tokenizer: Tokenizer) -> Voice:
+    """The text side of a model without a template: its vocabulary may name one of Mistral's."""
+    version = tokenizer.details.mistral
+    if version is None:
+        return Voice(tokenizer, None)
+    return Voice(
+        tokenizer,
+        MistralTemplate(version),
+        style=MISTRAL if tokenizer.special_id("[ARGS]") is None else MISTRAL_NAMED,
+        thinks=tokenizer.special_id("[THINK]") is not None,
     )
 
 
@@ -149,13 +166,26 @@ def read_facts(model: InstalledModel) -> Facts:
         ModelFileError: the file is damaged.
     """
     if model.format != "gguf":
-        return Facts(chat=model.template is not None)
+        return _folder_facts(model)
     metadata = GgufFile(model.path).metadata
     length = metadata.get(f"{metadata.get('general.architecture')}.context_length", 0)
     return Facts(
         context_length=int(length),
         chat=model.template is not None or "tokenizer.chat_template" in metadata,
         fim=any(name.startswith("tokenizer.ggml.fim_") for name in metadata),
+    )
+
+
+def _folder_facts(model: InstalledModel) -> Facts:
+    config: dict[str, Any] = {}
+    for name in ("params.json", "config.json"):
+        with suppress(OSError, ValueError):
+            config |= json.loads((model.path / name).read_text(encoding="utf-8"))
+    config |= config.get("text_config") or {}
+    length = config.get("max_position_embeddings") or config.get("max_seq_len") or 0
+    return Facts(
+        context_length=length if isinstance(length, int) else 0,
+        chat=model.template is not None or has_chat_format(model.path),
     )
 
 

@@ -9,13 +9,14 @@ from ponant.text.messages import Message, Passage, Role, Tool, ToolCall
 from ponant.text.rendered import Rendered, Segment
 from ponant.text.stops import StopStrings
 from ponant.text.thinking import ThinkingParser
-from ponant.text.tool_styles import ENVELOPE, LLAMA3, MISTRAL, ToolStyle, style_of
+from ponant.text.tool_styles import ENVELOPE, LLAMA3, MISTRAL, MISTRAL_NAMED, ToolStyle, style_of
 from ponant.text.tools import ToolCallParser, new_call_id
 
 __all__ = [
     "ENVELOPE",
     "LLAMA3",
     "MISTRAL",
+    "MISTRAL_NAMED",
     "Detokenizer",
     "Message",
     "Passage",

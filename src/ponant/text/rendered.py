@@ -15,11 +15,14 @@ class Segment(NamedTuple):
 class Rendered:
     """The segments of a prompt in order.
 
-    ``stops`` are strings that end an answer to this prompt, beside those of its template.
+    Attributes:
+        stops: strings that end an answer to this prompt, beside those of its template.
+        breaks: numbers of segments that are encoded apart from the text before them.
     """
 
     segments: tuple[Segment, ...]
     stops: tuple[str, ...] = ()
+    breaks: frozenset[int] = frozenset()
 
     @property
     def text(self) -> str:

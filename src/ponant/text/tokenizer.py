@@ -3,7 +3,7 @@
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ponant.engine.weights.gguf import GgufFile
 from ponant.kit.errors import SetupError
 from ponant.text.detokenizer import Detokenizer
 from ponant.text.rendered import Rendered
-from ponant.text.vocabularies import e5, folder, gguf
+from ponant.text.vocabularies import e5, folder, gguf, sentencepiece, tekken
 from ponant.text.vocabularies.built import Built, Details
 from ponant.text.vocabularies.pieces import piece_reader
 
@@ -96,8 +96,10 @@ class Tokenizer:
         Special tokens are recognised in the template's own text alone. Stretches without one are
         encoded as one text, whoever wrote them, so that words merge as the model has seen them.
         """
-        parts: list[str | int] = []
-        for text, is_template in rendered.segments:
+        parts: list[str | int | None] = []
+        for number, (text, is_template) in enumerate(rendered.segments):
+            if number in rendered.breaks:
+                parts.append(None)
             clean = _encodable(text)
             parts.extend(self._split(clean) if is_template else (clean,))
         ids = self._join(parts)
@@ -145,8 +147,8 @@ class Tokenizer:
         (encoding,) = self._backend.encode_batch_fast([text], add_special_tokens=False)
         return encoding.ids
 
-    def _join(self, parts: Iterable[str | int]) -> list[int]:
-        """Ids of parts, with neighbouring texts encoded as one."""
+    def _join(self, parts: Iterable[str | int | None]) -> list[int]:
+        """Ids of parts, with neighbouring texts encoded as one where no None parts them."""
         ids: list[int] = []
         waiting: list[str] = []
         for part in parts:
@@ -155,7 +157,8 @@ class Tokenizer:
                 continue
             ids += self._encode_plain("".join(waiting))
             waiting.clear()
-            ids.append(part)
+            if part is not None:
+                ids.append(part)
         return ids + self._encode_plain("".join(waiting))
 
     def _split_at_specials(self, text: str) -> tuple[str | int, ...]:
@@ -182,14 +185,15 @@ def load_tokenizer(path: Path, cache: Path) -> Tokenizer:
     """Load the tokenizer of a model.
 
     Args:
-        path: a GGUF file, an e5 file, or a folder with ``tokenizer.json``.
+        path: a GGUF file, an e5 file, or a folder with ``tokenizer.json``, ``tekken.json`` or a
+            SentencePiece model.
         cache: a folder for what is slow to build; made where missing.
 
     Raises:
         SetupError: there is no such file, or it holds no tokenizer that Ponant knows.
     """
     if path.is_dir():
-        return Tokenizer(folder.build(path))
+        return Tokenizer(_of_folder(path, cache))
     try:
         with path.open("rb") as file:
             magic = file.read(4)
@@ -197,26 +201,48 @@ def load_tokenizer(path: Path, cache: Path) -> Tokenizer:
         raise SetupError(f"The model file {path} cannot be read: {e.strerror}.") from e
     match magic:
         case b"GGUF":
-            return Tokenizer(_cached_gguf(path, cache))
+            return Tokenizer(_cached(path, cache, _of_gguf))
         case e5.MAGIC:
             return UnigramTokenizer(*e5.build(path))
         case _:
             raise SetupError(f"{path} is neither a GGUF nor an e5 file. Pull the model again.")
 
 
+def has_chat_format(folder_path: Path) -> bool:
+    """Whether a folder's files say how to chat; reads no vocabulary."""
+    if not (folder_path / "tokenizer.json").is_file():
+        model = sentencepiece.find(folder_path)
+        named = model is not None and sentencepiece.version_of(model) is not None
+        return named or (folder_path / tekken.FILE_NAME).is_file()
+    return folder.chat_template(folder_path) is not None
+
+
 def _encodable(text: str) -> str:
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
-def _cached_gguf(path: Path, cache: Path) -> Built:
-    """The tokenizer of a GGUF file, from the cache where this very file was seen before."""
+def _of_folder(path: Path, cache: Path) -> Built:
+    if not (path / "tokenizer.json").is_file():
+        if (own := path / tekken.FILE_NAME).is_file():
+            return _cached(own, cache, tekken.build)
+        if (model := sentencepiece.find(path)) is not None:
+            return _cached(model, cache, sentencepiece.build)
+    return folder.build(path)
+
+
+def _of_gguf(path: Path) -> Built:
+    return gguf.build(GgufFile(path).metadata)
+
+
+def _cached(path: Path, cache: Path, build: Callable[[Path], Built]) -> Built:
+    """The tokenizer of a file, from the cache where this very file was seen before."""
     status = path.stat()
     seen = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\0{_CACHE_FORMAT}"
     stem = hashlib.sha256(seen.encode()).hexdigest()[:24]
     vocabulary, details = cache / f"{stem}.tokenizer.json", cache / f"{stem}.details.json"
     if built := _read_cached(vocabulary, details):
         return built
-    built = gguf.build(GgufFile(path).metadata)
+    built = build(path)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         _write(vocabulary, built.backend.to_str())

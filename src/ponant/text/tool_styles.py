@@ -14,6 +14,7 @@ class ToolStyle(NamedTuple):
         begin: before each call.
         end: after each call.
         bare: the call stands without an envelope: an answer that begins with ``{`` is one.
+        arguments_mark: stands between a bare name and the arguments, where both are no object.
     """
 
     name: str
@@ -25,6 +26,7 @@ class ToolStyle(NamedTuple):
     name_key: str = "name"
     arguments_key: str = "arguments"
     bare: bool = False
+    arguments_mark: str = ""
 
     @property
     def opening(self) -> str:
@@ -33,6 +35,8 @@ class ToolStyle(NamedTuple):
 
     def around(self, tool: str) -> tuple[str, str]:
         """The text before and after the arguments of a call of this tool."""
+        if self.arguments_mark:
+            return f"{self.begin}{tool}{self.arguments_mark}", self.end
         name = json.dumps(tool, ensure_ascii=False)
         before = f'{self.begin}{{"{self.name_key}": {name}, "{self.arguments_key}": '
         return before, f"}}{self.end}"
@@ -43,6 +47,9 @@ ENVELOPE = ToolStyle("envelope", begin="<tool_call>\n", between="\n", end="\n</t
 
 MISTRAL = ToolStyle("mistral", first="[TOOL_CALLS][", between=", ", last="]")
 """A JSON list after a special token."""
+
+MISTRAL_NAMED = ToolStyle("mistral-named", begin="[TOOL_CALLS]", arguments_mark="[ARGS]")
+"""A special token, the name, another one and the arguments, as Mistral writes since v11."""
 
 LLAMA3 = ToolStyle("llama3", arguments_key="parameters", bare=True)
 """JSON alone, where the answer would stand."""

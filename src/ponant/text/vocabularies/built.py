@@ -18,6 +18,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
         vocabulary_size: number of token ids.
         space_prefix: whether a text is encoded as if a space stood before it.
         chat_template: Jinja source that came with the model, or None.
+        mistral: the version of Mistral's chat format that the vocabulary goes with, or None.
     """
 
     bos: int | None = None
@@ -28,6 +29,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     vocabulary_size: int
     space_prefix: bool = False
     chat_template: str | None = None
+    mistral: str | None = None
 
 
 class Built(NamedTuple):

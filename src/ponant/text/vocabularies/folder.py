@@ -39,7 +39,7 @@ def _details(backend: Backend, folder: Path) -> Details:
         prefix=prefix,
         suffix=suffix,
         vocabulary_size=backend.get_vocab_size(with_added_tokens=True),
-        chat_template=_chat_template(folder, config),
+        chat_template=chat_template(folder),
     )
 
 
@@ -77,12 +77,12 @@ def _stop_tokens(backend: Backend, folder: Path, eos: int | None) -> tuple[int, 
     return tuple(sorted({int(i) for i in ids} | ({eos} if eos is not None else set())))
 
 
-def _chat_template(folder: Path, config: dict[str, Any]) -> str | None:
+def chat_template(folder: Path) -> str | None:
     """The template in its own file, else in the configuration, where it may be one of several."""
     own = folder / "chat_template.jinja"
     if own.is_file():
         return own.read_text(encoding="utf-8")
-    template = config.get("chat_template")
+    template = _read(folder / "tokenizer_config.json").get("chat_template")
     if isinstance(template, list):
         named = {entry.get("name"): entry.get("template") for entry in template}
         template = named.get("default")

@@ -80,9 +80,13 @@ def _byte_level(text: str) -> bytes:
 
 @lru_cache(maxsize=1)
 def _byte_table() -> dict[str, int]:
+    return {letter: byte for byte, letter in byte_letters().items()}
+
+
+def byte_letters() -> dict[int, str]:
     """GPT-2's printable stand-ins: printable bytes for themselves, the others from U+0100 on."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {
-        chr(0x100 + place): byte for place, byte in enumerate(others)
+    return {byte: chr(byte) for byte in printable} | {
+        byte: chr(0x100 + place) for place, byte in enumerate(others)
     }
