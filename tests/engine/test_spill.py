@@ -222,3 +222,10 @@ def test_what_is_not_written_yet_is_found(folder: Path, monkeypatch: pytest.Monk
     assert machine.read("mine", [*DOCUMENT, 1]) == 5 * PAGE_TOKENS
     ready.set()
     machine.end()
+
+
+def test_what_is_unsaved_at_the_end_is_saved_then(folder: Path) -> None:
+    machine = Machine(folder)
+    machine.read("mine", DOCUMENT)
+    machine.table.finish()
+    assert len(list(folder.glob("*.page"))) == 5

@@ -37,6 +37,10 @@ class PageStore(Protocol):
         """Fill a page with what was saved under a digest; False where there is no such thing."""
         ...
 
+    def close(self) -> None:
+        """Come to an end with what is saved."""
+        ...
+
     def __contains__(self, digest: bytes) -> bool: ...
 
 
@@ -167,6 +171,12 @@ class PageTable:
                 break
             del self._unsaved[page]
         return len(self._unsaved)
+
+    def finish(self) -> None:
+        """Save what may be of use later and close the store; the table is not used any more."""
+        if self._store is not None:
+            self.save(self.pages)
+            self._store.close()
 
     def _follow(self, lease: Lease, key: bytes) -> None:
         """Move the lease to the end of what is published of ``key``."""

@@ -182,6 +182,14 @@ class Scheduler:
             sequence.computed = item.start + item.count + (accepted or {}).get(sequence, 0)
             self._table.publish(sequence.lease, sequence.tokens, sequence.computed)
 
+    def save(self, most: int) -> int:
+        """Put up to ``most`` pages into the store, where there is one; returns what is left."""
+        return self._table.save(most)
+
+    def finish(self) -> None:
+        """Close the store; nothing is planned any more."""
+        self._table.finish()
+
     def _plan_decoding(self, plan: dict[Sequence, Work]) -> None:
         left = self._tokens_a_step
         for sequence in sorted(self._running, key=_by_age):
