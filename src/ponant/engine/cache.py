@@ -130,6 +130,8 @@ class PageTable:
     def extend(self, lease: Lease, length: int) -> bool:
         """Give the lease room for ``length`` tokens; False, and no change, where there is none."""
         missing = pages_for(length) - len(lease.pages)
+        if missing <= 0:
+            return True
         if missing > self.available:
             return False
         lease.pages += [self._take() for _ in range(missing)]

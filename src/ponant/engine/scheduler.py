@@ -71,7 +71,8 @@ class Sequence:
     @property
     def decoding(self) -> bool:
         """Whether only the newest tokens after the prompt are still to compute."""
-        return self.prompt_length <= self.computed and 0 < self.pending <= _LONGEST_TAIL
+        length = len(self.tokens)
+        return self.prompt_length <= self.computed < length <= self.computed + _LONGEST_TAIL
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +176,12 @@ class Scheduler:
             accepted: how many of each sequence's drafts, from the first, were right; 0 where a
                 sequence is left out.
         """
+        right = accepted or {}
         for item in work:
             sequence = item.sequence
             if sequence not in self._running:
                 continue
-            sequence.computed = item.start + item.count + (accepted or {}).get(sequence, 0)
+            sequence.computed = item.start + item.count + right.get(sequence, 0)
             self._table.publish(sequence.lease, sequence.tokens, sequence.computed)
 
     def save(self, most: int) -> int:
@@ -193,10 +195,12 @@ class Scheduler:
     def _plan_decoding(self, plan: dict[Sequence, Work]) -> None:
         left = self._tokens_a_step
         for sequence in sorted(self._running, key=_by_age):
-            count = min(sequence.pending, left)
-            is_ready = sequence in self._running and sequence.decoding
-            if count and is_ready and self._make_room(sequence, sequence.computed + count, plan):
-                plan[sequence] = Work(sequence, sequence.computed, count)
+            if not left or not sequence.decoding or sequence not in self._running:
+                continue
+            start = sequence.computed
+            count = min(len(sequence.tokens) - start, left)
+            if self._make_room(sequence, start + count, plan):
+                plan[sequence] = Work(sequence, start, count)
                 left -= count
 
     def _plan_prompts(self, plan: dict[Sequence, Work]) -> None:
@@ -221,38 +225,36 @@ class Scheduler:
 
     def _left(self, plan: Mapping[Sequence, Work]) -> int:
         """What is left of the step's budget."""
-        return self._tokens_a_step - sum(item.rows for item in plan.values())
+        return self._tokens_a_step - sum(item.count for item in plan.values())
 
     def _charge(self, item: Work) -> None:
         """Count tokens for their owner; those computed again for want of pages are free."""
         sequence, end = item.sequence, item.start + item.count
-        start = max(item.start, sequence.charged)
-        output = end - max(start, sequence.prompt_length)
-        self._turns.charge(
-            sequence.owner, max(end - start, 0) + max(output, 0) * (_OUTPUT_COST - 1)
-        )
-        sequence.charged = max(sequence.charged, end)
+        fresh = end - max(item.start, sequence.charged)
+        if fresh <= 0:
+            return
+        output = min(max(end - sequence.prompt_length, 0), fresh)
+        self._turns.charge(sequence.owner, fresh + output * (_OUTPUT_COST - 1))
+        sequence.charged = end
 
     def _with_drafts(self, work: list[Work], propose: Propose) -> list[Work]:
         """The work with drafts behind it, as far as the budget and free pages go."""
-        left = self._tokens_a_step - sum(item.rows for item in work)
-        found: list[Work] = []
+        left = self._tokens_a_step - sum(item.count for item in work)
         for place, item in enumerate(work):
             most = left // (len(work) - place)
-            found.append(self._drafted(item, most, propose))
-            left -= len(found[-1].drafts)
-        return found
+            if most < 1 or self._table.available <= len(self._running):
+                continue
+            if item.completes and item.sequence.decoding:
+                work[place] = self._drafted(item, most, propose)
+                left -= len(work[place].drafts)
+        return work
 
     def _drafted(self, item: Work, most: int, propose: Propose) -> Work:
-        sequence = item.sequence
-        if not item.completes or not sequence.decoding:
-            return item
-        if most < 1 or self._table.available <= len(self._running):
-            return item
-        drafts = propose(sequence, most)[:most]
-        if not drafts or not self._table.extend(sequence.lease, len(sequence.tokens) + len(drafts)):
-            return item
-        return replace(item, drafts=drafts)
+        drafts = propose(item.sequence, most)[:most]
+        length = len(item.sequence.tokens) + len(drafts)
+        if drafts and self._table.extend(item.sequence.lease, length):
+            return replace(item, drafts=drafts)
+        return item
 
     def _admit(self, plan: dict[Sequence, Work]) -> None:
         """Let sequences in as long as there is work for them in this step, and pages."""
