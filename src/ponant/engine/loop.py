@@ -4,8 +4,9 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from ponant.engine.backlog import Backlog
@@ -19,8 +20,13 @@ from ponant.engine.scheduler import Scheduler, Work
 from ponant.engine.scheduler import Sequence as Tokens
 from ponant.engine.speculate import StepCosts
 
+Turn = Callable[[], AbstractContextManager[None]]
+
 _End = tuple[Generation, FinishReason, str | None]
 _Masks = dict[Generation, Future[list[Mask]]]
+
+_PAGES_SAVED: Final = 4  # at once, while there is nothing else to do: about a millisecond
+_SAVING_PAUSE: Final = 0.01  # seconds
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -38,6 +44,7 @@ class DecoderEngine:
         constraints: builds a constraint from a request's grammar; None leaves grammars out.
         draw: how tokens are drawn from logits.
         backlog: bounds what waits.
+        turn: opens what is held while a step computes; others may want the same cores.
     """
 
     def __init__(
@@ -49,8 +56,10 @@ class DecoderEngine:
         constraints: ConstraintFactory | None = None,
         draw: DrawRows = draw_rows,
         backlog: Backlog | None = None,
+        turn: Turn = nullcontext,
     ) -> None:
         self._decoder = decoder
+        self._turn = turn
         self._info = info
         self._constraints = constraints
         self._backlog = backlog or Backlog()
@@ -101,6 +110,7 @@ class DecoderEngine:
                 self._try_step()
         for generation in list(self._generations.values()):
             self._end(generation, FinishReason.ERROR, "the engine was closed")
+        self._scheduler.finish()
 
     def _take_news(self) -> bool:
         """Wait for something to do; False once the engine is closed."""
@@ -108,7 +118,8 @@ class DecoderEngine:
             while not (
                 self._closed or self._arrived or self._cancelled or not self._scheduler.idle
             ):
-                self._news.wait()
+                unsaved = self._scheduler.save(_PAGES_SAVED)
+                self._news.wait(_SAVING_PAUSE if unsaved else None)
             arrived, self._arrived = self._arrived, []
             cancelled, self._cancelled = self._cancelled, set()
         for generation in arrived:
@@ -134,7 +145,8 @@ class DecoderEngine:
         work: list[Work] = []
         try:
             work += self._scheduler.plan(self._propose)
-            self._step(work)
+            with self._turn():
+                self._step(work)
         except Exception as e:
             _logger.exception("a step of the engine failed")
             ids = [item.sequence.id for item in work] or list(self._generations)

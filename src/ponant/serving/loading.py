@@ -1,6 +1,7 @@
 """Opens the model that a worker is for; runs in the worker alone."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 from ponant.engine import Constraint, ConstraintFactory, Engine
@@ -8,6 +9,7 @@ from ponant.engine.backlog import Backlog
 from ponant.serving.echo import load_echo_tokenizer
 from ponant.serving.encoding import TextEncoder
 from ponant.serving.memory import give_memory_back
+from ponant.serving.turns import Turns
 from ponant.serving.wire import WorkerSpec
 from ponant.text.grammar import constraint_factory, lark
 from ponant.text.tokenizer import load_tokenizer
@@ -76,6 +78,8 @@ def _open_native(spec: WorkerSpec) -> Engine:
         constraints=grammars,
         memory=spec.memory,
         backlog=Backlog(spec.queue, spec.queue_tokens),
+        spill=(Path(spec.cache) / "kv", spec.spill) if spec.spill else None,
+        turn=Turns(Path(spec.turns)).step if spec.turns else nullcontext,
     )
     grammars.prepare()
     return engine

@@ -1,29 +1,35 @@
 """Ponant's own engine: any model of a known family, on the kernels or on torch."""
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 import psutil
 
+from ponant import __version__
 from ponant.engine.backlog import Backlog
 from ponant.engine.cache import PAGE_TOKENS, PageTable
 from ponant.engine.decoder import Decoder
 from ponant.engine.errors import ModelTooLarge
 from ponant.engine.kernels.library import available
-from ponant.engine.loop import DecoderEngine
+from ponant.engine.loop import DecoderEngine, Turn
 from ponant.engine.models import load_spec
 from ponant.engine.models.spec import DecoderSpec
 from ponant.engine.port import Capabilities, ConstraintFactory, EngineInfo
 from ponant.engine.sampling import DrawRows, draw_rows
 from ponant.engine.scheduler import Scheduler
+from ponant.engine.spill import Spill
 
 # Executors are imported where they are chosen: one needs compiled kernels, the other torch.
 
 _STEP_BYTES: Final = 64 << 20  # activations of a step, and what the process takes beside the model
 _LOGIT_ROWS: Final = 32
 _MOST_CONTEXTS: Final = 4  # cached at once, where memory allows
+
+_logger: Final = logging.getLogger(__name__)
 
 
 class NativeEngine(DecoderEngine):
@@ -39,6 +45,8 @@ class NativeEngine(DecoderEngine):
             for what is fastest here.
         drafts: whether to guess ahead where that pays.
         backlog: bounds what waits.
+        spill: folder for cached pages, and the bytes that it may take; None keeps none.
+        turn: opens what is held while a step computes.
 
     Raises:
         ModelFileError: the file is missing, corrupt, or of a family that is unknown.
@@ -56,6 +64,8 @@ class NativeEngine(DecoderEngine):
         weight_form: str = "auto",
         drafts: bool = True,
         backlog: Backlog | None = None,
+        spill: tuple[Path, int] | None = None,
+        turn: Turn = nullcontext,
     ) -> None:
         spec = load_spec(path)
         context_length = min(context_length, spec.context_length)
@@ -84,14 +94,33 @@ class NativeEngine(DecoderEngine):
                 drafts=drafts,
             ),
         )
+        table = PageTable(
+            pages,
+            model_hash=info.model_hash,
+            weight_form=f"{form} {type(loaded.decoder).__name__} {__version__}",
+            store=_store(spill, info.model_hash, loaded.decoder),
+        )
         super().__init__(
             loaded.decoder,
             info,
-            Scheduler(PageTable(pages, model_hash=info.model_hash, weight_form=form)),
+            Scheduler(table),
             constraints=constraints,
             draw=loaded.draw,
             backlog=backlog,
+            turn=turn,
         )
+
+
+def _store(spill: tuple[Path, int] | None, model_hash: str, decoder: Decoder) -> Spill | None:
+    """Where cached pages go; without a disk there is none, and the model serves all the same."""
+    if spill is None:
+        return None
+    folder, most_bytes = spill
+    try:
+        return Spill(folder / model_hash, decoder, most_bytes)
+    except OSError as e:
+        _logger.warning("cached pages are not kept on disk: %s", e)
+        return None
 
 
 class _Loaded(NamedTuple):
