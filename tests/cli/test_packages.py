@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ponant.cli.packages import LLAMACPP, TORCH, Package, install_package, wanted_packages
+from ponant.engine import kernels
 from ponant.kit import Settings
 from ponant.kit.errors import SetupError
 from ponant.kit.machine import Machine
@@ -62,12 +63,24 @@ def _installed(python: Path, project: str) -> str:
         ("native", "AVX2", (TORCH, LLAMACPP)),
     ],
 )
-def test_torch_is_wanted_only_where_it_pays(
-    monkeypatch: pytest.MonkeyPatch, engine: str, limit: str, wanted: tuple[Package, ...]
+def test_without_kernels_torch_is_wanted_only_where_it_pays(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
+    limit: str,
+    wanted: tuple[Package, ...],
 ) -> None:
+    monkeypatch.setattr("ponant.engine.kernels.library.LIBRARY", tmp_path / "missing.so")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     monkeypatch.setenv("PONANT_ENGINE", engine)
     assert wanted_packages(Settings.load()) == wanted
+
+
+@pytest.mark.parametrize("engine", ["auto", "native", "llamacpp"])
+def test_with_kernels_torch_is_never_wanted(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    assert kernels.available()
+    monkeypatch.setenv("PONANT_ENGINE", engine)
+    assert wanted_packages(Settings.load()) == (LLAMACPP,)
 
 
 @pytest.mark.usefixtures("into_other_python", "index")

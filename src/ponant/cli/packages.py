@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from ponant.engine import kernels
 from ponant.kit import Settings
 from ponant.kit.errors import SetupError, StorageFull
 from ponant.kit.machine import Machine
@@ -29,12 +30,14 @@ class Package:
         return f"{self.project}=={self.version}"
 
 
-TORCH = Package("torch", "2.13.0", "the native engine", 200_000_000)
+TORCH = Package("torch", "2.13.0", "the native engine without kernels", 200_000_000)
 LLAMACPP = Package("xllamacpp", "2026.10.11549", "llama.cpp, which runs any GGUF", 34_000_000)
 
 
 def wanted_packages(settings: Settings) -> tuple[Package, ...]:
-    """What suits: torch only where bf16 products are fast or the native engine is asked for."""
+    """What suits: torch only where the native engine would need it for want of kernels."""
+    if kernels.available():
+        return (LLAMACPP,)
     native = settings.engine == "native" or (settings.engine == "auto" and bf16_unit() is not None)
     return (TORCH, LLAMACPP) if native else (LLAMACPP,)
 
