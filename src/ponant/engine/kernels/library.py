@@ -20,10 +20,11 @@ class Form(IntEnum):
     F16 = 1
     BF16 = 2
     I8 = 3
-    I8S16 = 4
-    I8M = 5
+    I6S16 = 4
+    I5M = 5
     I4 = 6
     I4M = 7
+    I5 = 8
 
 
 class InstructionSet(IntEnum):

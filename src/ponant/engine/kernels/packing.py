@@ -21,11 +21,11 @@ LOSSLESS: Final = {
     "F16": Form.F16,
     "BF16": Form.BF16,
     "Q4_0": Form.I4,
-    "Q5_0": Form.I8,
+    "Q5_0": Form.I5,
     "Q8_0": Form.I8,
     "Q4_K": Form.I4M,
-    "Q5_K": Form.I8M,
-    "Q6_K": Form.I8S16,
+    "Q5_K": Form.I5M,
+    "Q6_K": Form.I6S16,
 }
 """The form that holds a format's values as they are."""
 

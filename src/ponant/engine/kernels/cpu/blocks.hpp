@@ -52,14 +52,15 @@ inline int lossless_form(int type) {
     case kQ4_0:
       return PN_I4;
     case kQ5_0:
+      return PN_I5;
     case kQ8_0:
       return PN_I8;
     case kQ4_K:
       return PN_I4M;
     case kQ5_K:
-      return PN_I8M;
+      return PN_I5M;
     case kQ6_K:
-      return PN_I8S16;
+      return PN_I6S16;
     default:
       return -1;
   }
@@ -85,14 +86,14 @@ inline void read_q4_0(const uint8_t* block, BlockCodes& out) {
   low_then_high(block + 2, out.codes);
 }
 
-// Five bits, offset 16, moved to the offset of all 8-bit codes.
+// Five bits, offset 16.
 inline void read_q5_0(const uint8_t* block, BlockCodes& out) {
   uint32_t high;
   std::memcpy(out.scales, block, 2);
   std::memcpy(&high, block + 2, 4);
   low_then_high(block + 6, out.codes);
   for (int i = 0; i < kBlock; ++i)
-    out.codes[i] = static_cast<uint8_t>(out.codes[i] + ((high >> i & 1u) << 4) + 128 - 16);
+    out.codes[i] = static_cast<uint8_t>(out.codes[i] | (high >> i & 1u) << 4);
 }
 
 inline void read_q8_0(const uint8_t* block, BlockCodes& out) {

@@ -3,7 +3,9 @@
 // A panel holds, one after the other: the codes of all its blocks, 32 bytes of scales a block, and
 // for the forms that come from K blocks the halves of every 256 inputs. Codes stand as
 // [input / 4][output][input % 4], so that a vector of 64 bytes multiplies four inputs of sixteen
-// outputs; codes of 4 bits put the next four inputs in the high halves of the same bytes.
+// outputs; codes of 4 bits put the next four inputs in the high halves of the same bytes. The fifth
+// bits of a block stand behind its lower ones, eight words of one bit a code; fifth and sixth bits
+// fill two vectors of four codes a byte.
 #pragma once
 
 #include <cstddef>
@@ -21,21 +23,30 @@ constexpr int kScaleBytes = 32;  // a block of a panel
 // Bits that say which activations a product needs.
 constexpr unsigned kFloatRows = 1, kBf16Rows = 2, kInt8Rows = 4;
 
-static inline bool is_integer(int form) { return form >= PN_I8 && form <= PN_I4M; }
+static inline bool is_integer(int form) { return form >= PN_I8 && form <= PN_I5; }
 
 static inline int panel_count(int outputs) { return (outputs + kLanes - 1) / kLanes; }
 
 static inline int block_count(int inputs) { return (inputs + kBlock - 1) / kBlock; }
 
+// Bits of a code above its lower four: 0, 1 or 2; 4 where codes are whole bytes.
+static constexpr int high_bits(int form) {
+  if (form == PN_I8) return 4;
+  if (form == PN_I6S16) return 2;
+  return form == PN_I5 || form == PN_I5M ? 1 : 0;
+}
+
+constexpr int kLowBytes = kLanes * kBlock / 2;  // the lower four bits of a block's codes
+
 // Bytes of codes that a block of a panel takes.
-static inline int code_bytes(int form) {
-  return form == PN_I4 || form == PN_I4M ? kLanes * kBlock / 2 : kLanes * kBlock;
+static constexpr int code_bytes(int form) {
+  return kLanes * kBlock * (4 + high_bits(form)) / 8;
 }
 
 // Bytes of halves that 256 inputs of a panel take.
 static inline int half_bytes(int form) {
-  if (form == PN_I8S16) return 2 * kLanes;
-  return form == PN_I8M || form == PN_I4M ? 4 * kLanes : 0;
+  if (form == PN_I6S16) return 2 * kLanes;
+  return form == PN_I5M || form == PN_I4M ? 4 * kLanes : 0;
 }
 
 // Where the parts of an integer panel lie, in bytes from its start.

@@ -12,6 +12,20 @@ namespace {
 struct Codes {
   __m512i v;
   static Codes load(const uint8_t* x) { return {_mm512_loadu_si512(x)}; }
+  // With fifth bits, one after the other at `bits`.
+  Codes with_fifth(const uint8_t* bits) const {
+    uint64_t word;
+    std::memcpy(&word, bits, 8);
+    return {_mm512_mask_add_epi8(v, word, v, _mm512_set1_epi8(16))};
+  }
+  // With fifth and sixth bits, which stand `shift` high in the bytes at `pairs`.
+  template <int shift>
+  Codes with_pairs(const uint8_t* pairs) const {
+    const __m512i bytes = _mm512_loadu_si512(pairs);
+    const __m512i high = shift < 4 ? _mm512_slli_epi16(bytes, shift < 4 ? 4 - shift : 0)
+                                   : _mm512_srli_epi16(bytes, shift < 4 ? 0 : shift - 4);
+    return {_mm512_or_si512(v, _mm512_and_si512(high, _mm512_set1_epi8(48)))};
+  }
   Codes low() const { return {_mm512_and_si512(v, _mm512_set1_epi8(15))}; }
   Codes high() const { return {_mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15))}; }
 };
@@ -39,9 +53,33 @@ struct Codes {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)),
             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 32))};
   }
-  Codes low() const {
-    const __m256i mask = _mm256_set1_epi8(15);
+  Codes low() const { return masked(15); }
+  Codes masked(char bits) const {
+    const __m256i mask = _mm256_set1_epi8(bits);
     return {_mm256_and_si256(a, mask), _mm256_and_si256(b, mask)};
+  }
+  Codes with_fifth(const uint8_t* bits) const {
+    return {_mm256_or_si256(a, spread(bits)), _mm256_or_si256(b, spread(bits + 4))};
+  }
+  // 32 bits to bytes of 0 or 16.
+  static __m256i spread(const uint8_t* bits) {
+    int32_t word;
+    std::memcpy(&word, bits, 4);
+    const __m256i own = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
+    const __m256i places = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202,
+                                              0x0303030303030303);
+    const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(word), places);
+    const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, own), own);
+    return _mm256_and_si256(set, _mm256_set1_epi8(16));
+  }
+  template <int shift>
+  Codes with_pairs(const uint8_t* pairs) const {
+    const Codes bytes = load(pairs);
+    constexpr int kLeft = shift < 4 ? 4 - shift : 0, kRight = shift < 4 ? 0 : shift - 4;
+    const Codes left{_mm256_slli_epi16(bytes.a, kLeft), _mm256_slli_epi16(bytes.b, kLeft)};
+    const Codes right{_mm256_srli_epi16(bytes.a, kRight), _mm256_srli_epi16(bytes.b, kRight)};
+    const Codes high = (shift < 4 ? left : right).masked(48);
+    return {_mm256_or_si256(a, high.a), _mm256_or_si256(b, high.b)};
   }
   Codes high() const { return Codes{_mm256_srli_epi16(a, 4), _mm256_srli_epi16(b, 4)}.low(); }
 };
@@ -84,6 +122,19 @@ struct Codes {
   Codes low() const {
     Codes codes;
     for (int i = 0; i < 64; ++i) codes.v[i] = v[i] & 15;
+    return codes;
+  }
+  Codes with_fifth(const uint8_t* bits) const {
+    Codes codes;
+    for (int i = 0; i < 64; ++i)
+      codes.v[i] = static_cast<uint8_t>(v[i] | (bits[i / 8] >> i % 8 & 1) << 4);
+    return codes;
+  }
+  template <int shift>
+  Codes with_pairs(const uint8_t* pairs) const {
+    Codes codes;
+    for (int i = 0; i < 64; ++i)
+      codes.v[i] = static_cast<uint8_t>(v[i] | (pairs[i] >> shift & 3) << 4);
     return codes;
   }
   Codes high() const {
@@ -144,30 +195,36 @@ struct Affine {  // small scale and minimum a block, each with a half a K block
 
 struct FormI8 : Plain {
   static constexpr int kForm = PN_I8;
-  static constexpr bool kWide = true, kNibbles = false;
+  static constexpr bool kWide = true;
   static int32_t start(const RowBlock& row, int) { return kSigned ? 0 : row.minus_128; }
+};
+
+struct FormI5 : Plain {
+  static constexpr int kForm = PN_I5;
+  static constexpr bool kWide = false;
+  static int32_t start(const RowBlock& row, int) { return 2 * row.minus_8; }
 };
 
 struct FormI4 : Plain {
   static constexpr int kForm = PN_I4;
-  static constexpr bool kWide = false, kNibbles = true;
+  static constexpr bool kWide = false;
   static int32_t start(const RowBlock& row, int) { return row.minus_8; }
 };
 
-struct FormI8M : Affine {
-  static constexpr int kForm = PN_I8M;
-  static constexpr bool kWide = false, kNibbles = false;
+struct FormI5M : Affine {
+  static constexpr int kForm = PN_I5M;
+  static constexpr bool kWide = false;
 };
 
 struct FormI4M : Affine {
   static constexpr int kForm = PN_I4M;
-  static constexpr bool kWide = false, kNibbles = true;
+  static constexpr bool kWide = false;
 };
 
-struct FormI8S16 {  // a small scale for each half block
-  static constexpr int kForm = PN_I8S16;
+struct FormI6S16 {  // a small scale for each half block
+  static constexpr int kForm = PN_I6S16;
   static constexpr int kScales = 2;
-  static constexpr bool kWide = false, kNibbles = false, kMinimum = false;
+  static constexpr bool kWide = false, kMinimum = false;
   static Vec scale(const Panel& panel, int block, int half) {
     return Vec::from_half(panel.halves + block / 8 * 32) *
            Vec::from_i8(panel.scales + block * kScaleBytes + half * 16);
@@ -178,9 +235,26 @@ struct FormI8S16 {  // a small scale for each half block
 // Codes of inputs 4c .. 4c + 3 of a block.
 template <class Form>
 inline Codes four_inputs(const uint8_t* block, int c) {
-  if constexpr (!Form::kNibbles) return Codes::load(block + c * 64);
+  constexpr int kHigh = high_bits(Form::kForm);
+  if constexpr (kHigh == 4) return Codes::load(block + c * 64);
   const Codes both = Codes::load(block + c / 2 * 64);
-  return c % 2 ? both.high() : both.low();
+  const Codes low = c % 2 ? both.high() : both.low();
+  const uint8_t* high = block + kLowBytes;
+  if constexpr (kHigh == 1) return low.with_fifth(high + c * 8);
+  if constexpr (kHigh == 2) {
+    const uint8_t* pairs = high + c / 4 * 64;
+    switch (c % 4) {  // known once the loop around is unrolled
+      case 0:
+        return low.template with_pairs<0>(pairs);
+      case 1:
+        return low.template with_pairs<2>(pairs);
+      case 2:
+        return low.template with_pairs<4>(pairs);
+      default:
+        return low.template with_pairs<6>(pairs);
+    }
+  }
+  return low;
 }
 
 // Products of one block's inputs 4 * first .. 4 * last - 1 with R rows and P panels.
@@ -198,7 +272,7 @@ inline void add_block(Sums (&sums)[R][P], const RowBlock* const (&rows)[R],
 
 template <class Form, int R, int P>
 void tile(const Place& place) {
-  constexpr int kBytes = Form::kNibbles ? 256 : 512;
+  constexpr int kBytes = code_bytes(Form::kForm);
   constexpr int kFours = 8 / Form::kScales;
   const PanelLayout layout = panel_layout(Form::kForm, place.piece->matrix->inputs);
   const RowBlock* rows[R];
@@ -267,10 +341,12 @@ void multiply_integers(const Piece& piece) {
   switch (piece.matrix->form) {
     case PN_I8:
       return walk_form<FormI8>(piece);
-    case PN_I8S16:
-      return walk_form<FormI8S16>(piece);
-    case PN_I8M:
-      return walk_form<FormI8M>(piece);
+    case PN_I6S16:
+      return walk_form<FormI6S16>(piece);
+    case PN_I5M:
+      return walk_form<FormI5M>(piece);
+    case PN_I5:
+      return walk_form<FormI5>(piece);
     case PN_I4:
       return walk_form<FormI4>(piece);
     default:

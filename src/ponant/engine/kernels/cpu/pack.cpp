@@ -20,8 +20,7 @@ struct Source {
 // One panel of an integer form, to be written.
 struct Target {
   uint8_t *codes, *scales, *halves;
-  int code_bytes, half_bytes;
-  bool nibbles;
+  int code_bytes, half_bytes, high_bits;
 
   Target(int form, int inputs, uint8_t* panel) {
     const PanelLayout layout = panel_layout(form, inputs);
@@ -30,18 +29,37 @@ struct Target {
     halves = panel + layout.halves;
     code_bytes = ponant::code_bytes(form);
     half_bytes = ponant::half_bytes(form);
-    nibbles = form == PN_I4 || form == PN_I4M;
+    high_bits = ponant::high_bits(form);
   }
 
   void put_codes(size_t block, int lane, const uint8_t* values) const {
     uint8_t* to = codes + block * code_bytes + lane * 4;
-    if (!nibbles) {
+    if (high_bits == 4) {
       for (int c = 0; c < 8; ++c) std::memcpy(to + c * 64, values + 4 * c, 4);
       return;
     }
     for (int c = 0; c < 4; ++c)
       for (int j = 0; j < 4; ++j)
-        to[c * 64 + j] = static_cast<uint8_t>(values[8 * c + j] | values[8 * c + 4 + j] << 4);
+        to[c * 64 + j] = static_cast<uint8_t>((values[8 * c + j] & 15) |
+                                              (values[8 * c + 4 + j] & 15) << 4);
+    if (high_bits) put_high(codes + block * code_bytes + kLowBytes, lane, values);
+  }
+  // The bits above the lower four. A lane's four codes share a half byte of their vector's word, or
+  // stand in bytes of their own.
+  void put_high(uint8_t* high, int lane, const uint8_t* values) const {
+    for (int vector = 0; vector < kBlock / 4; ++vector)
+      for (int j = 0; j < 4; ++j) {
+        const int bits = values[4 * vector + j] >> 4, place = lane * 4 + j;
+        uint8_t& byte = high_bits == 1 ? high[vector * 8 + place / 8] : high[vector / 4 * 64 + place];
+        const int shift = high_bits == 1 ? place % 8 : vector % 4 * 2;
+        const int mask = high_bits == 1 ? 1 : 3;
+        byte = static_cast<uint8_t>((byte & ~(mask << shift)) | bits << shift);
+      }
+  }
+  int high_at(const uint8_t* high, int lane, int input) const {
+    const int vector = input / 4, place = lane * 4 + input % 4;
+    if (high_bits == 1) return high[vector * 8 + place / 8] >> place % 8 & 1;
+    return high[vector / 4 * 64 + place] >> vector % 4 * 2 & 3;
   }
   // A half that belongs to the block: two bytes a lane.
   void put_half(size_t block, int lane, const uint8_t* half) const {
@@ -186,9 +204,11 @@ float half_at(const uint8_t* halves, int lane) {
 }
 
 int code_at(const Target& panel, int block, int input, int lane) {
-  const uint8_t* codes = panel.codes + static_cast<size_t>(block) * panel.code_bytes + lane * 4;
-  if (!panel.nibbles) return codes[input / 4 * 64 + input % 4];
-  return codes[input / 8 * 64 + input % 4] >> (input % 8 / 4 * 4) & 15;
+  const uint8_t* codes = panel.codes + static_cast<size_t>(block) * panel.code_bytes;
+  const uint8_t* own = codes + lane * 4 + input % 4;
+  if (panel.high_bits == 4) return own[input / 4 * 64];
+  const int low = own[input / 8 * 64] >> (input % 8 / 4 * 4) & 15;
+  return panel.high_bits ? low | panel.high_at(codes + kLowBytes, lane, input) << 4 : low;
 }
 
 void read_block(int form, const Target& panel, int block, int lane, int count, float* out) {
@@ -196,10 +216,10 @@ void read_block(int form, const Target& panel, int block, int lane, int count, f
   const uint8_t* halves = panel.halves + static_cast<size_t>(block / 8) * panel.half_bytes;
   float scale[2], minimum = 0.0f;
   int offset = 0;
-  if (form == PN_I8 || form == PN_I4) {
+  if (form == PN_I8 || form == PN_I5 || form == PN_I4) {
     scale[0] = scale[1] = half_at(scales, lane);
-    offset = form == PN_I8 ? 128 : 8;
-  } else if (form == PN_I8S16) {
+    offset = 8 << panel.high_bits;
+  } else if (form == PN_I6S16) {
     for (int half = 0; half < 2; ++half)
       scale[half] = half_at(halves, lane) * static_cast<int8_t>(scales[half * kLanes + lane]);
     offset = 32;
@@ -209,7 +229,7 @@ void read_block(int form, const Target& panel, int block, int lane, int count, f
   }
   for (int i = 0; i < count; ++i) {
     const float value = static_cast<float>(code_at(panel, block, i, lane) - offset) * scale[i / 16];
-    out[i] = form == PN_I8M || form == PN_I4M ? value - minimum : value;
+    out[i] = form == PN_I5M || form == PN_I4M ? value - minimum : value;
   }
 }
 
@@ -241,7 +261,7 @@ void read_floats(const pn_matrix& matrix, const uint8_t* panel, int lane, float*
 using namespace ponant;
 
 extern "C" size_t pn_packed_size(int form, int outputs, int inputs) {
-  if (form < PN_F32 || form > PN_I4M || outputs <= 0 || inputs <= 0) return 0;
+  if (form < PN_F32 || form > PN_I5 || outputs <= 0 || inputs <= 0) return 0;
   return panel_layout(form, inputs).size * panel_count(outputs);
 }
 

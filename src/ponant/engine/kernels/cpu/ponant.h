@@ -28,11 +28,12 @@ enum pn_form {
   PN_F32 = 0,
   PN_F16 = 1,
   PN_BF16 = 2,
-  PN_I8 = 3,    /* Q8_0, Q5_0, ours: scale per 32 */
-  PN_I8S16 = 4, /* Q6_K */
-  PN_I8M = 5,   /* Q5_K */
-  PN_I4 = 6,    /* Q4_0 */
-  PN_I4M = 7,   /* Q4_K */
+  PN_I8 = 3,    /* Q8_0, ours: scale per 32 */
+  PN_I6S16 = 4, /* Q6_K: scale per 16 */
+  PN_I5M = 5,   /* Q5_K: scale and minimum per 32 */
+  PN_I4 = 6,    /* Q4_0: scale per 32 */
+  PN_I4M = 7,   /* Q4_K: scale and minimum per 32 */
+  PN_I5 = 8,    /* Q5_0: scale per 32 */
 };
 
 /* A weight in panels of 16 outputs; `data` is 64-byte aligned. `bias` has `outputs` values or is
