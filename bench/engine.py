@@ -21,7 +21,7 @@ from rich.table import Table
 from bench.engine_models.catalogue import MODELS, Model, make
 from bench.engine_peers.environments import prepare, python
 from bench.engine_peers.setups import BUILT, SERVER
-from bench.engine_rows import beside, cached, grounded, growth, quality, resources, speed
+from bench.engine_rows import api, beside, cached, grounded, growth, quality, resources, speed
 from bench.harness import RESULTS, Figures, merge
 
 _FILE: Final = RESULTS / "engine.json"
@@ -39,6 +39,7 @@ _ROWS: Final[dict[str, tuple[Row, tuple[str, ...]]]] = {
     "free": (grounded.free, ("starter",)),
     "cached": (cached.seen_before, ("starter",)),
     "beside": (beside.decode, ("starter",)),
+    "api": (api.overhead, ("starter",)),
     "growth-prefill": (growth.prefill, ("starter",)),
     "growth-streams": (growth.streams, ("starter",)),
     "memory": (resources.memory, tuple(MODELS)),
