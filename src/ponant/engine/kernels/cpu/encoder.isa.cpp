@@ -2,7 +2,7 @@
 // do not depend on what is beside it.
 #include "encoder.hpp"
 
-#include "encoder_math.hpp"
+#include "elementwise_math.hpp"
 #include "encoder_attention.hpp"
 
 namespace ponant {

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "encoder_math.hpp"
+#include "elementwise_math.hpp"
 #include "encoder.hpp"
 
 namespace ponant {

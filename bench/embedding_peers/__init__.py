@@ -1,0 +1,1 @@
+"""Each embedding engine under measurement, in a process and an environment of its own."""
