@@ -59,7 +59,7 @@ class TextEncoder:
             TextTooLongError: a text has more tokens than the model reads.
         """
         before = self._prompts.get(kind, "")
-        rows = [self._tokenizer.encode_prompt(before + text) for text in texts]
+        rows = self._tokenizer.encode_prompts([before + text for text in texts])
         for place, row in enumerate(rows):
             if len(row) > self.max_tokens:
                 raise TextTooLongError(place, len(row))

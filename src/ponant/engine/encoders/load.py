@@ -27,7 +27,7 @@ def load_encoder(path: Path, threads: int, *, exact: bool = False) -> BertEncode
     Raises:
         ModelFileError: nothing is there, the file is damaged, or it is another architecture.
     """
-    weights = _read(path)
+    weights = read_weights(path)
     return BertEncoder(weights, _executor(weights, threads, exact=exact))
 
 
@@ -37,7 +37,7 @@ def load_reranker(path: Path, threads: int, *, exact: bool = False) -> BertReran
     Raises:
         ModelFileError: as for `load_encoder`, or the model has no head that scores.
     """
-    weights = _read(path)
+    weights = read_weights(path)
     if weights.scorer is None:
         raise ModelFileError(f"{path} holds no cross-encoder: its config.json names no scorer.")
     return BertReranker(weights, weights.scorer, _executor(weights, threads, exact=exact))
@@ -50,7 +50,12 @@ def _executor(weights: BertWeights, threads: int, *, exact: bool) -> Executor:
     return NumpyBert(weights, threads)
 
 
-def _read(path: Path) -> BertWeights:
+def read_weights(path: Path) -> BertWeights:
+    """What a file or folder holds, before anything runs it.
+
+    Raises:
+        ModelFileError: as for `load_encoder`.
+    """
     if path.is_dir():
         return read_checkpoint(path)
     if not path.is_file():
