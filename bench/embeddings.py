@@ -162,13 +162,17 @@ def _texts(least: int, most: int, count: int = 64) -> Iterator[str]:
     # The tokenizer splits at spaces first, so that tokens of words add up.
     tokens = [len(one.ids) for one in tokenizer.encode_batch(words, add_special_tokens=False)]
     random, at = np.random.default_rng(7), 0
-    for _ in range(count):
+    while count:
         left, end = int(random.integers(least, most + 1)) - 2, at
         while end < len(words) and tokens[end] <= left:
             left -= tokens[end]
             end += 1
+        if end == len(words):
+            at = 0
+            continue
         yield " ".join(words[at:end])
-        at = end if tokens[end] < least - 2 else end + 1
+        count -= 1
+        at = end + (tokens[end] >= least - 2)  # past what no text holds
 
 
 def _faith(engines: Mapping[str, Contender], texts: Sequence[str]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """An embedding engine in a process of its own: JSON lines in, JSON lines out.
 
 It imports Ponant or a peer, never both, since each lives in an environment of its own. Every engine
-gets texts and tokenises them itself; the peers' tokenizers and batches are as their documents advise.
+gets texts and tokenises them itself; the peers' batches are as their documents advise.
 """
 
 import json

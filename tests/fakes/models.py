@@ -14,6 +14,7 @@ from ponant.serving.port import (
     Embeddings,
     InputKind,
     ModelCard,
+    Relevances,
     TextModel,
     TextToken,
 )
@@ -85,6 +86,9 @@ class FakeModel:
         yield Delta()
 
     async def embed(self, texts: Sequence[str], kind: InputKind = "passage") -> Embeddings:
+        raise NotImplementedError
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> Relevances:
         raise NotImplementedError
 
     async def tokenize(self, text: str) -> list[int]:

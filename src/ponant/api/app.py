@@ -23,6 +23,7 @@ from ponant.api import (
     models,
     page,
     passages,
+    rerank,
     session,
     usage,
 )
@@ -35,6 +36,7 @@ _ROUTERS = (
     completions.router,
     fim.router,
     embeddings.router,
+    rerank.router,
     models.router,
     conversations.router,
     libraries.router,

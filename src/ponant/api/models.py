@@ -75,6 +75,7 @@ def _body(card: ModelCard) -> dict[str, Any]:
             "backend": card.backend,
             "chat": card.chat,
             "embedding": card.embedding,
+            "reranking": card.reranking,
             "dimension": card.dimension,
             "origin": card.origin,
             "licence": card.licence,

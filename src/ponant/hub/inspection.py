@@ -62,4 +62,8 @@ def inspect_config(path: Path) -> Finding:
             f"Ponant does not run {architecture} from safetensors yet. Pull the same model as "
             "GGUF: llama.cpp runs it."
         )
-    return Finding(architecture, "embed", ("numpy",))
+    classes = config.get("architectures")
+    scores = isinstance(classes, list) and any(
+        str(name).endswith("ForSequenceClassification") for name in classes
+    )
+    return Finding(architecture, "rerank" if scores else "embed", ("numpy",))

@@ -7,7 +7,7 @@ import msgspec
 
 MANIFEST_NAME = "model.json"
 
-Kind = Literal["generate", "embed"]
+Kind = Literal["generate", "embed", "rerank"]
 Format = Literal["gguf", "safetensors", "e5q4"]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ponant.engine.encoders import load_encoder
+from ponant.engine.encoders import load_encoder, load_reranker
 from ponant.hub.choice import Choice, RepositoryFile, choose
 from ponant.hub.files import Report, require_space, settle, sha256_of
 from ponant.hub.inspection import Finding, inspect_config, inspect_gguf
@@ -165,7 +165,8 @@ def _inspect(choice: Choice, folder: Path) -> Finding:
     if choice.format == "gguf":
         return inspect_gguf(folder / choice.weights.path)
     finding = inspect_config(folder / "config.json")
-    load_encoder(folder, threads=1)
+    load = load_encoder if finding.kind == "embed" else load_reranker
+    load(folder, threads=1)
     return finding
 
 

@@ -32,6 +32,7 @@ CAPABILITIES = {
     "llamacpp": Capabilities(grammar=True, logit_bias=True, logprobs=True),
     "native": msgspec.structs.replace(_EVERYTHING, scoped_prefix_cache=True, drafts=True),
     "encoder": Capabilities(),
+    "reranker": Capabilities(),
 }
 """What a model of each backend will declare once it is loaded; the contract tests compare."""
 

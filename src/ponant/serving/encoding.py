@@ -1,15 +1,18 @@
-"""An embedder that takes text: its tokenizer and its encoder together; runs in the worker alone."""
+"""Encoders that take text: a tokenizer and a model together; they run in the worker alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine import Encoder
+from ponant.engine import Encoder, Reranker
 from ponant.text.tokenizer import Tokenizer
 
 _BATCH_TOKENS = 2048  # of a batch, padding counted: short enough that others get their turn
 _BATCH_ROWS = 32
+
+Pair = tuple[list[int], list[int]]
+"""A query and a text, each with its special tokens."""
 
 
 class TextTooLongError(ValueError):
@@ -74,11 +77,50 @@ class TextEncoder:
         return self._encoder.encode(rows)
 
 
-def batches(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Places of rows in short batches, those of like length together."""
+class TextReranker:
+    """Scores texts for how well they answer a query. Safe to use from many threads.
+
+    Args:
+        reranker: the model.
+        tokenizer: its vocabulary.
+    """
+
+    def __init__(self, reranker: Reranker, tokenizer: Tokenizer) -> None:
+        self._reranker = reranker
+        self._tokenizer = tokenizer
+
+    @property
+    def max_tokens(self) -> int:
+        return self._reranker.max_tokens
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of a text as the model expects it."""
+        return self._tokenizer.encode_prompt(text)
+
+    def read(self, query: str, texts: Sequence[str]) -> list[Pair]:
+        """Token ids of the query with each of the texts.
+
+        Raises:
+            TextTooLongError: a text has, together with the query, more tokens than the model reads.
+        """
+        first, *seconds = self._tokenizer.encode_many([query, *texts])
+        pairs = [self._tokenizer.frame_pair(first, second) for second in seconds]
+        for place, pair in enumerate(pairs):
+            tokens = len(pair[0]) + len(pair[1])
+            if tokens > self.max_tokens:
+                raise TextTooLongError(place, tokens)
+        return pairs
+
+    def score(self, pairs: Sequence[Pair]) -> NDArray[np.float32]:
+        """Relevances of shape (len(pairs),), from 0 to 1."""
+        return self._reranker.score(pairs)
+
+
+def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places of rows of these lengths in short batches, those of like length together."""
     batch: list[int] = []
-    for place in sorted(range(len(rows)), key=lambda place: len(rows[place])):
-        padded = len(rows[place]) * (len(batch) + 1)
+    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
+        padded = lengths[place] * (len(batch) + 1)
         if batch and (padded > _BATCH_TOKENS or len(batch) >= _BATCH_ROWS):
             yield batch
             batch = []

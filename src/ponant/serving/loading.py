@@ -7,7 +7,7 @@ from pathlib import Path
 from ponant.engine import Constraint, ConstraintFactory, Engine
 from ponant.engine.backlog import Backlog
 from ponant.serving.echo import load_echo_tokenizer
-from ponant.serving.encoding import TextEncoder
+from ponant.serving.encoding import TextEncoder, TextReranker
 from ponant.serving.memory import give_memory_back
 from ponant.serving.turns import Turns
 from ponant.serving.wire import WorkerSpec
@@ -55,6 +55,19 @@ def open_encoder(spec: WorkerSpec) -> TextEncoder:
     tokenizer = load_tokenizer(spec.weights, Path(spec.cache))
     give_memory_back()
     return TextEncoder(load_encoder(spec.weights, spec.threads), tokenizer, spec.prompts)
+
+
+def open_reranker(spec: WorkerSpec) -> TextReranker:
+    """The cross-encoder that a spec names, with its tokenizer.
+
+    Raises:
+        PonantError: its tokenizer cannot be used; the message says why.
+        ValueError: its file is damaged or of an unknown architecture.
+    """
+    from ponant.engine.encoders import load_reranker  # noqa: PLC0415
+
+    tokenizer = load_tokenizer(spec.weights, Path(spec.cache))
+    return TextReranker(load_reranker(spec.weights, spec.threads), tokenizer)
 
 
 def _open_echo(spec: WorkerSpec) -> Engine:

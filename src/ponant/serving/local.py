@@ -19,6 +19,7 @@ from ponant.serving.port import (
     Embeddings,
     InputKind,
     ModelCard,
+    Relevances,
 )
 from ponant.serving.supervisor import WorkerProcess
 from ponant.serving.voice import LazyVoice, Voice, standing
@@ -107,6 +108,12 @@ class LocalModel:
         raise BadRequest(
             f"The model {self._card.id} does not embed. Choose an embedding model, such as embed.",
             param="model",
+        )
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> Relevances:
+        del query, texts
+        raise BadRequest(
+            f"The model {self._card.id} does not rerank. Choose one that does.", param="model"
         )
 
     async def tokenize(self, text: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import structlog
@@ -17,6 +18,7 @@ from ponant.serving.measured import recall
 from ponant.serving.placing import place, tell
 from ponant.serving.port import ModelCard, TextModel
 from ponant.serving.remotes import Remotes
+from ponant.serving.reranking import LocalReranker
 from ponant.serving.runfolder import RunFolder
 from ponant.serving.supervisor import WorkerProcess
 from ponant.serving.unusable import UnusableModel
@@ -39,7 +41,7 @@ _BASE_DETAIL = (
 )
 _log = structlog.get_logger(__name__)
 
-Local = LocalModel | LocalEmbedder | UnusableModel
+Local = LocalModel | LocalEmbedder | LocalReranker | UnusableModel
 
 
 class Models:
@@ -144,8 +146,8 @@ class Models:
 
     def _open(self, model: InstalledModel) -> Local:
         try:
-            if model.kind == "embed":
-                opened: Local = self._open_embedder(model, self._card(model, Facts()))
+            if model.kind != "generate":
+                opened: Local = self._open_encoder(model, self._card(model, Facts()))
             else:
                 opened = self._open_generator(model, self._card(model, read_facts(model)))
         except PonantError as e:
@@ -154,14 +156,20 @@ class Models:
         self._models[model.id] = opened
         return opened
 
-    def _open_embedder(self, model: InstalledModel, card: ModelCard) -> LocalEmbedder:
+    def _open_encoder(
+        self, model: InstalledModel, card: ModelCard
+    ) -> LocalEmbedder | LocalReranker:
         # One core fewer than chat may have: a long sync leaves it room.
         threads = max(1, self._settings.threads - 1)
-        spec = WorkerSpec(backend="encoder", threads=threads, prompts=dict(model.prompts))
+        backend: Literal["encoder", "reranker"] = "encoder" if model.kind == "embed" else "reranker"
+        spec = WorkerSpec(backend=backend, threads=threads, prompts=dict(model.prompts))
         needs = _size(model.path)
         self._takes[model.id] = f"takes about {needs / 1e9:.2f} GB of memory"
         card = msgspec.structs.replace(card, memory=needs)
-        return LocalEmbedder(card, self._worker(model.id, spec, model.path, needs))
+        worker = self._worker(model.id, spec, model.path, needs)
+        if backend == "encoder":
+            return LocalEmbedder(card, worker)
+        return LocalReranker(card, worker)
 
     def _open_generator(self, model: InstalledModel, card: ModelCard) -> LocalModel:
         placement = place(
@@ -212,7 +220,8 @@ class Models:
             chat=facts.chat,
             completion=generates,
             fim=facts.fim or is_base,
-            embedding=not generates,
+            embedding=model.kind == "embed",
+            reranking=model.kind == "rerank",
             tools=facts.chat,
             documents=facts.chat,
         )

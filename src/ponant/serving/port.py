@@ -43,6 +43,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     completion: bool = False
     fim: bool = False
     embedding: bool = False
+    reranking: bool = False
     tools: bool = False
     documents: bool = False
     dimension: int | None = None
@@ -135,6 +136,13 @@ class Embeddings(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
 
 
+class Relevances(msgspec.Struct, frozen=True, kw_only=True):
+    """How well each text answers a query, from 0 to 1, in the order of the texts."""
+
+    scores: list[float]
+    usage: Usage
+
+
 class TextModel(Protocol):
     """One model, asked in text. Closing a returned iterator early cancels the generation."""
 
@@ -146,5 +154,7 @@ class TextModel(Protocol):
     def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta]: ...
 
     async def embed(self, texts: Sequence[str], kind: InputKind = "passage") -> Embeddings: ...
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> Relevances: ...
 
     async def tokenize(self, text: str) -> list[int]: ...

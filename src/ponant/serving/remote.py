@@ -18,6 +18,7 @@ from ponant.serving.port import (
     Embeddings,
     InputKind,
     ModelCard,
+    Relevances,
     TextToken,
 )
 from ponant.serving.provider import Provider
@@ -84,6 +85,12 @@ class RemoteModel:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         usage = _usage(found) or Usage(prompt_tokens=0, completion_tokens=0)
         return Embeddings(vectors=vectors / np.maximum(norms, 1e-12), usage=usage)
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> Relevances:
+        del query, texts
+        raise BadRequest(
+            f"The model {self._card.id} does not rerank. Choose one that does.", param="model"
+        )
 
     async def tokenize(self, text: str) -> list[int]:
         del text

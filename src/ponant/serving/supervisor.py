@@ -160,13 +160,21 @@ class WorkerProcess:
             BadRequest: the model does not take the texts.
         """
         ask = wire.Embed(new_id("emb"), list(map(wire.carried, texts)), kind)
-        try:
-            tell = await self._answer_to(ask)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Unavailable):
-                await self._ask(wire.Cancel(ask.id))
-            raise
+        tell = await self._answer_or_cancel(ask)
         if isinstance(tell, wire.Vectors | wire.TooLong):
+            return tell
+        raise _nonsense()
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> wire.Scores | wire.TooLong:
+        """Relevances of texts, or which of them is too long; leaving early cancels.
+
+        Raises:
+            Unavailable: the worker died, or there is none.
+            BadRequest: the model does not take the texts.
+        """
+        ask = wire.Rerank(new_id("rrk"), wire.carried(query), list(map(wire.carried, texts)))
+        tell = await self._answer_or_cancel(ask)
+        if isinstance(tell, wire.Scores | wire.TooLong):
             return tell
         raise _nonsense()
 
@@ -182,7 +190,15 @@ class WorkerProcess:
             return tell.ids
         raise _nonsense()
 
-    async def _answer_to(self, ask: wire.Embed | wire.Tokenize) -> wire.Tell:
+    async def _answer_or_cancel(self, ask: wire.Embed | wire.Rerank) -> wire.Tell:
+        try:
+            return await self._answer_to(ask)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Unavailable):
+                await self._ask(wire.Cancel(ask.id))
+            raise
+
+    async def _answer_to(self, ask: wire.Embed | wire.Rerank | wire.Tokenize) -> wire.Tell:
         await self.ready()
         with self._listening(ask.id) as answers:
             await self._ask(ask)

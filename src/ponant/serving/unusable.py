@@ -13,6 +13,7 @@ from ponant.serving.port import (
     Embeddings,
     InputKind,
     ModelCard,
+    Relevances,
 )
 
 
@@ -32,6 +33,10 @@ class Refusing:
 
     async def embed(self, texts: Sequence[str], kind: InputKind = "passage") -> Embeddings:
         del texts, kind
+        raise self.refusal()
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> Relevances:
+        del query, texts
         raise self.refusal()
 
     async def tokenize(self, text: str) -> list[int]:

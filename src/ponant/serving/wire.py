@@ -18,7 +18,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker loads and where it listens.
 
     Attributes:
-        backend: ``echo``, ``native``, ``llamacpp`` or ``encoder``.
+        backend: ``echo``, ``native``, ``llamacpp``, ``encoder`` or ``reranker``.
         path: the weights; empty for echo.
         cache: folder for what is slow to derive from the weights.
         prompts: what an encoder puts before a text, by the kind of text.
@@ -30,7 +30,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
         spill: bytes of cached prompts to keep on disk under ``cache``.
     """
 
-    backend: Literal["echo", "native", "llamacpp", "encoder"]
+    backend: Literal["echo", "native", "llamacpp", "encoder", "reranker"]
     path: str = ""
     cache: str = ""
     prompts: dict[str, str] = {}
@@ -67,6 +67,14 @@ class Embed(msgspec.Struct, frozen=True, tag="embed"):
     id: str
     texts: list[str]
     kind: str
+
+
+class Rerank(msgspec.Struct, frozen=True, tag="rerank"):
+    """Texts to score, each for how well it answers the query."""
+
+    id: str
+    query: str
+    texts: list[str]
 
 
 class Tokenize(msgspec.Struct, frozen=True, tag="tokenize"):
@@ -128,13 +136,21 @@ class Vectors(msgspec.Struct, frozen=True, tag="vectors"):
         return np.frombuffer(self.data, np.float32).reshape(self.rows, -1)
 
 
+class Scores(msgspec.Struct, frozen=True, tag="scores"):
+    """Relevances from 0 to 1, one a text; ``tokens`` were read for them."""
+
+    id: str
+    scores: list[float]
+    tokens: int
+
+
 class Tokens(msgspec.Struct, frozen=True, tag="tokens"):
     id: str
     ids: list[int]
 
 
-Ask = Hello | Generate | Cancel | Embed | Tokenize
-Tell = Loaded | Failed | Refused | Busy | TooLong | Happened | Vectors | Tokens
+Ask = Hello | Generate | Cancel | Embed | Rerank | Tokenize
+Tell = Loaded | Failed | Refused | Busy | TooLong | Happened | Vectors | Scores | Tokens
 
 encode = msgspec.msgpack.Encoder().encode
 decode_ask = msgspec.msgpack.Decoder(Ask).decode

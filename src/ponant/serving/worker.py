@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import groupby
 from operator import itemgetter
@@ -24,9 +24,9 @@ import zmq.asyncio
 from ponant.engine import Engine, Event, QueueFull
 from ponant.kit import PonantError
 from ponant.serving import wire
-from ponant.serving.encoding import TextEncoder, TextTooLongError, batches
+from ponant.serving.encoding import TextEncoder, TextReranker, TextTooLongError, batches
 from ponant.serving.line import Line
-from ponant.serving.loading import open_encoder, open_engine
+from ponant.serving.loading import open_encoder, open_engine, open_reranker
 from ponant.serving.memory import hold_to_memory
 from ponant.serving.turns import Turns
 from ponant.serving.wire import WorkerSpec
@@ -41,7 +41,7 @@ class Worker:
     Args:
         socket: bound; each client is known by its routing id.
         engine: what generates, or None.
-        encoder: what embeds, or None.
+        encoder: what embeds or reranks, or None.
         turns: at the cores, for what embeds; None takes none.
     """
 
@@ -49,7 +49,7 @@ class Worker:
         self,
         socket: zmq.asyncio.Socket,
         engine: Engine | None,
-        encoder: TextEncoder | None,
+        encoder: TextEncoder | TextReranker | None,
         turns: Turns | None = None,
     ) -> None:
         self._turns = turns
@@ -82,16 +82,20 @@ class Worker:
                     case wire.Embed() as ask:
                         self._cancelled[ask.id] = False
                         tasks.create_task(self._embed(client, ask))
+                    case wire.Rerank() as ask:
+                        self._cancelled[ask.id] = False
+                        tasks.create_task(self._rerank(client, ask))
                     case wire.Tokenize() as ask:
                         tasks.create_task(self._tokenize(client, ask))
 
     def _loaded(self) -> wire.Loaded:
         if self._engine is not None:
             return wire.Loaded(info=self._engine.info)
-        if self._encoder is not None:
-            return wire.Loaded(
-                dimension=self._encoder.dimension, max_tokens=self._encoder.max_tokens
-            )
+        match self._encoder:
+            case TextEncoder() as encoder:
+                return wire.Loaded(dimension=encoder.dimension, max_tokens=encoder.max_tokens)
+            case TextReranker() as reranker:
+                return wire.Loaded(max_tokens=reranker.max_tokens)
         return wire.Loaded()
 
     async def _generate(self, client: bytes, ask: wire.Generate) -> None:
@@ -123,8 +127,16 @@ class Worker:
             self._engine.cancel(request_id)
 
     async def _embed(self, client: bytes, ask: wire.Embed) -> None:
+        await self._answer(client, ask, self._vectors(ask))
+
+    async def _rerank(self, client: bytes, ask: wire.Rerank) -> None:
+        await self._answer(client, ask, self._scores(ask))
+
+    async def _answer(
+        self, client: bytes, ask: wire.Embed | wire.Rerank, work: Awaitable[wire.Tell]
+    ) -> None:
         try:
-            tell = await self._vectors(ask)
+            tell = await work
         except TextTooLongError as e:
             tell = wire.TooLong(ask.id, e.place, e.tokens)
         except ValueError as e:
@@ -135,17 +147,33 @@ class Worker:
     async def _vectors(self, ask: wire.Embed) -> wire.Tell:
         """The vectors of texts, in short batches: between two of them others have their turn."""
         encoder = self._encoder
-        if encoder is None:
+        if not isinstance(encoder, TextEncoder):
             return wire.Refused(ask.id, "This model does not embed.")
         rows = await asyncio.to_thread(encoder.read, ask.texts, ask.kind)
         vectors = np.empty((len(rows), encoder.dimension), np.float32)
-        for batch in batches(rows):
+        for batch in batches(list(map(len, rows))):
             async with self._encoding_turn(ask.kind):
                 if self._cancelled[ask.id]:
                     return wire.Refused(ask.id, "It was cancelled.")
                 found = await asyncio.to_thread(encoder.encode, [rows[place] for place in batch])
             vectors[batch] = found
         return wire.Vectors(ask.id, len(rows), vectors.tobytes(), sum(map(len, rows)))
+
+    async def _scores(self, ask: wire.Rerank) -> wire.Tell:
+        """The scores of texts; a search waits for them, so they go first like a question."""
+        reranker = self._encoder
+        if not isinstance(reranker, TextReranker):
+            return wire.Refused(ask.id, "This model does not rerank.")
+        pairs = await asyncio.to_thread(reranker.read, ask.query, ask.texts)
+        lengths = [len(first) + len(second) for first, second in pairs]
+        scores = np.empty(len(pairs), np.float32)
+        for batch in batches(lengths):
+            async with self._encoding_turn("query"):
+                if self._cancelled[ask.id]:
+                    return wire.Refused(ask.id, "It was cancelled.")
+                found = await asyncio.to_thread(reranker.score, [pairs[place] for place in batch])
+            scores[batch] = found
+        return wire.Scores(ask.id, scores.tolist(), sum(lengths))
 
     @asynccontextmanager
     async def _encoding_turn(self, kind: str) -> AsyncIterator[None]:
@@ -200,6 +228,8 @@ async def run(spec: WorkerSpec) -> int:
                 encoder = await asyncio.to_thread(open_encoder, spec)
                 turns = Turns(Path(spec.turns)) if spec.turns else None
                 worker = Worker(socket, None, encoder, turns)
+            elif spec.backend == "reranker":
+                worker = Worker(socket, None, await asyncio.to_thread(open_reranker, spec))
             else:
                 worker = Worker(socket, await asyncio.to_thread(open_engine, spec), None)
         except (PonantError, ValueError, OSError, ImportError, MemoryError) as e:

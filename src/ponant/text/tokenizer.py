@@ -86,13 +86,24 @@ class Tokenizer:
         """Token ids of a text as the model expects it, with what goes before and after."""
         return self.frame(self.encode(text))
 
+    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts, on several cores where the library can."""
+        return self._encode_many([_encodable(text) for text in texts])
+
     def encode_prompts(self, texts: Sequence[str]) -> list[list[int]]:
-        """The same for many texts, on several cores where the library can."""
-        return [self.frame(ids) for ids in self._encode_many([_encodable(text) for text in texts])]
+        """Token ids of texts as the model expects them."""
+        return [self.frame(ids) for ids in self.encode_many(texts)]
 
     def frame(self, ids: Sequence[int]) -> list[int]:
         """Put what the model expects before and after around the ids of a text."""
         return [*self.details.prefix, *ids, *self.details.suffix]
+
+    def frame_pair(
+        self, first: Sequence[int], second: Sequence[int]
+    ) -> tuple[list[int], list[int]]:
+        """The ids of two texts that are read together, with what goes around and between them."""
+        details = self.details
+        return [*details.prefix, *first, *details.between], [*second, *details.suffix]
 
     def encode_template(self, rendered: Rendered) -> list[int]:
         """Token ids of a rendered prompt.

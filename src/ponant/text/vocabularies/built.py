@@ -15,6 +15,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
         stop_tokens: ids that end an answer: the end of a text, the end of a turn.
         prefix: ids that the model expects before a text.
         suffix: ids that the model expects after a text; encoders have them.
+        between: ids that the model expects between the two texts of a pair.
         vocabulary_size: number of token ids.
         space_prefix: whether a text is encoded as if a space stood before it.
         chat_template: Jinja source that came with the model, or None.
@@ -26,6 +27,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True):
     stop_tokens: tuple[int, ...] = ()
     prefix: tuple[int, ...] = ()
     suffix: tuple[int, ...] = ()
+    between: tuple[int, ...] = ()
     vocabulary_size: int
     space_prefix: bool = False
     chat_template: str | None = None

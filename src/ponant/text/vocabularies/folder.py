@@ -38,6 +38,7 @@ def _details(backend: Backend, folder: Path) -> Details:
         stop_tokens=_stop_tokens(backend, folder, eos),
         prefix=prefix,
         suffix=suffix,
+        between=_between(backend, prefix, suffix),
         vocabulary_size=backend.get_vocab_size(with_added_tokens=True),
         chat_template=chat_template(folder),
     )
@@ -64,6 +65,13 @@ def _frame(backend: Backend) -> tuple[tuple[int, ...], tuple[int, ...]]:
         if whole[start : start + len(plain)] == plain:
             return tuple(whole[:start]), tuple(whole[start + len(plain) :])
     return (), ()
+
+
+def _between(backend: Backend, prefix: tuple[int, ...], suffix: tuple[int, ...]) -> tuple[int, ...]:
+    """What the post-processor puts between the texts of a pair."""
+    text = len(backend.encode("a", add_special_tokens=False).ids)
+    whole = backend.encode("a", "a", add_special_tokens=True).ids
+    return tuple(whole[len(prefix) + text : len(whole) - len(suffix) - text])
 
 
 def _stop_tokens(backend: Backend, folder: Path, eos: int | None) -> tuple[int, ...]:
