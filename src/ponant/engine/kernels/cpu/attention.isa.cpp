@@ -9,6 +9,9 @@ namespace ponant {
 namespace PN_ISA {
 namespace {
 
+// Pages or chunks of sixteen dimensions that one pass takes, so that its sums stay in registers.
+constexpr int kWide = PN_LEVEL >= 2 ? 4 : 1;
+
 // Scores of R rows against P pages: scores[row][page * 16 + token].
 template <class C, int R, int P>
 void score(const char* queries, size_t query_bytes, const char* const* keys, int steps,
@@ -32,11 +35,13 @@ template <class C, int R>
 void score_rows(const char* queries, size_t query_bytes, const char* const* keys, int pages,
                 int steps, float* scores) {
   int p = 0;
-  for (; p + 4 <= pages; p += 4)
-    score<C, R, 4>(queries, query_bytes, keys + p, steps, scores + p * kPageTokens);
-  for (; p + 2 <= pages; p += 2)
-    score<C, R, 2>(queries, query_bytes, keys + p, steps, scores + p * kPageTokens);
-  if (p < pages) score<C, R, 1>(queries, query_bytes, keys + p, steps, scores + p * kPageTokens);
+  for (; p + kWide <= pages; p += kWide)
+    score<C, R, kWide>(queries, query_bytes, keys + p, steps, scores + p * kPageTokens);
+  if constexpr (kWide > 2)
+    for (; p + 2 <= pages; p += 2)
+      score<C, R, 2>(queries, query_bytes, keys + p, steps, scores + p * kPageTokens);
+  for (; p < pages; ++p)
+    score<C, R, 1>(queries, query_bytes, keys + p, steps, scores + p * kPageTokens);
 }
 
 // How a block's part joins what the blocks before it gave: old * before + part * now.
@@ -82,8 +87,8 @@ template <class C, int R>
 void weigh_rows(const char* weights, size_t weight_bytes, const char* const* values, int pages,
                 int head_size, const Join* joins, float* const* out) {
   int offset = 0;
-  for (; offset + 4 * kLanes <= head_size; offset += 4 * kLanes)
-    weigh<C, R, 4>(weights, weight_bytes, values, pages, head_size, offset, kLanes, joins, out);
+  for (; offset + kWide * kLanes <= head_size; offset += kWide * kLanes)
+    weigh<C, R, kWide>(weights, weight_bytes, values, pages, head_size, offset, kLanes, joins, out);
   for (; offset < head_size; offset += kLanes)
     weigh<C, R, 1>(weights, weight_bytes, values, pages, head_size, offset,
                    std::min(kLanes, head_size - offset), joins, out);
