@@ -31,24 +31,147 @@ constexpr const SamplingSet* kSets[] = {
 
 const SamplingSet& set() { return *kSets[static_cast<int>(isa())]; }
 
-struct Candidate {
+// The last token that is kept, likelier ones before it; ties go to the lowest id.
+struct Last {
   float score;
   int32_t id;
-  double mass;
+
+  bool keeps(float other, int32_t other_id) const {
+    return other > score || (other == score && other_id <= id);
+  }
 };
 
-bool likelier(const Candidate& a, const Candidate& b) {
+constexpr Last kAll{-kInfinity, std::numeric_limits<int32_t>::max()};
+
+bool likelier(const Last& a, const Last& b) {
   return a.score != b.score ? a.score > b.score : a.id < b.id;
 }
 
-bool earlier(const Candidate& a, const Candidate& b) { return a.id < b.id; }
+// Some tokens in the order of their ids, with their scores and what these weigh.
+class Candidates {
+ public:
+  // Room for so many; what was there is gone.
+  void clear(int most) {
+    scores_.resize(most);
+    ids_.resize(most);
+    size_ = 0;
+  }
+
+  // Take those of a run of ids whose score reaches a threshold.
+  void gather(const float* scores, int32_t start, int32_t stop, float threshold) {
+    for (int32_t id = start; id < stop; ++id) {  // without a branch: which ones do is no pattern
+      scores_[size_] = scores[id];
+      ids_[size_] = id;
+      size_ += scores[id] >= threshold;
+    }
+  }
+
+  void weigh(float top, float factor) {
+    masses_.resize(size_);
+    top_ = top;
+    set().weigh(scores_.data(), size_, top, factor, masses_.data());
+  }
+
+  int size() const { return size_; }
+
+  double mass(Last last) const {
+    double total = 0;
+    for (int at = 0; at < size_; ++at)
+      if (last.keeps(scores_[at], ids_[at])) total += masses_[at];
+    return total;
+  }
+
+  // The last of the `wanted` likeliest.
+  Last largest(int wanted) {
+    if (wanted >= size_) return kAll;
+    sorted_.clear();
+    for (int at = 0; at < size_; ++at) sorted_.push_back({scores_[at], ids_[at]});
+    std::nth_element(sorted_.begin(), sorted_.begin() + wanted - 1, sorted_.end(), likelier);
+    return sorted_[wanted - 1];
+  }
+
+  // The last whose predecessors weigh less than `mass`. Buckets by the distance from the top narrow
+  // it down to a few, which are sorted.
+  Last nucleus(double mass) {
+    buckets_.assign(kBuckets, 0);
+    for (int at = 0; at < size_; ++at) buckets_[bucket(scores_[at])] += masses_[at];
+    double before = 0;
+    int edge = 0;
+    while (edge + 1 < kBuckets && before + buckets_[edge] < mass) before += buckets_[edge++];
+    return last_of(edge, before, mass);
+  }
+
+  // Where a uniform number falls among those that are kept and weigh no less than `least`.
+  int32_t pick(Last last, double least, double uniform) const {
+    double total = 0;
+    for (int at = 0; at < size_; ++at)
+      if (takes(at, last, least)) total += masses_[at];
+    double left = uniform * total;
+    int32_t found = kNoToken;
+    for (int at = 0; at < size_ && (found == kNoToken || left >= 0); ++at) {
+      if (!takes(at, last, least)) continue;
+      found = ids_[at];
+      left -= masses_[at];
+    }
+    return found;
+  }
+
+  // Those that are kept, the likeliest first.
+  const std::vector<Last>& sorted(Last last) {
+    sorted_.clear();
+    for (int at = 0; at < size_; ++at)
+      if (last.keeps(scores_[at], ids_[at])) sorted_.push_back({scores_[at], ids_[at]});
+    std::sort(sorted_.begin(), sorted_.end(), likelier);
+    return sorted_;
+  }
+
+ private:
+  static constexpr int kShift = 18;  // 32 buckets for each power of two of the distance
+  static constexpr int kBuckets = 1 << (31 - kShift);
+
+  int bucket(float score) const {
+    return static_cast<int>(__builtin_bit_cast(uint32_t, top_ - score + 0.0f) >> kShift);
+  }
+
+  bool takes(int at, Last last, double least) const {
+    return masses_[at] > 0 && masses_[at] >= least && last.keeps(scores_[at], ids_[at]);
+  }
+
+  // The last that is kept in the bucket where the mass is reached, `before` of it likelier.
+  Last last_of(int edge, double before, double mass) {
+    heavy_.clear();
+    for (int at = 0; at < size_; ++at)
+      if (bucket(scores_[at]) == edge) heavy_.push_back({{scores_[at], ids_[at]}, masses_[at]});
+    std::sort(heavy_.begin(), heavy_.end(),
+              [](const Heavy& a, const Heavy& b) { return likelier(a.token, b.token); });
+    Last last = kAll;
+    for (const Heavy& one : heavy_) {
+      if (before >= mass) break;
+      last = one.token;
+      before += one.mass;
+    }
+    return last;
+  }
+
+  struct Heavy {
+    Last token;
+    float mass;
+  };
+
+  std::vector<float> scores_, masses_;
+  std::vector<int32_t> ids_;
+  std::vector<Last> sorted_;
+  std::vector<Heavy> heavy_;
+  std::vector<double> buckets_;
+  int size_ = 0;
+  float top_ = 0;
+};
 
 // Memory of one thread, kept from call to call.
 struct Scratch {
-  std::vector<float> scores, peaks, sorted;
+  std::vector<float> scores, peaks, sorted, forbidden;
   std::vector<double> masses;
-  std::vector<float> forbidden;
-  std::vector<Candidate> kept;
+  Candidates candidates;
 };
 
 // A row's scores and what is known of every block of them.
@@ -84,29 +207,28 @@ class Scores {
     for (int other = 0; other < score_blocks(count_); ++other)
       if (scratch_.masses[other] > 0) last = other;
     while (block < last && left >= scratch_.masses[block]) left -= scratch_.masses[block++];
-    int32_t found = -1;
+    int32_t found = kNoToken;
     const int start = block * kScoreBlock, stop = std::min(count_, start + kScoreBlock);
-    for (int id = start; id < stop; ++id) {
+    for (int id = start; id < stop && (found == kNoToken || left >= 0); ++id) {
       const float mass = decay((values_[id] - top_) * factor);
       if (mass <= 0) continue;
       found = id;
       left -= mass;
-      if (left < 0) break;
     }
     return found;
   }
 
-  // Fill `kept` with every score from a threshold on.
-  void gather(float threshold, float factor) const {
-    auto& kept = scratch_.kept;
-    kept.clear();
+  // Every token whose score reaches a threshold.
+  Candidates& gather(float threshold, float factor) const {
+    Candidates& found = scratch_.candidates;
+    found.clear(count_ + 1);  // one past the last is written, too
     for (int block = 0; block < score_blocks(count_); ++block) {
       if (!(scratch_.peaks[block] >= threshold)) continue;
-      const int start = block * kScoreBlock, stop = std::min(count_, start + kScoreBlock);
-      for (int32_t id = start; id < stop; ++id)
-        if (values_[id] >= threshold) kept.push_back({values_[id], id, 0});
+      const int start = block * kScoreBlock;
+      found.gather(values_, start, std::min(count_, start + kScoreBlock), threshold);
     }
-    for (Candidate& one : kept) one.mass = decay((one.score - top_) * factor);
+    found.weigh(top_, factor);
+    return found;
   }
 
   // A threshold with at least `wanted` scores from it on, if there are: that many blocks reach it.
@@ -119,16 +241,18 @@ class Scores {
     return std::max(sorted[wanted - 1], kLowest);
   }
 
-  // Fill `kept` with the `wanted` largest scores, ties to the lowest ids, in no order.
-  void gather_largest(int wanted, float factor) const {
-    auto& kept = scratch_.kept;
-    gather(threshold(wanted), factor);
-    if (wanted >= static_cast<int>(kept.size())) return;
-    std::nth_element(kept.begin(), kept.begin() + wanted, kept.end(), likelier);
-    kept.resize(wanted);
+  // At least those that top-p leaves of a total mass.
+  Candidates& gather_nucleus(double top_p, double total, float factor) const {
+    Candidates& few = gather(threshold(kFewBlocks), factor);
+    if (few.mass(kAll) >= top_p * total) return few;
+    // All tokens lighter than this weigh less than what top-p leaves out.
+    const double lightest = (1 - top_p) * total / count_ * 0.999;
+    return gather(std::max(top_ + static_cast<float>(std::log(lightest)) / factor, kLowest), factor);
   }
 
  private:
+  static constexpr int kFewBlocks = 32;
+
   const float* values_;
   int count_;
   Scratch& scratch_;
@@ -136,79 +260,24 @@ class Scores {
   float top_;
 };
 
-double mass_of(const std::vector<Candidate>& kept) {
-  double total = 0;
-  for (const Candidate& one : kept) total += one.mass;
-  return total;
-}
-
-// Leave the likeliest candidates whose predecessors hold less than `mass`: halves, so that no more
-// is sorted than is needed.
-void cut(std::vector<Candidate>& kept, double mass) {
-  auto low = kept.begin(), high = kept.end();
-  double before = 0;
-  while (high - low > 32) {
-    const auto middle = low + (high - low) / 2;
-    std::nth_element(low, middle, high, likelier);
-    double half = 0;
-    for (auto one = low; one != middle; ++one) half += one->mass;
-    if (before + half < mass) {
-      before += half;
-      low = middle;
-    } else {
-      high = middle;
-    }
-  }
-  std::sort(low, high, likelier);
-  while (low != high && before < mass) before += (low++)->mass;
-  kept.erase(std::max(low, kept.begin() + 1), kept.end());
-}
-
-// Where a uniform number falls among candidates in the order of their ids.
-int32_t pick(std::vector<Candidate>& kept, double uniform) {
-  std::sort(kept.begin(), kept.end(), earlier);
-  double left = uniform * mass_of(kept);
-  int32_t found = kNoToken;
-  for (const Candidate& one : kept) {
-    if (one.mass <= 0) continue;
-    found = one.id;
-    left -= one.mass;
-    if (left < 0) break;
-  }
-  return found;
-}
-
-// Fill `kept` with a superset of what top-p leaves, and say how much mass the cut is at.
-double gather_nucleus(Scores& scores, float top_p, float factor, int count, Scratch& scratch) {
-  const double mass = top_p * scores.mass(factor);
-  for (const int wanted : {32, 256, count}) {
-    scores.gather(scores.threshold(std::min(wanted, count)), factor);
-    if (mass_of(scratch.kept) >= mass) break;
-  }
-  return mass;
-}
-
-int32_t sample(const pn_draw& draw, Scores& scores, int count, Scratch& scratch) {
+int32_t sample(const pn_draw& draw, Scores& scores, int count) {
   const float factor = 1.0f / draw.temperature;
-  const int top_k = draw.top_k > 0 && draw.top_k < count ? draw.top_k : 0;
-  auto& kept = scratch.kept;
-  if (top_k) {
-    scores.gather_largest(top_k, factor);
-    std::sort(kept.begin(), kept.end(), earlier);  // sums must not hang on the selection's order
-    if (draw.top_p < 1) cut(kept, draw.top_p * mass_of(kept));
-  } else if (draw.top_p < 1) {
-    const double mass = gather_nucleus(scores, draw.top_p, factor, count, scratch);
-    cut(kept, mass);
-  } else if (draw.min_p > 0) {
-    scores.gather(scores.top() + draw.temperature * (std::log(draw.min_p) - 1e-3f), factor);
-  } else {
-    return scores.at_share(draw.uniform * scores.mass(factor), factor);
+  if (draw.top_k > 0 && draw.top_k < count) {
+    Candidates& likely = scores.gather(scores.threshold(draw.top_k), factor);
+    Last last = likely.largest(draw.top_k);
+    if (draw.top_p < 1) last = likely.nucleus(draw.top_p * likely.mass(last));
+    return likely.pick(last, draw.min_p, draw.uniform);
   }
-  if (draw.min_p > 0)
-    kept.erase(std::remove_if(kept.begin(), kept.end(),
-                              [&](const Candidate& one) { return one.mass < draw.min_p; }),
-               kept.end());
-  return pick(kept, draw.uniform);
+  if (draw.top_p < 1) {
+    const double total = scores.mass(factor);
+    Candidates& likely = scores.gather_nucleus(draw.top_p, total, factor);
+    return likely.pick(likely.nucleus(draw.top_p * total), draw.min_p, draw.uniform);
+  }
+  if (draw.min_p > 0) {
+    const float least = draw.temperature * (std::log(draw.min_p) - 1e-3f);
+    return scores.gather(scores.top() + least, factor).pick(kAll, draw.min_p, draw.uniform);
+  }
+  return scores.at_share(draw.uniform * scores.mass(factor), factor);
 }
 
 void adjust(const pn_draw& draw, float* scores) {
@@ -250,7 +319,7 @@ int32_t choose(const pn_draw& draw, const float* logits, int count, Scratch& scr
   Scores scores(logits, count, scratch);
   if (!scores.sane()) return kNotANumber;
   if (scores.top() == -kInfinity) return kNoToken;
-  return draw.temperature > 0 ? sample(draw, scores, count, scratch) : scores.best();
+  return draw.temperature > 0 ? sample(draw, scores, count) : scores.best();
 }
 
 // Log-probabilities of the drawn token and of the likeliest, under the unmodified distribution.
@@ -263,12 +332,12 @@ void score(pn_draw& draw, const float* logits, int count, Scratch& scratch) {
   const double total = scores.top() + std::log(scores.mass(1.0f));
   draw.logprob = static_cast<float>(logits[draw.token] - total);
   if (draw.alternatives <= 0) return;
-  auto& kept = scratch.kept;
-  scores.gather_largest(std::min(draw.alternatives, count), 1.0f);
-  std::sort(kept.begin(), kept.end(), likelier);
-  for (size_t at = 0; at < kept.size() && at < static_cast<size_t>(draw.alternatives); ++at) {
-    draw.top_tokens[at] = kept[at].id;
-    draw.top_logprobs[at] = static_cast<float>(kept[at].score - total);
+  const int wanted = std::min(draw.alternatives, count);
+  Candidates& likely = scores.gather(scores.threshold(wanted), 1.0f);
+  int place = 0;
+  for (const Last& one : likely.sorted(likely.largest(wanted))) {
+    draw.top_tokens[place] = one.id;
+    draw.top_logprobs[place++] = static_cast<float>(one.score - total);
   }
 }
 

@@ -69,6 +69,10 @@ double masses(const float* scores, int count, float top, float factor, double* m
   return total;
 }
 
+void weigh(const float* scores, int count, float top, float factor, float* masses) {
+  for (int at = 0; at < count; ++at) masses[at] = decay((scores[at] - top) * factor);
+}
+
 void rule_out(const uint32_t* mask, int words, float* scores, int count) {
   const int whole = count / 32 < words ? count / 32 : words;
   for (int word = 0; word < whole; ++word) {
@@ -86,7 +90,7 @@ void rule_out(const uint32_t* mask, int words, float* scores, int count) {
 
 }  // namespace
 
-extern const SamplingSet kSampling{peaks, masses, rule_out};
+extern const SamplingSet kSampling{peaks, masses, weigh, rule_out};
 
 }  // namespace PN_ISA
 }  // namespace ponant

@@ -16,6 +16,8 @@ struct SamplingSet {
   bool (*peaks)(const float* scores, int count, float* peaks);
   // Sum of exp((score - top) * factor), of every block and of all.
   double (*masses)(const float* scores, int count, float top, float factor, double* masses);
+  // exp((score - top) * factor) of every score.
+  void (*weigh)(const float* scores, int count, float top, float factor, float* masses);
   // Put minus infinity where the bit of a mask is not set, or the mask has no bit.
   void (*rule_out)(const uint32_t* mask, int words, float* scores, int count);
 };
