@@ -144,8 +144,7 @@ void walk_form(const Piece& piece, int steps) {
     return all;
   }();
   constexpr int kChunk = 8192 / Form::kStepBytes;  // two panels fill 16 KB of cache
-  const bool one_tile = piece.row_end - piece.row_begin <= kTileRows;
-  walk(tiles, piece, steps, one_tile ? steps : kChunk);
+  walk_tiles(tiles, piece, {steps, kChunk, 1});
 }
 
 }  // namespace

@@ -270,11 +270,23 @@ inline void add_block(Sums (&sums)[R][P], const RowBlock* const (&rows)[R],
   }
 }
 
+// Bring nearer what comes next; behind the end of a panel that is the panel after this tile's.
+template <int kBytes, int P>
+inline void fetch(const Place& place, const Panel (&panels)[P], int block, int blocks,
+                  size_t panel_size) {
+  const int next = block + place.fetch.steps_ahead;
+  const size_t past = next < blocks ? 0 : P * panel_size;
+  const size_t offset = past + static_cast<size_t>(past ? next - blocks : next) * kBytes;
+  for (int line = place.fetch.first_line; line < place.fetch.last_line; ++line)
+    for (int p = 0; p < P; ++p) __builtin_prefetch(panels[p].codes + offset + line * 64, 0, 2);
+}
+
 template <class Form, int R, int P>
 void tile(const Place& place) {
   constexpr int kBytes = code_bytes(Form::kForm);
   constexpr int kFours = 8 / Form::kScales;
   const PanelLayout layout = panel_layout(Form::kForm, place.piece->matrix->inputs);
+  const int blocks = block_count(place.piece->matrix->inputs);
   const RowBlock* rows[R];
   Panel panels[P];
   Vec totals[R][P];
@@ -291,6 +303,7 @@ void tile(const Place& place) {
   for (int block = place.begin; block < place.end; ++block) {
     const uint8_t* codes[P];
     for (int p = 0; p < P; ++p) codes[p] = panels[p].codes + static_cast<size_t>(block) * kBytes;
+    fetch<kBytes, P>(place, panels, block, blocks, layout.size);
     for (int half = 0; half < Form::kScales; ++half) {
       Sums sums[R][P];
       for (int r = 0; r < R; ++r)
@@ -331,8 +344,7 @@ void walk_form(const Piece& piece) {
   }();
   constexpr int kChunk = 16;  // blocks: two panels of 8-bit codes fill 16 KB of cache
   const int blocks = block_count(piece.matrix->inputs);
-  const bool one_tile = piece.row_end - piece.row_begin <= kTileRows;
-  walk(tiles, piece, blocks, one_tile ? blocks : kChunk);
+  walk_tiles(tiles, piece, {blocks, kChunk, code_bytes(Form::kForm) / 64});
 }
 
 }  // namespace

@@ -8,11 +8,18 @@
 namespace ponant {
 namespace PN_ISA {
 
+// What a tile brings nearer while it multiplies: 64-byte lines first_line .. last_line - 1 of the
+// weights that lie `steps_ahead` steps on. The tiles that pass over the same weights share the next.
+struct Fetch {
+  int steps_ahead, first_line, last_line;
+};
+
 // One tile's place: `rows` rows from row_begin on, panels from `panel` on, steps in [begin, end).
 // A step is a block of 32 inputs in integer forms, one or two inputs in float forms.
 struct Place {
   const Piece* piece;
   int row, panel, begin, end;
+  Fetch fetch;
 
   int source(int r) const { return piece->index ? piece->index[row + r] : row + r; }
   const uint8_t* panel_data(int p, size_t size) const {
@@ -47,25 +54,46 @@ struct Tiles {
   Tile at[R][P];
 };
 
-// Rows go in tiles of nearly equal size, none above R; panels in twos where a tile has P = 2.
+// How a form's panels are walked.
+struct Walk {
+  int steps;       // of a whole panel
+  int chunk;       // steps whose weights stay in the first cache while tiles of rows pass
+  int step_lines;  // 64-byte lines of weights a step; 0: less than one
+};
+
+// Rows of one panel or two, in tiles of nearly equal size, none above R.
 template <int R, int P>
-void walk(const Tiles<R, P>& tiles, const Piece& piece, int steps, int chunk) {
+void walk_rows(const Tiles<R, P>& tiles, const Piece& piece, const Walk& walk, int panel,
+               int panels, int begin, int end) {
   const int count = piece.row_end - piece.row_begin;
   const int parts = (count + R - 1) / R;
-  for (int begin = 0; begin < steps || begin == 0; begin += chunk) {
-    const int end = steps - begin < chunk ? steps : begin + chunk;
-    for (int panel = piece.panel_begin; panel < piece.panel_end;) {
-      const int left = piece.panel_end - panel;
-      const int panels = left < P ? left : P;
-      int row = piece.row_begin;
-      for (int part = parts; part > 0; --part) {
-        const int rows = (piece.row_end - row + part - 1) / part;
-        tiles.at[rows - 1][panels - 1]({&piece, row, panel, begin, end});
-        row += rows;
-      }
-      panel += panels;
-    }
+  int row = piece.row_begin;
+  for (int part = 0; part < parts; ++part) {
+    const int rows = (piece.row_end - row + parts - part - 1) / (parts - part);
+    const int lines = parts == 1 ? 0 : walk.step_lines;  // a lone tile reads in order by itself
+    const Fetch fetch{end - begin, lines * part / parts, lines * (part + 1) / parts};
+    tiles.at[rows - 1][panels - 1]({&piece, row, panel, begin, end, fetch});
+    row += rows;
   }
+}
+
+// Few rows take whole panels one after the other, as memory likes it; many rows take a chunk of all
+// panels, so that the rows' part stays in the second cache.
+template <int R, int P>
+void walk_tiles(const Tiles<R, P>& tiles, const Piece& piece, const Walk& walk) {
+  constexpr int kFew = 24;
+  const bool few = piece.row_end - piece.row_begin <= kFew;
+  const int chunk = piece.row_end - piece.row_begin <= R ? walk.steps : walk.chunk;
+  const int span = few ? P : piece.panel_end - piece.panel_begin;
+  for (int first = piece.panel_begin; first < piece.panel_end; first += span)
+    for (int begin = 0; begin < walk.steps; begin += chunk) {
+      const int end = walk.steps - begin < chunk ? walk.steps : begin + chunk;
+      const int last = piece.panel_end - first < span ? piece.panel_end : first + span;
+      for (int panel = first; panel < last; panel += P) {
+        const int panels = last - panel < P ? last - panel : P;
+        walk_rows(tiles, piece, walk, panel, panels, begin, end);
+      }
+    }
 }
 
 }  // namespace PN_ISA
