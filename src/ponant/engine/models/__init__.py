@@ -8,6 +8,7 @@ from typing import Any, Final
 from ponant.engine.errors import ModelFileError
 from ponant.engine.models.spec import DecoderSpec
 from ponant.engine.weights.checkpoint import Checkpoint, GgufCheckpoint
+from ponant.engine.weights.folder import FolderCheckpoint, layout_of
 
 FAMILIES: Final[Mapping[str, str]] = {
     "apertus": "apertus:read",
@@ -64,12 +65,19 @@ def knows(path: Path) -> bool:
 
 def open_checkpoint(path: Path) -> Checkpoint:
     """The container at a path; see `load_spec`."""
+    if path.is_dir():
+        return FolderCheckpoint(path, layout_of(path))
     return GgufCheckpoint(path)
 
 
 def architecture_of(checkpoint: Checkpoint) -> str:
-    """The name of the model's family."""
-    return str(checkpoint.settings.get("general.architecture"))
+    """The name of the model's family; Mistral's own layout names none, since it is Mistral's."""
+    match checkpoint.layout:
+        case "gguf":
+            return str(checkpoint.settings.get("general.architecture"))
+        case "huggingface":
+            return str(checkpoint.settings.get("model_type"))
+    return str(checkpoint.settings.get("model_type") or "mistral").replace("transformer", "mistral")
 
 
 def family(architecture: object) -> Any:

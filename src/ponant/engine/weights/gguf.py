@@ -173,7 +173,7 @@ class GgufFile:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._data = _map(self.path)
+        self._data = map_file(self.path)
         try:
             cursor = _Cursor(self._data)
             tensor_count, value_count = _read_preamble(cursor)
@@ -226,7 +226,12 @@ class GgufFile:
         return out
 
 
-def _map(path: Path) -> mmap.mmap:
+def map_file(path: Path) -> mmap.mmap:
+    """A file's bytes, mapped for reading.
+
+    Raises:
+        ModelFileError: it cannot be opened, or is empty.
+    """
     try:
         with path.open("rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
