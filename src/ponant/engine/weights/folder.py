@@ -107,8 +107,9 @@ class FolderCheckpoint(Checkpoint):
         if parts in (1, size):
             return max(1, size // parts)
         stated = (self.settings.get("quantization_config") or {}).get("weight_block_size")
-        sound = isinstance(stated, list) and len(stated) == 2 and isinstance(stated[axis], int)
-        return max(1, int(stated[axis])) if sound else _BLOCK
+        if isinstance(stated, list) and len(stated) == 2 and isinstance(stated[axis], int):
+            return max(1, int(stated[axis]))
+        return _BLOCK
 
 
 def _shards(folder: Path, layout: Layout) -> list[Path]:
