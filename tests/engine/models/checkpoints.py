@@ -172,9 +172,7 @@ def _params(config: Any) -> dict[str, Any]:
 
 def _gguf_tensors(model: PreTrainedModel, architecture: str) -> dict[str, Tensor]:
     config = model.config
-    names = gguf.get_tensor_name_map(
-        _GGUF_ARCHITECTURES[architecture], config.num_hidden_layers
-    )
+    names = gguf.get_tensor_name_map(_GGUF_ARCHITECTURES[architecture], config.num_hidden_layers)
     found: dict[str, Tensor] = {}
     experts: dict[str, list[Tensor]] = {}
     for name, tensor in plain_weights(model).items():
@@ -207,9 +205,7 @@ def _llama3_factors(config: Any) -> Tensor:
     return (plain / scaled.double()).float()
 
 
-def _write_settings(
-    writer: gguf.GGUFWriter, model: PreTrainedModel, architecture: str
-) -> None:
+def _write_settings(writer: gguf.GGUFWriter, model: PreTrainedModel, architecture: str) -> None:
     config = model.config
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     writer.add_context_length(config.max_position_embeddings)

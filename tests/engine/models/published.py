@@ -38,7 +38,7 @@ class Published:
         return {**self.config, **small, "rope_parameters": rope}
 
 
-def _small(heads: int, key_value_heads: int, width: int, layers: int = 3) -> dict[str, Any]:
+def _small(heads: int, key_value_heads: int, width: int, layers: int = 2) -> dict[str, Any]:
     return {
         "hidden_size": width,
         "intermediate_size": 3 * width // 2,
@@ -90,7 +90,7 @@ MIXTRAL = Published(
         "tie_word_embeddings": False,
         "vocab_size": 32000,
     },
-    small=_small(8, 2, 128, layers=2),
+    small=_small(8, 2, 128),
     consolidated=True,
 )
 MINISTRAL_8B = Published(
@@ -331,7 +331,7 @@ QWEN_3_MOE = Published(
         "use_sliding_window": False,
         "vocab_size": 151936,
     },
-    small=_small(8, 1, 96, layers=2)
+    small=_small(8, 1, 96)
     | {"moe_intermediate_size": 64, "num_experts": 12, "num_experts_per_tok": 4},
     gguf="qwen3moe",
 )

@@ -5,6 +5,7 @@ shows; prompts go past windows and past the context before scaling. The seed is 
 each run, and is printed when a test fails (`PARITY_SEED` runs it again).
 """
 
+import copy
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -44,9 +45,7 @@ def open_torch(spec: DecoderSpec, form: str) -> Decoder:
 def open_kernels(spec: DecoderSpec, form: str) -> Decoder:
     from ponant.engine.kernels.decoder import KernelDecoder  # noqa: PLC0415 - needs the library
 
-    return KernelDecoder(
-        spec, form=form, context_length=128, pages=pages_for(*LENGTHS), threads=2
-    )
+    return KernelDecoder(spec, form=form, context_length=128, pages=pages_for(*LENGTHS), threads=2)
 
 
 EXECUTORS = [
@@ -134,9 +133,7 @@ def test_bfloat16_is_no_further_from_float32_than_transformers(
 
 def make_rounded(model: PreTrainedModel) -> PreTrainedModel:
     """The same model in bfloat16."""
-    copy = type(model)(model.config)
-    copy.load_state_dict(model.state_dict())
-    return copy.to(torch.bfloat16).eval()
+    return copy.deepcopy(model).to(torch.bfloat16)
 
 
 @pytest.mark.parametrize("open_decoder", EXECUTORS)
