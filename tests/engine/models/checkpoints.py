@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import numpy as np
 import torch
 from gguf import GGMLQuantizationType as Kind
 from safetensors.torch import save_file
@@ -30,7 +29,7 @@ def make_model(published: Published, seed: int) -> PreTrainedModel:
         config, attn_implementation="eager", dtype=torch.float32
     ).eval()
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.add_(torch.randn(parameter.shape) * 0.2)
     return model

@@ -2,13 +2,13 @@
 
 Weights have a standard deviation of 0.2, since with transformers' 0.02 even a wrong rope hardly
 shows; prompts go past windows and past the context before scaling. The seed is another one in
-each run, and is printed when a test fails (`PARITY_SEED` runs it again).
+each run, and is named when a test fails (`PARITY_SEED` in the environment runs it again).
 """
 
 import copy
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +64,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def model(name: str) -> Iterator[PreTrainedModel]:
-    print(f"PARITY_SEED={SEED}")
-    yield make_model(MODELS[name], SEED)
+def model(name: str) -> PreTrainedModel:
+    return make_model(MODELS[name], SEED)
 
 
 @pytest.fixture(scope="module")
