@@ -38,14 +38,16 @@ class Published:
         return {**self.config, **small, "rope_parameters": rope}
 
 
-def _small(heads: int, key_value_heads: int, width: int, layers: int = 2) -> dict[str, Any]:
+def _small(
+    heads: int, key_value_heads: int, width: int, layers: int = 2, head_size: int = 16
+) -> dict[str, Any]:
     return {
         "hidden_size": width,
         "intermediate_size": 3 * width // 2,
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
         "num_key_value_heads": key_value_heads,
-        "head_dim": 16,
+        "head_dim": head_size,
         "max_position_embeddings": 256,
     }
 
@@ -68,7 +70,7 @@ MISTRAL_7B = Published(
         "tie_word_embeddings": False,
         "vocab_size": 32768,
     },
-    small=_small(8, 2, 128),
+    small=_small(8, 2, 64, head_size=8),
     consolidated=True,
 )
 MIXTRAL = Published(
@@ -90,7 +92,7 @@ MIXTRAL = Published(
         "tie_word_embeddings": False,
         "vocab_size": 32000,
     },
-    small=_small(8, 2, 128),
+    small=_small(8, 2, 64, head_size=8),
     consolidated=True,
 )
 MINISTRAL_8B = Published(
@@ -114,7 +116,7 @@ MINISTRAL_8B = Published(
         "tie_word_embeddings": False,
         "vocab_size": 131072,
     },
-    small=_small(8, 2, 128, layers=4)
+    small=_small(8, 2, 64, head_size=8, layers=4)
     | {
         "sliding_window": 33,
         "layer_types": ["full_attention"] + 3 * ["sliding_attention"],
@@ -224,7 +226,7 @@ QWEN_25 = Published(
         "use_sliding_window": False,
         "vocab_size": 152064,
     },
-    small={**_small(7, 1, 112), "sliding_window": 33, "max_window_layers": 1},
+    small={**_small(7, 1, 56, head_size=8), "sliding_window": 33, "max_window_layers": 1},
     gguf="qwen2",
 )
 QWEN_3 = Published(

@@ -116,11 +116,11 @@ def _read_header(data: mmap.mmap) -> dict[str, Entry]:
 
 def _read_entry(name: str, entry: Any, base: int, file_size: int) -> Entry:
     try:
-        kind, shape = entry["dtype"], tuple(entry["shape"])
+        kind, shape = str(entry["dtype"]), tuple(entry["shape"])
         first, end = entry["data_offsets"]
     except (KeyError, TypeError, ValueError) as e:
         raise ModelFileError(f"its entry for {name} is incomplete") from e
-    size = TYPES[kind].size if kind in TYPES else _SIZES.get(str(kind))
+    size = TYPES[kind].size if kind in TYPES else _SIZES.get(kind)
     if size is None:
         raise ModelFileError(f"its tensor {name} has the type {kind}, which is unknown")
     if len(shape) > _MOST_AXES or not all(map(_is_count, (*shape, first, end))):
@@ -129,7 +129,7 @@ def _read_entry(name: str, entry: Any, base: int, file_size: int) -> Entry:
         raise ModelFileError(f"its tensor {name} of shape {shape} does not fit its place")
     if base + end > file_size:
         raise ModelFileError(f"it ends before its tensor {name} does")
-    return Entry(shape, str(kind), base + first, end - first)
+    return Entry(shape, kind, base + first, end - first)
 
 
 def _is_count(value: Any) -> bool:
