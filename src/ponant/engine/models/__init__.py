@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ponant.engine.errors import ModelFileError
 from ponant.engine.models.spec import DecoderSpec
@@ -80,20 +80,4 @@ def architecture_of(checkpoint: Checkpoint) -> str:
     return str(checkpoint.settings.get("model_type") or "mistral").replace("transformer", "mistral")
 
 
-def family(architecture: object) -> Any:
-    """The torch class that runs Gemma 3.
-
-    Raises:
-        ModelFileError: it is another architecture.
-    """
-    if architecture != "gemma3":
-        raise ModelFileError(
-            f"The native engine does not know the architecture {architecture}; it knows gemma3. "
-            "Set PONANT_ENGINE=llamacpp to run it with llama.cpp."
-        )
-    from ponant.engine.models.gemma3 import Gemma3  # noqa: PLC0415
-
-    return Gemma3
-
-
-__all__ = ["FAMILIES", "architecture_of", "family", "knows", "load_spec", "open_checkpoint"]
+__all__ = ["FAMILIES", "architecture_of", "knows", "load_spec", "open_checkpoint"]
