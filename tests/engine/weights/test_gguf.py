@@ -7,7 +7,7 @@ import gguf
 import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Kind
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponant.engine.errors import ModelFileError
@@ -75,6 +75,7 @@ def test_plain_tensors_and_metadata(small: Path) -> None:
     assert file.metadata["test.scores"].tolist() == [0.5, -1.0]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_a_truncated_file_is_refused(small: Path, data: st.DataObject) -> None:
     whole = small.read_bytes()
@@ -85,6 +86,7 @@ def test_a_truncated_file_is_refused(small: Path, data: st.DataObject) -> None:
         GgufFile(short)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damage_in_the_header_is_refused_or_harmless(small: Path, data: st.DataObject) -> None:
     bytes_ = bytearray(small.read_bytes())

@@ -180,8 +180,8 @@ def _matrices(spec: DecoderSpec, form: WeightForm) -> Iterator[tuple[Matrix, For
             feed_forward.experts if isinstance(feed_forward, Experts) else (feed_forward,)
         )
         if isinstance(feed_forward, Experts):
-            router = feed_forward.router.matrix  # small, and a wrong expert is a large error
-            yield (router, _lossless(router)) if form == "int8" else chosen(router)
+            # Small, and a wrong expert is a large error: neither it nor its rows are rounded.
+            yield feed_forward.router.matrix, Form.F32
         for part in parts:
             yield from (chosen(x.matrix) for x in (part.gate, part.up, part.down) if x is not None)
 
