@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ponant.engine import Encoder, Reranker
 from ponant.text.tokenizer import Tokenizer
 
-_BATCH_TOKENS = 2048  # of a batch, padding counted: short enough that others get their turn
+BATCH_TOKENS = 2048  # of a batch, padding counted: short enough that others get their turn
 _BATCH_ROWS = 32
 
 Pair = tuple[list[int], list[int]]
@@ -116,12 +116,12 @@ class TextReranker:
         return self._reranker.score(pairs)
 
 
-def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], most_tokens: int = BATCH_TOKENS) -> Iterator[list[int]]:
     """Places of rows of these lengths in short batches, those of like length together."""
     batch: list[int] = []
     for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
         padded = lengths[place] * (len(batch) + 1)
-        if batch and (padded > _BATCH_TOKENS or len(batch) >= _BATCH_ROWS):
+        if batch and (padded > most_tokens or len(batch) >= _BATCH_ROWS):
             yield batch
             batch = []
         batch.append(place)

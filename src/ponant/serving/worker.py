@@ -24,7 +24,13 @@ import zmq.asyncio
 from ponant.engine import Engine, Event, QueueFull
 from ponant.kit import PonantError
 from ponant.serving import wire
-from ponant.serving.encoding import TextEncoder, TextReranker, TextTooLongError, batches
+from ponant.serving.encoding import (
+    BATCH_TOKENS,
+    TextEncoder,
+    TextReranker,
+    TextTooLongError,
+    batches,
+)
 from ponant.serving.line import Line
 from ponant.serving.loading import open_encoder, open_engine, open_reranker
 from ponant.serving.memory import hold_to_memory
@@ -32,6 +38,7 @@ from ponant.serving.turns import Turns
 from ponant.serving.wire import WorkerSpec
 
 _ENCODER_NICENESS = 5  # embedding yields to chat where both want the same cores
+_BACKGROUND_TOKENS = 512  # of a batch of passages, which holds up whoever chats
 _log = structlog.get_logger(__name__)
 
 
@@ -151,8 +158,10 @@ class Worker:
             return wire.Refused(ask.id, "This model does not embed.")
         rows = await asyncio.to_thread(encoder.read, ask.texts, ask.kind)
         vectors = np.empty((len(rows), encoder.dimension), np.float32)
-        for batch in batches(list(map(len, rows))):
-            async with self._encoding_turn(ask.kind):
+        background = ask.kind != "query"
+        most_tokens = _BACKGROUND_TOKENS if background else BATCH_TOKENS
+        for batch in batches(list(map(len, rows)), most_tokens):
+            async with self._encoding_turn(background=background):
                 if self._cancelled[ask.id]:
                     return wire.Refused(ask.id, "It was cancelled.")
                 found = await asyncio.to_thread(encoder.encode, [rows[place] for place in batch])
@@ -168,7 +177,7 @@ class Worker:
         lengths = [len(first) + len(second) for first, second in pairs]
         scores = np.empty(len(pairs), np.float32)
         for batch in batches(lengths):
-            async with self._encoding_turn("query"):
+            async with self._encoding_turn(background=False):
                 if self._cancelled[ask.id]:
                     return wire.Refused(ask.id, "It was cancelled.")
                 found = await asyncio.to_thread(reranker.score, [pairs[place] for place in batch])
@@ -176,9 +185,9 @@ class Worker:
         return wire.Scores(ask.id, scores.tolist(), sum(lengths))
 
     @asynccontextmanager
-    async def _encoding_turn(self, kind: str) -> AsyncIterator[None]:
-        """The encoder for one batch: a question goes first and takes no turn at the cores."""
-        if kind == "query":
+    async def _encoding_turn(self, *, background: bool) -> AsyncIterator[None]:
+        """The encoder for one batch: what a search waits for goes first and takes no turn."""
+        if not background:
             async with self._encoding.turn(0):
                 yield
             return
