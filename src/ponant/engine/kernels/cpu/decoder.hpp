@@ -43,6 +43,10 @@ void for_rows(Pool& pool, int rows, int width, F&& f) {
   });
 }
 
+// Attention of all tiles, shared among the threads: attention_share.cpp.
+void share_attention(Pool& pool, Workspace& workspace, const Attention& attention,
+                     const std::vector<AttentionTile>& tiles);
+
 // The attention half of a layer and what it needs to know of the batch: decoder_attention.cpp.
 class AttentionPart {
  public:
@@ -59,8 +63,6 @@ class AttentionPart {
   void project(const pn_layer& layer, bool last);
   void turn_and_write(const pn_layer& layer, const LayerCache& cache);
   void turn_queries(const pn_layer& layer, bool last);
-  void attend(const pn_layer& layer, const LayerCache& cache, bool last);
-  void attend_in_blocks(const Attention& attention, const std::vector<AttentionTile>& tiles);
   LayerCache cache_of(int layer) const;
   int tile_rows() const;
 

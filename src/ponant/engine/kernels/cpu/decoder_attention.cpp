@@ -125,7 +125,9 @@ int AttentionPart::run(int index, float* x, bool last) {
   const int rows = last ? b_.wanted_count : b_.rows;
   if (rows == 0) return 0;
   turn_queries(layer, last);
-  attend(layer, cache, last);
+  share_attention(pool_, w_,
+                  {cache, m_.heads / m_.key_value_heads, layer.window, query_, attended_},
+                  last ? w_.asked_tiles : w_.tiles);
   if (last)
     for (int i = 0; i < rows; ++i)
       std::memmove(x + static_cast<size_t>(i) * m_.width,
@@ -195,60 +197,6 @@ void AttentionPart::turn_queries(const pn_layer& layer, bool last) {
                   cosines_ + angles, sines_ + angles, factor);
     }
   });
-}
-
-// Tiles times heads share the threads; where those are too few, blocks of positions do.
-void AttentionPart::attend(const pn_layer& layer, const LayerCache& cache, bool last) {
-  const Attention attention{cache,  m_.heads / m_.key_value_heads, layer.window, query_, attended_};
-  const std::vector<AttentionTile>& tiles = last ? w_.asked_tiles : w_.tiles;
-  const AttentionKernels& kernels = attention_kernels();
-  const size_t scratch_bytes =
-      kernels.scratch_bytes(tile_rows() * attention.group, m_.head_size);
-  char* const scratch = Workspace::of<char>(w_.scratch, scratch_bytes * pool_.threads());
-  const int tasks = static_cast<int>(tiles.size()) * m_.key_value_heads;
-  if (pool_.threads() > 1 && tasks < 4 * pool_.threads()) return attend_in_blocks(attention, tiles);
-  pool_.run(tasks, [&](int task, int thread) {
-    const int turn = tasks - 1 - task;  // the longest contexts first
-    kernels.attend(attention, tiles[turn / m_.key_value_heads], turn % m_.key_value_heads,
-                   scratch + scratch_bytes * thread);
-  });
-}
-
-void AttentionPart::attend_in_blocks(const Attention& attention,
-                                     const std::vector<AttentionTile>& tiles) {
-  struct Part {
-    int tile, head, block;
-    size_t partial;
-  };
-  struct Whole {
-    int tile, head, blocks;
-    size_t partial;
-  };
-  const AttentionKernels& kernels = attention_kernels();
-  std::vector<Part> parts;
-  std::vector<Whole> wholes;
-  size_t floats = 0;
-  for (int tile = 0; tile < static_cast<int>(tiles.size()); ++tile)
-    for (int head = 0; head < m_.key_value_heads; ++head) {
-      const BlockRange range = blocks_of(attention, tiles[tile]);
-      wholes.push_back({tile, head, range.last - range.first, floats});
-      for (int block = range.first; block < range.last; ++block) {
-        parts.push_back({tile, head, block, floats});
-        floats += kernels.partial_floats(tiles[tile].count * attention.group, m_.head_size);
-      }
-    }
-  const size_t scratch_bytes =
-      kernels.scratch_bytes(tile_rows() * attention.group, m_.head_size);
-  char* const scratch = Workspace::of<char>(w_.scratch, scratch_bytes * pool_.threads());
-  float* const partials = Workspace::of<float>(w_.partials, floats);
-  pool_.run(static_cast<int>(parts.size()), [&](int task, int thread) {
-    const Part& part = parts[task];
-    kernels.attend_block(attention, tiles[part.tile], part.head, part.block,
-                         partials + part.partial, scratch + scratch_bytes * thread);
-  });
-  for (const Whole& whole : wholes)
-    kernels.merge(attention, tiles[whole.tile], whole.head, partials + whole.partial, whole.blocks,
-                  scratch);
 }
 
 }  // namespace ponant
