@@ -92,30 +92,17 @@ def _units() -> Iterator[_Unit]:
             yield _Unit(source, target, (*common, *defines, "-fno-exceptions", *flags.split()))
 
 
-def _compiler() -> list[str]:
-    named = os.environ.get("CXX")
-    if named:
-        return shlex.split(named)
-    for name in ("c++", "g++", "clang++"):
-        if shutil.which(name):
-            return [name]
-    raise NoCompilerError("There is no C++ compiler: install g++ or clang++, or set CXX.")
-
-
-def _units() -> Iterator[_Unit]:
-    x86 = platform.machine().lower() in {"x86_64", "amd64"}
-    sets = _X86_SETS if x86 else {"portable": ""}
-    common = ("-DPN_X86",) if x86 else ()
-    for source in sorted(SOURCES.glob("*.cpp")):
-        if not source.name.endswith(".isa.cpp"):
-            yield _Unit(source, _OBJECTS / f"{source.stem}.o", common)
-            continue
-        for name, flags in sets.items():
-            target = _OBJECTS / f"{source.name.removesuffix('.isa.cpp')}.{name}.o"
-            level = list(_X86_SETS).index(name)
-            defines = (f"-DPN_ISA={name}", f"-DPN_LEVEL={level}")
-            # Hot loops throw nothing, and GCC 12 fails on some of them where they might.
-            yield _Unit(source, target, (*common, *defines, "-fno-exceptions", *flags.split()))
+def _is_stale(unit: _Unit) -> bool:
+    """Whether a source, or a header that it was built from, is newer than the object."""
+    listed = unit.target.with_suffix(".d")
+    if not unit.target.exists() or not listed.exists():
+        return True
+    built = unit.target.stat().st_mtime
+    _, _, inputs = listed.read_text(encoding="utf-8").replace("\\\n", " ").partition(":")
+    try:
+        return any(Path(name).stat().st_mtime > built for name in (*inputs.split(), __file__))
+    except FileNotFoundError:  # a header that is gone
+        return True
 
 
 def _compile(compiler: list[str], unit: _Unit) -> None:
