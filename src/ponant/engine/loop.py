@@ -165,6 +165,7 @@ class DecoderEngine:
             self._backlog.begin(item.sequence.id)
         generations = [self._generations[item.sequence.id] for item in work]
         pairs = list(zip(generations, work, strict=True))
+        only_decodes = all(item.sequence.decoding for item in work)
         wanted = [generation.wanted(item) for generation, item in pairs]
         masks = self._start_masks(pairs)
         hidden = self._runner.run(work, wanted)
@@ -186,7 +187,10 @@ class DecoderEngine:
         self._scheduler.advance(work, accepted)
         for end in ends:
             self._end(*end)
-        self._measure(work, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        self._backlog.measure(sum(item.count for item in work), seconds)
+        if self._costs is not None and only_decodes:
+            self._costs.observe(len(work), sum(item.rows for item in work), seconds)
 
     def _start_masks(self, pairs: Sequence[tuple[Generation, Work]]) -> _Masks:
         """Compute the masks that the step needs beside it: grammars hold no lock while they do."""
@@ -195,14 +199,6 @@ class DecoderEngine:
             for generation, item in pairs
             if generation.constrained
         }
-
-    def _measure(self, work: Sequence[Work], seconds: float) -> None:
-        self._backlog.measure(sum(item.count for item in work), seconds)
-        if self._costs is None:
-            return
-        self._costs.expect(len(work))
-        if all(item.sequence.decoding for item in work):
-            self._costs.observe(sum(item.rows for item in work), seconds)
 
     def _end(self, generation: Generation, finish: FinishReason, error: str | None = None) -> None:
         self._scheduler.remove(generation.sequence)

@@ -12,7 +12,9 @@ from ponant.engine.port import Token
 from ponant.engine.sampling import Draw, DrawRows
 from ponant.engine.scheduler import Work
 
-_LOGIT_ROWS: Final = 32  # at once: a row of 262,144 takes a megabyte
+# At once: a row of 262,144 takes a megabyte, and the C library maps and clears what is over 32 MiB
+# anew each time.
+_LOGIT_ROWS: Final = 24
 
 
 class Runner:

@@ -154,14 +154,11 @@ class StepCosts:
         self._sums = np.zeros(5)  # of weights, rows, seconds, rows squared, rows times seconds
         self._sequences = 1
 
-    def observe(self, rows: int, seconds: float) -> None:
-        """Take note of a step that only decoded."""
+    def observe(self, sequences: int, rows: int, seconds: float) -> None:
+        """Take note of a step that only decoded; as many sequences are expected in the next."""
+        self._sequences = sequences
         fresh = np.array([1, rows, seconds, rows * rows, rows * seconds])
         self._sums = self._sums * _FORGET_STEP + fresh
-
-    def expect(self, sequences: int) -> None:
-        """Say how many sequences draw in the coming step."""
-        self._sequences = max(1, sequences)
 
     def worth(self, rate: float, most: int) -> int:
         """How many tokens to guess where each holds at a rate, once those before it held.
