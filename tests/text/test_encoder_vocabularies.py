@@ -4,8 +4,11 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ponant.text.tokenizer import UnigramTokenizer, load_tokenizer
+from ponant.kit.errors import SetupError
+from ponant.text.tokenizer import PackedTokenizer, UnigramTokenizer, load_tokenizer
 from ponant.text.vocabularies import e5
 
 pytestmark = pytest.mark.model
@@ -29,10 +32,57 @@ def e5_path(models_home: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tokenizer(e5_path: Path, tmp_path_factory: pytest.TempPathFactory) -> UnigramTokenizer:
+def tokenizer(e5_path: Path) -> UnigramTokenizer:
+    return UnigramTokenizer(*e5.build(e5_path))
+
+
+@pytest.fixture(scope="module")
+def packed(e5_path: Path, tmp_path_factory: pytest.TempPathFactory) -> PackedTokenizer:
     loaded = load_tokenizer(e5_path, tmp_path_factory.mktemp("cache"))
-    assert isinstance(loaded, UnigramTokenizer)
+    assert isinstance(loaded, PackedTokenizer)
     return loaded
+
+
+_SOME_TEXT = st.text(
+    st.one_of(
+        st.sampled_from(" ▁\t\n<s>/"),
+        st.characters(codec="utf-8", max_codepoint=0x2FF),
+        st.characters(codec="utf-8"),
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(_SOME_TEXT)
+def test_the_packed_vocabulary_gives_the_same_ids(
+    tokenizer: UnigramTokenizer, packed: PackedTokenizer, text: str
+) -> None:
+    assert packed.encode(text) == tokenizer.encode(text)
+
+
+def test_the_packed_vocabulary_reads_real_text_alike(
+    tokenizer: UnigramTokenizer, packed: PackedTokenizer
+) -> None:
+    text = (Path(__file__).parent.parent / "engine" / "texts.txt").read_text(encoding="utf-8")
+    for some in (*_TEXTS, text, text.upper(), "Straße 東京タワー ελληνικά عربى 한국어 ไทย " * 9):
+        ids = tokenizer.encode_prompt(some)
+        assert packed.encode_prompt(some) == ids
+        assert packed.decode(ids) == tokenizer.decode(ids)
+        assert packed.encode_prompts([some, "a"]) == [ids, tokenizer.encode_prompt("a")]
+    assert packed.vocabulary_size == tokenizer.vocabulary_size
+    for token in (0, 3, 5, 1234, 250_001):
+        assert packed.piece(token) == tokenizer.piece(token)
+    with pytest.raises(ValueError, match="no token"):
+        packed.piece(250_002)
+
+
+def test_a_file_cut_short_is_refused(e5_path: Path, tmp_path: Path) -> None:
+    whole = e5_path.read_bytes()
+    for size in (3, 20, 60, 500_000, 3_000_000):
+        (tmp_path / "cut.bin").write_bytes(whole[:size])
+        with pytest.raises(SetupError):
+            e5.pack(tmp_path / "cut.bin")
 
 
 def _best_path(vocabulary: dict[str, tuple[int, float]], unknown: int, text: str) -> float:

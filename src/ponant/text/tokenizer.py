@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from tokenizers import Tokenizer as Backend
 
+from ponant.engine.kernels.library import available
 from ponant.engine.weights.gguf import GgufFile
 from ponant.kit.errors import SetupError
 from ponant.text.detokenizer import Detokenizer
@@ -18,6 +19,7 @@ from ponant.text.rendered import Rendered
 from ponant.text.vocabularies import e5, folder, gguf, sentencepiece, tekken
 from ponant.text.vocabularies.built import Built, Details
 from ponant.text.vocabularies.pieces import piece_reader
+from ponant.text.vocabularies.unigram import PackedUnigram
 
 _log = structlog.get_logger(__name__)
 _CACHE_FORMAT = 1
@@ -203,6 +205,30 @@ class UnigramTokenizer(Tokenizer):
         return list(map(self._unigram.encode, texts))
 
 
+class PackedTokenizer(Tokenizer):
+    """A tokenizer whose vocabulary stays in its file; it has no backend of the library's."""
+
+    def __init__(self, details: Details, vocabulary: PackedUnigram) -> None:
+        self.details = details
+        self._vocabulary = vocabulary
+        self._piece = vocabulary.piece
+        self._specials = {}
+        self._split = lru_cache(maxsize=4096)(self._split_at_specials)
+
+    @property
+    def vocabulary_size(self) -> int:
+        return self.details.vocabulary_size
+
+    def name(self, token: int) -> str:
+        return self._vocabulary.name(token)
+
+    def _encode_plain(self, text: str) -> list[int]:
+        return self._vocabulary.encode(text)
+
+    def _encode_many(self, texts: Sequence[str]) -> list[list[int]]:
+        return list(map(self._vocabulary.encode, texts))
+
+
 def load_tokenizer(path: Path, cache: Path) -> Tokenizer:
     """Load the tokenizer of a model.
 
@@ -225,6 +251,8 @@ def load_tokenizer(path: Path, cache: Path) -> Tokenizer:
         case b"GGUF":
             return Tokenizer(_cached(path, cache, _of_gguf))
         case e5.MAGIC:
+            if available():
+                return PackedTokenizer(*e5.pack(path))
             return UnigramTokenizer(*e5.build(path))
         case _:
             raise SetupError(f"{path} is neither a GGUF nor an e5 file. Pull the model again.")

@@ -36,9 +36,13 @@ def runs(weights: BertWeights) -> bool:
 
 
 def default_form(weights: BertWeights) -> Form | None:
-    """How its matrices stand in memory: a quantised file's as they are, float32 as bf16."""
-    floats = weights.layers[0].up.matrix.format == "F32"
-    return Form.BF16 if floats else None
+    """How its matrices stand in memory: a quantised file's as they are, others as int8.
+
+    Int8 with a scale per 32 weights keeps a mean cosine of 0.9997 to float32 on MiniLM and is the
+    fastest; bf16 keeps 0.99999.
+    """
+    quantised = weights.layers[0].up.matrix.format not in {"F32", "F16", "BF16"}
+    return None if quantised else Form.I8
 
 
 class KernelBert:

@@ -5,7 +5,17 @@ over.
 """
 
 import ctypes
-from ctypes import POINTER, Structure, c_double, c_float, c_int, c_int32, c_size_t, c_void_p
+from ctypes import (
+    POINTER,
+    Structure,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int,
+    c_int32,
+    c_size_t,
+    c_void_p,
+)
 from enum import IntEnum
 from functools import cache
 from typing import Any, Final
@@ -223,6 +233,19 @@ class CDraw(Structure):
     )
 
 
+class CUnigramPieces(Structure):
+    """``pn_unigram_pieces``."""
+
+    _fields_ = (
+        ("text", c_void_p),
+        ("offsets", c_void_p),
+        ("scores", c_void_p),
+        ("hidden", c_void_p),
+        ("count", c_int32),
+        ("unknown", c_int32),
+    )
+
+
 _POOL: Final = c_void_p
 _WORKSPACE: Final = c_void_p
 _FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
@@ -244,6 +267,9 @@ _FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     ),
     "pn_sample": (c_int, (_POOL, c_void_p, c_int, POINTER(CDraw), c_int)),
     "pn_logits": (c_int, (_POOL, _WORKSPACE, POINTER(CModel), c_void_p, c_int, c_void_p)),
+    "pn_unigram_create": (c_void_p, (POINTER(CUnigramPieces),)),
+    "pn_unigram_destroy": (None, (c_void_p,)),
+    "pn_unigram_encode": (c_int, (c_void_p, c_char_p, c_int, c_void_p)),
     "pn_encoder_workspace_create": (_WORKSPACE, ()),
     "pn_encoder_workspace_destroy": (None, (_WORKSPACE,)),
     "pn_encode": (

