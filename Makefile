@@ -81,6 +81,7 @@ bench: setup $(STAMPS)/dev ## Measure what the README states
 
 bench-engine: setup $(STAMPS)/dev ## Measure the engine beside the engines one could embed
 	$(BIN)/python -m bench.engine
+	$(BIN)/python -m bench.embeddings
 
 clean: ## Remove what was built, not what was stored
 	rm -rf $(STAMPS) build dist web/dist src/ponant/api/page
