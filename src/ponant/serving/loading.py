@@ -3,6 +3,7 @@
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from threading import Lock, Timer
 
 from ponant.engine import Constraint, ConstraintFactory, Engine
 from ponant.engine.backlog import Backlog
@@ -13,6 +14,8 @@ from ponant.serving.turns import Turns
 from ponant.serving.wire import WorkerSpec
 from ponant.text.grammar import constraint_factory, lark
 from ponant.text.tokenizer import load_tokenizer
+
+_GRAMMARS_AFTER = 3.0  # seconds
 
 # Backends are imported where they are opened: each pulls in packages that others do without.
 
@@ -36,6 +39,7 @@ def open_engine(spec: WorkerSpec) -> Engine:
                 threads=spec.threads,
                 constraints=lark,  # llama.cpp has a vocabulary of its own
                 memory=spec.memory,
+                cache=_folder(spec),
             )
         case "native":
             return _open_native(spec)
@@ -80,6 +84,10 @@ def _open_echo(spec: WorkerSpec) -> Engine:
     )
 
 
+def _folder(spec: WorkerSpec) -> Path | None:
+    return Path(spec.cache) if spec.cache else None
+
+
 def _open_native(spec: WorkerSpec) -> Engine:
     from ponant.engine.backends.native import NativeEngine  # noqa: PLC0415
 
@@ -93,8 +101,9 @@ def _open_native(spec: WorkerSpec) -> Engine:
         backlog=Backlog(spec.queue, spec.queue_tokens),
         spill=(Path(spec.cache) / "kv", spec.spill) if spec.spill else None,
         turn=Turns(Path(spec.turns)).step if spec.turns else nullcontext,
+        cache=_folder(spec),
     )
-    grammars.prepare()
+    grammars.prepare_soon()
     return engine
 
 
@@ -102,20 +111,30 @@ class _Grammars:
     """Grammars over the model's vocabulary.
 
     It takes seconds to prepare a quarter of a million tokens, and the first answer from documents
-    needs them: so they are prepared in a thread as soon as the model is loaded.
+    needs them: so they are prepared in a thread, soon after the model is loaded, once the answer
+    that it was loaded for is on its way.
     """
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="grammars")
-        self._factory: Future[ConstraintFactory] = Future()
+        self._lock = Lock()
+        self._factory: Future[ConstraintFactory] | None = None
 
-    def prepare(self) -> None:
-        """Begin to prepare; a grammar that comes before this waits for it."""
-        self._factory = self._thread.submit(self._build)
+    def prepare_soon(self) -> None:
+        """Begin to prepare in a few seconds, unless a grammar comes before."""
+        timer = Timer(_GRAMMARS_AFTER, self._prepared)
+        timer.daemon = True
+        timer.start()
 
     def __call__(self, source: str) -> Constraint:
-        return self._factory.result()(source)
+        return self._prepared().result()(source)
+
+    def _prepared(self) -> Future[ConstraintFactory]:
+        with self._lock:
+            if self._factory is None:
+                self._factory = self._thread.submit(self._build)
+            return self._factory
 
     def _build(self) -> ConstraintFactory:
         factory = constraint_factory(load_tokenizer(self._spec.weights, Path(self._spec.cache)))

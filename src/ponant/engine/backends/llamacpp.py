@@ -11,7 +11,6 @@ import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from ponant.engine.port import (
     Usage,
 )
 from ponant.engine.weights.gguf import GgufFile
+from ponant.engine.weights.naming import model_hash
 
 Emit = Callable[[Event], None]
 
@@ -57,6 +57,7 @@ class LlamaCppEngine:
             out.
         memory: bytes that the model may take; 0 is what is free.
         parallel: requests that run at once; more wait in a queue.
+        cache: a folder that remembers the file's hash, or None.
 
     Raises:
         ModelFileError: the file is missing, corrupt, or of an architecture that is unknown.
@@ -72,6 +73,7 @@ class LlamaCppEngine:
         constraints: Callable[[str], object] | None = None,
         memory: int = 0,
         parallel: int = 4,
+        cache: Path | None = None,
     ) -> None:
         model = GgufFile(path)
         shape = GgufShape(model)
@@ -84,7 +86,7 @@ class LlamaCppEngine:
         self._server = self._load(path, context_length, threads, parallel, shape.architecture)
         self._info = EngineInfo(
             backend="llamacpp",
-            model_hash=_sha256(path),
+            model_hash=model_hash(path, cache),
             weight_form="gguf",
             context_length=context_length,
             vocabulary_size=shape.vocabulary_size,
@@ -246,11 +248,6 @@ def _check_memory(path: Path, needed: int, memory: int) -> None:
             f"{path.name} needs about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB may "
             "be used. Choose a smaller model or a shorter context (PONANT_CONTEXT)."
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def _parameters(path: Path, context_length: int, threads: int, parallel: int) -> Any:

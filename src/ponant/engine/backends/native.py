@@ -3,7 +3,6 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
@@ -22,6 +21,7 @@ from ponant.engine.port import Capabilities, ConstraintFactory, EngineInfo
 from ponant.engine.sampling import DrawRows, draw_rows
 from ponant.engine.scheduler import Scheduler
 from ponant.engine.spill import Spill
+from ponant.engine.weights.naming import model_hash
 
 # Executors are imported where they are chosen: one needs compiled kernels, the other torch.
 
@@ -47,6 +47,7 @@ class NativeEngine(DecoderEngine):
         backlog: bounds what waits.
         spill: folder for cached pages, and the bytes that it may take; None keeps none.
         turn: opens what is held while a step computes.
+        cache: a folder that remembers what is slow to find out of the file, or None.
 
     Raises:
         ModelFileError: the file is missing, corrupt, or of a family that is unknown.
@@ -66,6 +67,7 @@ class NativeEngine(DecoderEngine):
         backlog: Backlog | None = None,
         spill: tuple[Path, int] | None = None,
         turn: Turn = nullcontext,
+        cache: Path | None = None,
     ) -> None:
         spec = load_spec(path)
         context_length = min(context_length, spec.context_length)
@@ -74,7 +76,7 @@ class NativeEngine(DecoderEngine):
         room = _Room(spec, form, weights, context_length)
         pages = room.pages(path.name, memory or psutil.virtual_memory().available)
         with ThreadPoolExecutor(1) as beside:
-            name = beside.submit(_sha256, path)
+            name = beside.submit(model_hash, path, cache)
             loaded = _load(spec, form, context_length, pages, threads)
         info = EngineInfo(
             backend="native",
@@ -209,13 +211,3 @@ class _Room:
             )
         spare = (free - self._model_bytes) // 2 // self._page_bytes
         return max(self._context_pages, min(spare, _MOST_CONTEXTS * self._context_pages))
-
-
-def _sha256(path: Path) -> str:
-    """The name of what a file holds, or of all files of a folder and their names."""
-    if path.is_dir():
-        parts = sorted(file for file in path.rglob("*") if file.is_file())
-        names = "".join(f"{file.relative_to(path)} {_sha256(file)}\n" for file in parts)
-        return sha256(names.encode()).hexdigest()
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
