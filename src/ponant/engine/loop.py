@@ -145,8 +145,11 @@ class DecoderEngine:
         work: list[Work] = []
         try:
             work += self._scheduler.plan(self._propose)
+            began = time.perf_counter()
             with self._turn():
                 self._step(work)
+            # With the wait for the turn: whoever asks again later is told the time it really takes.
+            self._backlog.measure(sum(item.count for item in work), time.perf_counter() - began)
         except Exception as e:
             _logger.exception("a step of the engine failed")
             ids = [item.sequence.id for item in work] or list(self._generations)
@@ -188,7 +191,6 @@ class DecoderEngine:
         for end in ends:
             self._end(*end)
         seconds = time.perf_counter() - began
-        self._backlog.measure(sum(item.count for item in work), seconds)
         if self._costs is not None and only_decodes:
             self._costs.observe(len(work), sum(item.rows for item in work), seconds)
 
