@@ -46,7 +46,7 @@ async def judge(models: Models, scope: Scope) -> TextModel:
 async def test_scores_are_those_of_transformers_on_the_same_text(
     judge: TextModel, models: Models, tmp_path_factory: pytest.TempPathFactory, models_home: Path
 ) -> None:
-    """Within what bf16 weights leave: both tokenise the pair and number its token types."""
+    """Within what int8 weights leave: both tokenise the pair and number its token types."""
     vocabulary = models_home / "models" / "embed-en"
     folder = write_cross_encoder(tmp_path_factory.mktemp("same"), vocabulary)
     model = BertForSequenceClassification.from_pretrained(folder).eval()
@@ -55,7 +55,7 @@ async def test_scores_are_those_of_transformers_on_the_same_text(
     with torch.no_grad():
         expected = [float(torch.sigmoid(model(**one).logits)[0, 0]) for one in encoded]
     found = await judge.rerank(_QUERY, _TEXTS)
-    assert found.scores == pytest.approx(expected, abs=0.02)
+    assert found.scores == pytest.approx(expected, abs=0.05)
     assert max(expected) - min(expected) > 0.1
     assert found.usage.prompt_tokens == sum(one["input_ids"].numel() for one in encoded)
     assert judge.card.reranking
