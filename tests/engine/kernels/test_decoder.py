@@ -1,7 +1,9 @@
 """The compiled decoder against formulas in float64, and against itself in every cut of its work."""
 
+import resource
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -217,3 +219,16 @@ def test_a_cache_beyond_all_memory_is_refused_in_words() -> None:
     spec, _ = _same_model("window")
     with pytest.raises(ModelTooLarge, match="pages"):
         KernelDecoder(spec, form="fp32", context_length=64, pages=1 << 50, threads=1)
+
+
+def test_weights_beyond_all_memory_are_refused_in_words() -> None:
+    """A limit on the address space stands for a machine that has no more."""
+    spec = describe(replace(KINDS["llama"], vocabulary_size=1 << 15), np.random.default_rng(1))
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 20), limits[1]))
+    try:
+        with pytest.raises(ModelTooLarge, match="memory"):
+            KernelDecoder(spec, form="fp32", context_length=64, pages=1, threads=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)

@@ -1,6 +1,7 @@
 """Brings a described decoder's weights into memory, and describes it to the kernels in C."""
 
 import ctypes
+import errno
 from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
@@ -44,7 +45,11 @@ def measure(spec: DecoderSpec, form: WeightForm) -> int:
 
 
 class Weights:
-    """A spec's matrices packed, its vectors kept, and the C description of both."""
+    """A spec's matrices packed, its vectors kept, and the C description of both.
+
+    Raises:
+        MemoryError: there is no room for them.
+    """
 
     def __init__(
         self, spec: DecoderSpec, form: WeightForm, pool: Pool, progress: Progress | None = None
@@ -149,11 +154,19 @@ class Weights:
     def _matrix(self, matrix: Matrix) -> CMatrix:
         known = self._packed.get(id(matrix))
         if known is None:
-            known = pack(matrix, self._forms[id(matrix)], self._pool)
+            known = self._pack(matrix)
             self._packed[id(matrix)] = known
             if self._progress is not None:
                 self._progress(len(self._packed), len(self._forms))
         return known.c
+
+    def _pack(self, matrix: Matrix) -> PackedMatrix:
+        try:
+            return pack(matrix, self._forms[id(matrix)], self._pool)
+        except OSError as e:
+            if e.errno != errno.ENOMEM:
+                raise
+            raise MemoryError("there is no room for a matrix") from e  # mapped, not allocated
 
     def _vector(self, values: Floats | None) -> int | None:
         if values is None:
