@@ -10,6 +10,7 @@ namespace PN_ISA {
 namespace {
 
 #if PN_LEVEL >= 2
+// Totals, weights and one row's value fill the 32 registers; expanded pairs take two more.
 constexpr int kTileRows = 12, kTilePanels = 2;
 #elif PN_LEVEL == 1
 constexpr int kTileRows = 4, kTilePanels = 1;
@@ -44,27 +45,28 @@ inline const uint32_t* row_data(const Place& place, int r, uint32_t) {
   return rows.halves + static_cast<size_t>(place.source(r)) * rows.pairs + place.begin;
 }
 
-// One step of R rows and P panels: an input, or two in bf16.
+// Step `at` from where the pointers stand, of R rows and P panels: an input, or two in bf16.
 template <class Form, int R, int P>
 inline void step(Vec (&totals)[R][P], const float* const (&rows)[R],
-                 const uint8_t* const (&codes)[P]) {
-  for (int p = 0; p < P; ++p) {
-    const Vec weights = Form::load(codes[p]);
-    for (int r = 0; r < R; ++r)
-      totals[r][p] = multiply_add(weights, Vec::set(*rows[r]), totals[r][p]);
+                 const uint8_t* const (&codes)[P], int at) {
+  Vec weights[P];
+  for (int p = 0; p < P; ++p) weights[p] = Form::load(codes[p] + at * Form::kStepBytes);
+  for (int r = 0; r < R; ++r) {
+    const Vec value = Vec::set(rows[r][at]);
+    for (int p = 0; p < P; ++p) totals[r][p] = multiply_add(weights[p], value, totals[r][p]);
   }
 }
 
 #if PN_LEVEL >= 3
 template <class Form, int R, int P>
 inline void step(Vec (&totals)[R][P], const uint32_t* const (&rows)[R],
-                 const uint8_t* const (&codes)[P]) {
-  for (int p = 0; p < P; ++p) {
-    const auto weights = (__m512bh)_mm512_loadu_si512(codes[p]);
-    for (int r = 0; r < R; ++r) {
-      const auto pair = (__m512bh)_mm512_set1_epi32(static_cast<int32_t>(*rows[r]));
-      totals[r][p].v = _mm512_dpbf16_ps(totals[r][p].v, weights, pair);
-    }
+                 const uint8_t* const (&codes)[P], int at) {
+  __m512i weights[P];
+  for (int p = 0; p < P; ++p) weights[p] = _mm512_loadu_si512(codes[p] + at * Form::kStepBytes);
+  for (int r = 0; r < R; ++r) {
+    const auto pair = (__m512bh)_mm512_set1_epi32(static_cast<int32_t>(rows[r][at]));
+    for (int p = 0; p < P; ++p)
+      totals[r][p].v = _mm512_dpbf16_ps(totals[r][p].v, (__m512bh)weights[p], pair);
   }
 }
 #else
@@ -96,15 +98,14 @@ inline void expand_pairs(const uint8_t* x, Vec& even, Vec& odd) {
 
 template <class Form, int R, int P>
 inline void step(Vec (&totals)[R][P], const uint32_t* const (&rows)[R],
-                 const uint8_t* const (&codes)[P]) {
-  for (int p = 0; p < P; ++p) {
-    Vec even, odd;
-    expand_pairs(codes[p], even, odd);
-    for (int r = 0; r < R; ++r) {
-      const Vec first = Vec::set(bits_to_float(*rows[r] << 16));
-      const Vec second = Vec::set(bits_to_float(*rows[r] & 0xffff0000u));
-      totals[r][p] = multiply_add(odd, second, multiply_add(even, first, totals[r][p]));
-    }
+                 const uint8_t* const (&codes)[P], int at) {
+  Vec even[P], odd[P];
+  for (int p = 0; p < P; ++p) expand_pairs(codes[p] + at * Form::kStepBytes, even[p], odd[p]);
+  for (int r = 0; r < R; ++r) {
+    const Vec first = Vec::set(bits_to_float(rows[r][at] << 16));
+    const Vec second = Vec::set(bits_to_float(rows[r][at] & 0xffff0000u));
+    for (int p = 0; p < P; ++p)
+      totals[r][p] = multiply_add(odd[p], second, multiply_add(even[p], first, totals[r][p]));
   }
 }
 #endif
@@ -120,10 +121,19 @@ void tile(const Place& place) {
     codes[p] = place.panel_data(p, layout.size) + static_cast<size_t>(place.begin) * Form::kStepBytes;
   for (int r = 0; r < R; ++r)
     for (int p = 0; p < P; ++p) totals[r][p] = place.start(r, p);
-  for (int at = place.begin; at < place.end; ++at) {
-    step<Form, R, P>(totals, rows, codes);
-    for (int r = 0; r < R; ++r) ++rows[r];
-    for (int p = 0; p < P; ++p) codes[p] += Form::kStepBytes;
+  const auto advance = [&](int steps) {
+    for (int r = 0; r < R; ++r) rows[r] += steps;
+    for (int p = 0; p < P; ++p) codes[p] += steps * Form::kStepBytes;
+  };
+  // There are more pointers than registers for them, so they move once in four steps.
+  int left = place.end - place.begin;
+  for (; left >= 4; left -= 4) {
+    for (int at = 0; at < 4; ++at) step<Form, R, P>(totals, rows, codes, at);
+    advance(4);
+  }
+  for (; left > 0; --left) {
+    step<Form, R, P>(totals, rows, codes, 0);
+    advance(1);
   }
   for (int r = 0; r < R; ++r)
     for (int p = 0; p < P; ++p) place.finish(r, p, totals[r][p]);
