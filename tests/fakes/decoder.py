@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponant.engine.cache import PAGE_TOKENS
-from ponant.engine.decoder import Batch, Floats, Shape
+from ponant.engine.decoder import Batch, Floats, Indices, Shape, best_of
 
 _WORD = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -56,6 +56,9 @@ class FakeDecoder:
             near, far = (_mix(ids + np.uint64(int(value)) * np.uint64(2**33)) for value in row[:2])
             rows.append(self._spread * _normal(near) + 0.3 * _normal(far) + row[2])
         return np.array(rows, np.float32)
+
+    def best(self, hidden: Floats) -> Indices:
+        return best_of(self.logits(hidden))
 
     def read_page(self, page: int) -> bytes:
         return self.cache[page].tobytes()

@@ -1,7 +1,7 @@
 """The contract between the engine's loop and whatever multiplies: rows of tokens in, scores out."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from ponant.engine.cache import PAGE_TOKENS
 
 Indices = NDArray[np.int32]
 Floats = NDArray[np.float32]
+
+NOT_A_NUMBER: Final = -2
+"""Stands for a token where a score is not a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,14 @@ class Decoder(Protocol):
         """Scores over the vocabulary, shape (rows, vocabulary)."""
         ...
 
+    def best(self, hidden: Floats) -> Indices:
+        """The token with the highest score of each row, the lowest where several have it.
+
+        Returns:
+            Token ids, shape (rows,); `NOT_A_NUMBER` where a score is none.
+        """
+        ...
+
     def read_page(self, page: int) -> bytes:
         """The keys and values of a page over all layers, in a form for `write_page` alone."""
         ...
@@ -107,3 +118,10 @@ class Decoder(Protocol):
     def close(self) -> None:
         """Free the weights and the cache."""
         ...
+
+
+def best_of(logits: Floats) -> Indices:
+    """`Decoder.best` from all scores, shape (rows, vocabulary)."""
+    tokens = logits.argmax(axis=-1).astype(np.int32)
+    chosen = np.take_along_axis(logits, tokens[:, None], axis=-1)[:, 0]
+    return np.where(np.isnan(chosen), np.int32(NOT_A_NUMBER), tokens)

@@ -15,6 +15,7 @@ from ponant.engine.scheduler import Work
 # At once: a row of 262,144 takes a megabyte, and the C library maps and clears what is over 32 MiB
 # anew each time.
 _LOGIT_ROWS: Final = 24
+_BEST_ROWS: Final = 4  # for more, computing all scores is as quick as finding the best
 
 
 class Runner:
@@ -39,6 +40,8 @@ class Runner:
 
     def draw(self, hidden: Floats, draws: Sequence[Draw]) -> list[Token]:
         """A token for each row of hidden states."""
+        if len(draws) <= _BEST_ROWS and all(draw.plain for draw in draws):
+            return [Token(token) for token in self._decoder.best(hidden).tolist()]
         tokens: list[Token] = []
         for start in range(0, len(draws), _LOGIT_ROWS):
             logits = self._decoder.logits(hidden[start : start + _LOGIT_ROWS])

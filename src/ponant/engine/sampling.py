@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ponant.engine.decoder import NOT_A_NUMBER
 from ponant.engine.port import Request, Sampling, Token
 
 Floats = NDArray[np.float32]
@@ -22,8 +23,6 @@ Mask = NDArray[np.uint32]
 
 NO_TOKEN: Final = -1
 """Drawn where nothing is allowed."""
-NOT_A_NUMBER: Final = -2
-"""Drawn where a logit is not a number."""
 
 _LIKELIEST: Final = 1024  # looked at first; everything is sorted only where they hold too little
 _UNIFORMS: Final = 64  # numbers taken from the generator at once
@@ -65,6 +64,13 @@ class Draw:
     mask: Mask | None = None
     logprobs: int | None = None
     given: int | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the token is that of the highest score, and nothing more is asked."""
+        untouched = self.mask is None and self.logprobs is None and self.given is None
+        changes = len(self.seen) + len(self.biased) + len(self.forbidden)
+        return untouched and not changes and self.sampling.temperature == 0
 
 
 DrawRows = Callable[[Sequence[Draw], Floats], list[Token]]

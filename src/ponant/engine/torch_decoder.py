@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ponant.engine.cache import PAGE_TOKENS
-from ponant.engine.decoder import Batch, Floats, Indices, Shape
+from ponant.engine.decoder import Batch, Floats, Indices, Shape, best_of
 from ponant.engine.models.spec import DecoderSpec, Experts, FeedForward, LayerSpec, Linear, Matrix
 from ponant.engine.torch_attention import KeyValueCache, Tile, attend, tiles
 from ponant.engine.torch_operators import Feed, Product, Rotation
@@ -131,6 +131,10 @@ class TorchDecoder:
         """See `Decoder.logits`."""
         scores = self._head(torch.from_numpy(hidden).to(self._device)).cpu().numpy()
         return scores if self._dtype is torch.float32 else self._refine(scores, hidden)
+
+    def best(self, hidden: Floats) -> Indices:
+        """See `Decoder.best`."""
+        return best_of(self.logits(hidden))
 
     def read_page(self, page: int) -> bytes:
         """See `Decoder.read_page`."""

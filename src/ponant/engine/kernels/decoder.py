@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from ponant.engine.decoder import Batch, Floats, Shape
+from ponant.engine.decoder import Batch, Floats, Indices, Shape
 from ponant.engine.errors import ModelTooLarge
 from ponant.engine.kernels.library import CBatch, CCache, CModel, Form, library
 from ponant.engine.kernels.packing import Pool
@@ -150,6 +150,22 @@ class KernelDecoder:
             )
         )
         return logits
+
+    def best(self, hidden: Floats) -> Indices:
+        """The likeliest token of each row, shape (rows,); see `ponant.engine.decoder.Decoder`."""
+        hidden = np.ascontiguousarray(hidden, np.float32)
+        tokens = np.empty(len(hidden), np.int32)
+        self._call(
+            self._library.pn_best(
+                self._pool.pointer,
+                self._workspace,
+                self._weights.model,
+                hidden.ctypes.data,
+                len(hidden),
+                tokens.ctypes.data,
+            )
+        )
+        return tokens
 
     def read_page(self, page: int) -> bytes:
         """The keys and values of a page over all layers, in a form for `write_page` alone."""

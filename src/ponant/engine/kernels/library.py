@@ -35,6 +35,7 @@ class Form(IntEnum):
     I4 = 6
     I4M = 7
     I5 = 8
+    I8P = 9
 
 
 class InstructionSet(IntEnum):
@@ -267,6 +268,7 @@ _FUNCTIONS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     ),
     "pn_sample": (c_int, (_POOL, c_void_p, c_int, POINTER(CDraw), c_int)),
     "pn_logits": (c_int, (_POOL, _WORKSPACE, POINTER(CModel), c_void_p, c_int, c_void_p)),
+    "pn_best": (c_int, (_POOL, _WORKSPACE, POINTER(CModel), c_void_p, c_int, c_void_p)),
     "pn_unigram_create": (c_void_p, (POINTER(CUnigramPieces),)),
     "pn_unigram_destroy": (None, (c_void_p,)),
     "pn_unigram_encode": (c_int, (c_void_p, c_char_p, c_int, c_void_p)),

@@ -182,9 +182,10 @@ def _matrices(spec: DecoderSpec, form: WeightForm) -> Iterator[tuple[Matrix, For
         wanted = _FORMS[form]
         return matrix, _lossless(matrix) if wanted is None else wanted
 
-    yield chosen(spec.embedding)
+    head, in_form = chosen(spec.head)
+    yield head, Form.I8P if form == "packed" and head.format == "Q8_0" else in_form
     if spec.head is not spec.embedding:
-        yield chosen(spec.head)
+        yield chosen(spec.embedding)
     for layer in spec.layers:
         attention, feed_forward = layer.attention, layer.feed_forward
         for linear in (attention.query, attention.key, attention.value, attention.output):

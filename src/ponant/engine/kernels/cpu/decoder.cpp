@@ -1,4 +1,4 @@
-// Runs a batch: embedding, layers, last norm; and the output head.
+// Runs a batch: embedding, layers, last norm.
 #include "decoder.hpp"
 
 #include <algorithm>
@@ -98,19 +98,6 @@ extern "C" int pn_forward(pn_pool* pool, pn_workspace* workspace, const pn_model
   ponant::Forward forward(*reinterpret_cast<ponant::Pool*>(pool),
                           *reinterpret_cast<ponant::Workspace*>(workspace), *model, *cache, *batch);
   return forward.run(hidden);
-} catch (const std::bad_alloc&) {
-  return -1;
-}
-
-extern "C" int pn_logits(pn_pool* pool, pn_workspace* workspace, const pn_model* model,
-                         const float* hidden, int rows, float* logits) try {
-  auto& threads = *reinterpret_cast<ponant::Pool*>(pool);
-  ponant::Rows& prepared = reinterpret_cast<ponant::Workspace*>(workspace)->rows;
-  prepared.prepare(threads, hidden, rows, model->width, model->width,
-                   ponant::kind_of(model->head.form));
-  const ponant::Product head{&model->head, logits, model->vocabulary};
-  ponant::multiply(threads, prepared, &head, 1);
-  return 0;
 } catch (const std::bad_alloc&) {
   return -1;
 }

@@ -19,7 +19,7 @@ struct PageRows {
 // Memory of a batch, kept from call to call.
 struct Workspace {
   Lines residual, normed, query, key, value, attended, projected, gate, up, expert_out;
-  Lines cosines, sines, scratch, partials;
+  Lines cosines, sines, scratch, partials, scores, uppers;
   Rows rows, inner;
   std::vector<int> positions, sequences, asked_positions;
   std::vector<PageRows> page_rows;

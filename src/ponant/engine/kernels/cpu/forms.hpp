@@ -5,7 +5,8 @@
 // [input / 4][output][input % 4], so that a vector of 64 bytes multiplies four inputs of sixteen
 // outputs; codes of 4 bits put the next four inputs in the high halves of the same bytes. The fifth
 // bits of a block stand behind its lower ones, eight words of one bit a code; fifth and sixth bits
-// fill two vectors of four codes a byte.
+// fill two vectors of four codes a byte. PN_I8P has the upper four bits of all blocks first, then the
+// lower four of all.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,7 @@ constexpr int kScaleBytes = 32;  // a block of a panel
 // Bits that say which activations a product needs.
 constexpr unsigned kFloatRows = 1, kBf16Rows = 2, kInt8Rows = 4;
 
-static inline bool is_integer(int form) { return form >= PN_I8 && form <= PN_I5; }
+static inline bool is_integer(int form) { return form >= PN_I8 && form <= PN_I8P; }
 
 static inline int panel_count(int outputs) { return (outputs + kLanes - 1) / kLanes; }
 
@@ -31,7 +32,7 @@ static inline int block_count(int inputs) { return (inputs + kBlock - 1) / kBloc
 
 // Bits of a code above its lower four: 0, 1 or 2; 4 where codes are whole bytes.
 static constexpr int high_bits(int form) {
-  if (form == PN_I8) return 4;
+  if (form == PN_I8 || form == PN_I8P) return 4;
   if (form == PN_I6S16) return 2;
   return form == PN_I5 || form == PN_I5M ? 1 : 0;
 }
@@ -42,6 +43,9 @@ constexpr int kLowBytes = kLanes * kBlock / 2;  // the lower four bits of a bloc
 static constexpr int code_bytes(int form) {
   return kLanes * kBlock * (4 + high_bits(form)) / 8;
 }
+
+// Bytes from one block's codes to the next block's.
+static constexpr int code_stride(int form) { return form == PN_I8P ? kLowBytes : code_bytes(form); }
 
 // Bytes of halves that 256 inputs of a panel take.
 static inline int half_bytes(int form) {

@@ -13,12 +13,12 @@ namespace ponant {
 namespace {
 
 constexpr LinearSet kSets[] = {
-    {portable::quantise, portable::halve, portable::multiply_integers, portable::multiply_floats},
+    {portable::quantise, portable::halve, portable::multiply_integers, portable::multiply_floats, portable::screen},
 #if defined(PN_X86)
-    {avx2::quantise, avx2::halve, avx2::multiply_integers, avx2::multiply_floats},
-    {avx512::quantise, avx512::halve, avx512::multiply_integers, avx512::multiply_floats},
+    {avx2::quantise, avx2::halve, avx2::multiply_integers, avx2::multiply_floats, avx2::screen},
+    {avx512::quantise, avx512::halve, avx512::multiply_integers, avx512::multiply_floats, avx512::screen},
     {avx512bf16::quantise, avx512bf16::halve, avx512bf16::multiply_integers,
-     avx512bf16::multiply_floats},
+     avx512bf16::multiply_floats, avx512bf16::screen},
 #endif
 };
 
@@ -28,7 +28,8 @@ constexpr size_t kTaskBytes = 64 << 10;  // least weights for a task, so that ha
 constexpr int kTasksPerThread = 6;       // enough to even out what other processes take
 constexpr int kPrepareValues = 16384;    // fewer are not worth waking a thread
 
-const LinearSet& set() { return kSets[static_cast<int>(isa())]; }
+
+const LinearSet& set() { return linear_set(); }
 
 int ceiling(int a, int b) { return (a + b - 1) / b; }
 
@@ -76,6 +77,8 @@ void run_task(const Cut& cut, int task, const RowsView& view, const int* index, 
 }
 
 }  // namespace
+
+const LinearSet& linear_set() { return kSets[static_cast<int>(isa())]; }
 
 Lines::~Lines() { std::free(data_); }
 

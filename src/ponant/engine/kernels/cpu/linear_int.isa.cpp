@@ -28,6 +28,7 @@ struct Codes {
   }
   Codes low() const { return {_mm512_and_si512(v, _mm512_set1_epi8(15))}; }
   Codes high() const { return {_mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15))}; }
+  Codes over(const Codes& low) const { return {_mm512_or_si512(_mm512_slli_epi16(v, 4), low.v)}; }
 };
 
 struct Sums {
@@ -82,6 +83,10 @@ struct Codes {
     return {_mm256_or_si256(a, high.a), _mm256_or_si256(b, high.b)};
   }
   Codes high() const { return Codes{_mm256_srli_epi16(a, 4), _mm256_srli_epi16(b, 4)}.low(); }
+  Codes over(const Codes& low) const {
+    return {_mm256_or_si256(_mm256_slli_epi16(a, 4), low.a),
+            _mm256_or_si256(_mm256_slli_epi16(b, 4), low.b)};
+  }
 };
 
 struct Sums {
@@ -142,6 +147,11 @@ struct Codes {
     for (int i = 0; i < 64; ++i) codes.v[i] = static_cast<uint8_t>(v[i] >> 4);
     return codes;
   }
+  Codes over(const Codes& low) const {
+    Codes codes;
+    for (int i = 0; i < 64; ++i) codes.v[i] = static_cast<uint8_t>(v[i] << 4 | low.v[i]);
+    return codes;
+  }
 };
 
 struct Sums {
@@ -199,6 +209,10 @@ struct FormI8 : Plain {
   static int32_t start(const RowBlock& row, int) { return kSigned ? 0 : row.minus_128; }
 };
 
+struct FormI8P : FormI8 {
+  static constexpr int kForm = PN_I8P;
+};
+
 struct FormI5 : Plain {
   static constexpr int kForm = PN_I5;
   static constexpr bool kWide = false;
@@ -232,10 +246,15 @@ struct FormI6S16 {  // a small scale for each half block
   static int32_t start(const RowBlock& row, int half) { return row.minus_32[half]; }
 };
 
-// Codes of inputs 4c .. 4c + 3 of a block.
+// Codes of inputs 4c .. 4c + 3 of a block; `low_plane` bytes behind it are its lower bits, in PN_I8P.
 template <class Form>
-inline Codes four_inputs(const uint8_t* block, int c) {
+inline Codes four_inputs(const uint8_t* block, size_t low_plane, int c) {
   constexpr int kHigh = high_bits(Form::kForm);
+  if constexpr (Form::kForm == PN_I8P) {
+    const Codes high = Codes::load(block + c / 2 * 64);
+    const Codes low = Codes::load(block + low_plane + c / 2 * 64);
+    return c % 2 ? high.high().over(low.high()) : high.low().over(low.low());
+  }
   if constexpr (kHigh == 4) return Codes::load(block + c * 64);
   const Codes both = Codes::load(block + c / 2 * 64);
   const Codes low = c % 2 ? both.high() : both.low();
@@ -260,11 +279,11 @@ inline Codes four_inputs(const uint8_t* block, int c) {
 // Products of one block's inputs 4 * first .. 4 * last - 1 with R rows and P panels.
 template <class Form, int R, int P>
 inline void add_block(Sums (&sums)[R][P], const RowBlock* const (&rows)[R],
-                      const uint8_t* const (&codes)[P], int first, int last) {
+                      const uint8_t* const (&codes)[P], size_t low_plane, int first, int last) {
 #pragma GCC unroll 8
   for (int c = first; c < last; ++c) {
     Codes four[P];
-    for (int p = 0; p < P; ++p) four[p] = four_inputs<Form>(codes[p], c);
+    for (int p = 0; p < P; ++p) four[p] = four_inputs<Form>(codes[p], low_plane, c);
     for (int r = 0; r < R; ++r)
       for (int p = 0; p < P; ++p) add<Form::kWide>(sums[r][p], four[p], rows[r]->codes + 4 * c);
   }
@@ -283,10 +302,11 @@ inline void fetch(const Place& place, const Panel (&panels)[P], int block, int b
 
 template <class Form, int R, int P>
 void tile(const Place& place) {
-  constexpr int kBytes = code_bytes(Form::kForm);
+  constexpr int kBytes = code_stride(Form::kForm);
   constexpr int kFours = 8 / Form::kScales;
   const PanelLayout layout = panel_layout(Form::kForm, place.piece->matrix->inputs);
   const int blocks = block_count(place.piece->matrix->inputs);
+  const size_t low_plane = static_cast<size_t>(blocks) * kBytes;
   const RowBlock* rows[R];
   Panel panels[P];
   Vec totals[R][P];
@@ -308,7 +328,7 @@ void tile(const Place& place) {
       Sums sums[R][P];
       for (int r = 0; r < R; ++r)
         for (int p = 0; p < P; ++p) sums[r][p] = Sums::set(Form::start(*rows[r], half));
-      add_block<Form, R, P>(sums, rows, codes, half * kFours, (half + 1) * kFours);
+      add_block<Form, R, P>(sums, rows, codes, low_plane, half * kFours, (half + 1) * kFours);
       for (int p = 0; p < P; ++p) {
         const Vec scale = Form::scale(panels[p], block, half);
         for (int r = 0; r < R; ++r)
@@ -357,6 +377,8 @@ void multiply_integers(const Piece& piece) {
       return walk_form<FormI6S16>(piece);
     case PN_I5M:
       return walk_form<FormI5M>(piece);
+    case PN_I8P:
+      return walk_form<FormI8P>(piece);
     case PN_I5:
       return walk_form<FormI5>(piece);
     case PN_I4:

@@ -16,6 +16,15 @@ struct Piece {
   int stride;
 };
 
+// Panels to look over by the upper four bits of their codes.
+struct Screening {
+  const pn_matrix* matrix;  // in PN_I8P
+  const RowsView* rows;
+  const float* energies;  // (rows, blocks): a block's squared length, times (7.5 deviations) squared
+  int row, panel_begin, panel_end;
+  float* uppers;  // (panels): what no output of the panel can be expected to exceed
+};
+
 struct LinearSet {
   // One row of `inputs` values to blocks of integers; values behind the last input are zeros.
   void (*quantise)(const float* x, int inputs, RowBlock* blocks);
@@ -23,7 +32,11 @@ struct LinearSet {
   void (*halve)(const float* x, int inputs, uint32_t* pairs);
   void (*multiply_integers)(const Piece&);
   void (*multiply_floats)(const Piece&);
+  void (*screen)(const Screening&);
 };
+
+// Those of the instruction set in use.
+const LinearSet& linear_set();
 
 #define PN_DECLARE_SET(name)                  \
   namespace name {                            \
@@ -31,6 +44,7 @@ struct LinearSet {
   void halve(const float*, int, uint32_t*);   \
   void multiply_integers(const Piece&);       \
   void multiply_floats(const Piece&);         \
+  void screen(const Screening&);              \
   }
 PN_DECLARE_SET(portable)
 #if defined(PN_X86)

@@ -20,29 +20,38 @@ struct Source {
 // One panel of an integer form, to be written.
 struct Target {
   uint8_t *codes, *scales, *halves;
-  int code_bytes, half_bytes, high_bits;
+  int code_stride, half_bytes, high_bits;
+  size_t low_plane = 0;  // from a block's upper bits to its lower, where they stand apart
 
   Target(int form, int inputs, uint8_t* panel) {
     const PanelLayout layout = panel_layout(form, inputs);
     codes = panel;
     scales = panel + layout.scales;
     halves = panel + layout.halves;
-    code_bytes = ponant::code_bytes(form);
+    code_stride = ponant::code_stride(form);
+    if (form == PN_I8P) low_plane = static_cast<size_t>(block_count(inputs)) * kLowBytes;
     half_bytes = ponant::half_bytes(form);
     high_bits = ponant::high_bits(form);
   }
 
   void put_codes(size_t block, int lane, const uint8_t* values) const {
-    uint8_t* to = codes + block * code_bytes + lane * 4;
-    if (high_bits == 4) {
+    uint8_t* to = codes + block * code_stride + lane * 4;
+    if (low_plane) {
+      put_nibbles(to, values, 4);
+      put_nibbles(to + low_plane, values, 0);
+    } else if (high_bits == 4) {
       for (int c = 0; c < 8; ++c) std::memcpy(to + c * 64, values + 4 * c, 4);
-      return;
+    } else {
+      put_nibbles(to, values, 0);
+      if (high_bits) put_high(codes + block * code_stride + kLowBytes, lane, values);
     }
+  }
+  // Four bits of each code, `shift` high; the next four inputs in the upper halves.
+  static void put_nibbles(uint8_t* to, const uint8_t* values, int shift) {
     for (int c = 0; c < 4; ++c)
       for (int j = 0; j < 4; ++j)
-        to[c * 64 + j] = static_cast<uint8_t>((values[8 * c + j] & 15) |
-                                              (values[8 * c + 4 + j] & 15) << 4);
-    if (high_bits) put_high(codes + block * code_bytes + kLowBytes, lane, values);
+        to[c * 64 + j] = static_cast<uint8_t>((values[8 * c + j] >> shift & 15) |
+                                              (values[8 * c + 4 + j] >> shift & 15) << 4);
   }
   // The bits above the lower four. A lane's four codes share a half byte of their vector's word, or
   // stand in bytes of their own.
@@ -163,7 +172,7 @@ void pack_floats(int type, const Source& source, int form, int inputs, uint8_t* 
 bool belong_together(int type, int form, int inputs) {
   const BlockSize size = block_size(type);
   if (!size.values || inputs % size.values) return false;
-  if (form == lossless_form(type)) return true;
+  if (form == lossless_form(type) || (type == kQ8_0 && form == PN_I8P)) return true;
   const bool floats = type == kF32 || type == kF16 || type == kBF16;
   return floats && (form == PN_F32 || form == PN_BF16);
 }
@@ -204,10 +213,13 @@ float half_at(const uint8_t* halves, int lane) {
 }
 
 int code_at(const Target& panel, int block, int input, int lane) {
-  const uint8_t* codes = panel.codes + static_cast<size_t>(block) * panel.code_bytes;
+  const uint8_t* codes = panel.codes + static_cast<size_t>(block) * panel.code_stride;
   const uint8_t* own = codes + lane * 4 + input % 4;
+  const int place = input / 8 * 64, shift = input % 8 / 4 * 4;
+  if (panel.low_plane)
+    return (own[place] >> shift & 15) << 4 | (own[panel.low_plane + place] >> shift & 15);
   if (panel.high_bits == 4) return own[input / 4 * 64];
-  const int low = own[input / 8 * 64] >> (input % 8 / 4 * 4) & 15;
+  const int low = own[place] >> shift & 15;
   return panel.high_bits ? low | panel.high_at(codes + kLowBytes, lane, input) << 4 : low;
 }
 
@@ -216,7 +228,7 @@ void read_block(int form, const Target& panel, int block, int lane, int count, f
   const uint8_t* halves = panel.halves + static_cast<size_t>(block / 8) * panel.half_bytes;
   float scale[2], minimum = 0.0f;
   int offset = 0;
-  if (form == PN_I8 || form == PN_I5 || form == PN_I4) {
+  if (form == PN_I8 || form == PN_I8P || form == PN_I5 || form == PN_I4) {
     scale[0] = scale[1] = half_at(scales, lane);
     offset = 8 << panel.high_bits;
   } else if (form == PN_I6S16) {
@@ -261,7 +273,7 @@ void read_floats(const pn_matrix& matrix, const uint8_t* panel, int lane, float*
 using namespace ponant;
 
 extern "C" size_t pn_packed_size(int form, int outputs, int inputs) {
-  if (form < PN_F32 || form > PN_I5 || outputs <= 0 || inputs <= 0) return 0;
+  if (form < PN_F32 || form > PN_I8P || outputs <= 0 || inputs <= 0) return 0;
   return panel_layout(form, inputs).size * panel_count(outputs);
 }
 

@@ -34,6 +34,7 @@ enum pn_form {
   PN_I4 = 6,    /* Q4_0: scale per 32 */
   PN_I4M = 7,   /* Q4_K: scale and minimum per 32 */
   PN_I5 = 8,    /* Q5_0: scale per 32 */
+  PN_I8P = 9,   /* Q8_0 in two planes of four bits, so that a head can be screened by the upper */
 };
 
 /* A weight in panels of 16 outputs; `data` is 64-byte aligned. `bias` has `outputs` values or is
@@ -147,6 +148,11 @@ int pn_forward(pn_pool* pool, pn_workspace* workspace, const pn_model* model, pn
 /* Scores of hidden states, shape (rows, vocabulary). */
 int pn_logits(pn_pool* pool, pn_workspace* workspace, const pn_model* model, const float* hidden,
               int rows, float* logits);
+
+/* The likeliest token of each row, the lowest where several are; -2 where a score is not a number.
+ * A head in PN_I8P is screened first: see head.cpp. */
+int pn_best(pn_pool* pool, pn_workspace* workspace, const pn_model* model, const float* hidden,
+            int rows, int32_t* tokens);
 
 /* ---- sampling: sampling.cpp, sampling.isa.cpp --------------------------------------------- */
 

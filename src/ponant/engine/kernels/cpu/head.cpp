@@ -1,0 +1,164 @@
+// The output head: all scores, or the likeliest token alone.
+//
+// A vocabulary of 262,144 is most of a small model, and greedy decoding wants one token of it. A head
+// in PN_I8P is screened by the upper four bits of its codes, half of its memory; scores are then
+// computed, by the same formula as all others, only for panels that could hold a larger one than the
+// best found so far. With eight deviations a larger one is overlooked once in some 10^8 steps if the
+// lower bits are independent of the state (screen.isa.cpp).
+#include <cmath>
+#include <limits>
+#include <new>
+#include <vector>
+
+#include "decoder.hpp"
+#include "isa.hpp"
+#include "linear_isa.hpp"
+
+namespace ponant {
+namespace {
+
+constexpr float kDeviations = 8.0f, kHalfRange = 7.5f;
+constexpr int kPanelsPerTask = 256;
+constexpr int kScreenedRows = 4;  // with more, computing costs as much as memory
+
+void prepare(Pool& pool, Workspace& w, const pn_model& model, const float* hidden, int rows) {
+  w.rows.prepare(pool, hidden, rows, model.width, model.width, kind_of(model.head.form));
+}
+
+// The largest of scores `first` to `last`, the lowest token where several are; -2: not a number.
+struct Best {
+  int32_t token = -1;
+  float score = -std::numeric_limits<float>::infinity();
+
+  void look(const float* scores, int first, int last) {
+    for (int i = first; i < last; ++i) {
+      if (std::isnan(scores[i])) token = -2;
+      if (token == -2) return;
+      if (token < 0 || scores[i] > score) {
+        token = i;
+        score = scores[i];
+      }
+    }
+  }
+};
+
+class Screen {
+ public:
+  Screen(Pool& pool, Workspace& w, const pn_matrix& head)
+      : pool_(pool),
+        w_(w),
+        head_(head),
+        panels_(panel_count(head.outputs)),
+        scores_(Workspace::of<float>(w.scores, static_cast<size_t>(panels_) * kLanes)),
+        uppers_(Workspace::of<float>(w.uppers, panels_)) {}
+
+  int32_t best(int row) {
+    measure(row);
+    look_over(row);
+    int likely = 0;
+    for (int panel = 1; panel < panels_; ++panel)
+      if (uppers_[panel] > uppers_[likely]) likely = panel;
+    Best found;
+    score(row, likely, found);
+    chosen_.clear();
+    for (int panel = 0; panel < panels_; ++panel)
+      if (!(uppers_[panel] < found.score)) chosen_.push_back(panel);
+    pool_.run(static_cast<int>(chosen_.size()), [&](int task, int) { multiply(row, chosen_[task]); });
+    Best all;
+    for (const int panel : chosen_) look(panel, all);
+    return all.token;
+  }
+
+ private:
+  // Squared lengths of the row's blocks.
+  void measure(int row) {
+    const int blocks = w_.rows.view().blocks;
+    energies_.resize(static_cast<size_t>(row + 1) * blocks);
+    for (int block = 0; block < blocks; ++block) {
+      const RowBlock& values = w_.rows.view().integers[static_cast<size_t>(row) * blocks + block];
+      int sum = 0;
+      for (const int8_t code : values.codes) sum += code * code;
+      const float reach = kDeviations * kHalfRange * values.scale;
+      energies_[static_cast<size_t>(row) * blocks + block] = reach * reach * static_cast<float>(sum);
+    }
+  }
+
+  void look_over(int row) {
+    const int tasks = (panels_ + kPanelsPerTask - 1) / kPanelsPerTask;
+    pool_.run(tasks, [&](int task, int) {
+      const int first = task * kPanelsPerTask;
+      const int last = std::min(first + kPanelsPerTask, panels_);
+      linear_set().screen(
+          {&head_, &w_.rows.view(), energies_.data(), row, first, last, uppers_});
+    });
+  }
+
+  void multiply(int row, int panel) {
+    linear_set().multiply_integers({&head_, &w_.rows.view(), &row, 0, 1, panel, panel + 1, scores_,
+                                    panels_ * kLanes});
+  }
+
+  void look(int panel, Best& best) const {
+    best.look(scores_, panel * kLanes, std::min((panel + 1) * kLanes, head_.outputs));
+  }
+
+  void score(int row, int panel, Best& best) {
+    multiply(row, panel);
+    look(panel, best);
+  }
+
+  Pool& pool_;
+  Workspace& w_;
+  const pn_matrix& head_;
+  const int panels_;
+  float* const scores_;
+  float* const uppers_;
+  std::vector<float> energies_;
+  std::vector<int> chosen_;
+};
+
+void logits(Pool& pool, Workspace& w, const pn_model& model, const float* hidden, int rows,
+            float* out) {
+  prepare(pool, w, model, hidden, rows);
+  const Product head{&model.head, out, model.vocabulary};
+  multiply(pool, w.rows, &head, 1);
+}
+
+void best(Pool& pool, Workspace& w, const pn_model& model, const float* hidden, int rows,
+          int32_t* tokens) {
+  if (model.head.form == PN_I8P && isa() >= Isa::avx512 && rows <= kScreenedRows) {
+    prepare(pool, w, model, hidden, rows);
+    Screen screen(pool, w, model.head);
+    for (int row = 0; row < rows; ++row) tokens[row] = screen.best(row);
+    return;
+  }
+  const size_t size = static_cast<size_t>(model.vocabulary);
+  float* const all = Workspace::of<float>(w.scores, rows * size);
+  logits(pool, w, model, hidden, rows, all);
+  pool.run(rows, [&](int row, int) {
+    Best found;
+    found.look(all + row * size, 0, model.vocabulary);
+    tokens[row] = found.token;
+  });
+}
+
+}  // namespace
+}  // namespace ponant
+
+extern "C" int pn_logits(pn_pool* pool, pn_workspace* workspace, const pn_model* model,
+                         const float* hidden, int rows, float* out) try {
+  ponant::logits(*reinterpret_cast<ponant::Pool*>(pool),
+                 *reinterpret_cast<ponant::Workspace*>(workspace), *model, hidden, rows, out);
+  return 0;
+} catch (const std::bad_alloc&) {
+  return -1;
+}
+
+extern "C" int pn_best(pn_pool* pool, pn_workspace* workspace, const pn_model* model,
+                       const float* hidden, int rows, int32_t* tokens) try {
+  ponant::best(*reinterpret_cast<ponant::Pool*>(pool),
+               *reinterpret_cast<ponant::Workspace*>(workspace), *model, hidden, rows, tokens);
+  return 0;
+} catch (const std::bad_alloc&) {
+  return -1;
+}
