@@ -29,6 +29,9 @@ LOSSLESS: Final = {
 }
 """The form that holds a format's values as they are."""
 
+_IN_PLANES: Final = {"Q8_0": Form.I8P}
+"""Another form that holds a format's values as they are: a head in it can be screened."""
+
 _TYPES: Final = {kind.name: number for number, kind in FORMATS.items()}
 _PANEL: Final = 16  # outputs
 _CHUNK_BYTES: Final = 8 << 20  # packed at a time
@@ -138,7 +141,7 @@ def pack(
     if wanted is None:
         raise ValueError(f"The kernels do not read weights of the format {matrix.format}.")
     packed = PackedMatrix(wanted, matrix.outputs, matrix.inputs, bias)
-    if wanted == lossless:
+    if wanted in (lossless, _IN_PLANES.get(matrix.format)):
         _pack_raw(matrix, packed, pool)
     else:
         _pack_values(matrix, packed, pool)
