@@ -12,7 +12,7 @@ from ponant.engine.models.spec import Floats
 from tests.engine.kernels.stored import StoredMatrix
 
 _OUTPUTS, _INPUTS = 53, 768
-_FORMS = {form: name for name, form in LOSSLESS.items()}
+_SOURCES = {form: name for name, form in LOSSLESS.items()} | {Form.I8P: "Q8_0"}
 _STEP = {Form.F32: 0.0, Form.F16: 0.0, Form.BF16: 2.0**-9}
 """Largest rounding of an activation, as a part of it (integer forms: of its block's largest)."""
 
@@ -38,8 +38,8 @@ def _bound(form: Form, x: Floats, weights: Floats) -> NDArray[np.float64]:
 
 
 def _packed(form: Form, pool: Pool) -> tuple[StoredMatrix, PackedMatrix]:
-    matrix = StoredMatrix(_FORMS[form], _OUTPUTS, _INPUTS)
-    return matrix, pack(matrix, None, pool)
+    matrix = StoredMatrix(_SOURCES[form], _OUTPUTS, _INPUTS)
+    return matrix, pack(matrix, form, pool)
 
 
 def _sets(best: InstructionSet) -> list[InstructionSet]:
@@ -72,8 +72,8 @@ def test_a_row_has_the_same_bits_in_any_company(
 
 @pytest.mark.parametrize("form", Form)
 def test_threads_change_no_bit(form: Form, pool: Pool) -> None:
-    matrix = StoredMatrix(_FORMS[form], 200, _INPUTS)
-    packed = pack(matrix, None, pool)
+    matrix = StoredMatrix(_SOURCES[form], 200, _INPUTS)
+    packed = pack(matrix, form, pool)
     x = _rows(300)
     results = []
     for threads in (1, 2, 3):
@@ -108,11 +108,11 @@ def test_wide_codes_do_not_saturate(pool: Pool, best_set: InstructionSet) -> Non
 
 @pytest.mark.parametrize("form", Form)
 def test_bias_is_added(form: Form, pool: Pool) -> None:
-    matrix = StoredMatrix(_FORMS[form], _OUTPUTS, _INPUTS)
+    matrix = StoredMatrix(_SOURCES[form], _OUTPUTS, _INPUTS)
     bias = np.random.default_rng(1).normal(0, 1, _OUTPUTS).astype(np.float32)
     x = _rows(3)
-    plain = pack(matrix, None, pool).multiply(pool, x)
-    biased = pack(matrix, None, pool, bias=bias).multiply(pool, x)
+    plain = pack(matrix, form, pool).multiply(pool, x)
+    biased = pack(matrix, form, pool, bias=bias).multiply(pool, x)
     assert np.allclose(biased, plain + bias, rtol=1e-4, atol=1e-3)
     assert not np.array_equal(biased, plain)
 

@@ -19,6 +19,7 @@ namespace {
 
 constexpr float kDeviations = 8.0f, kHalfRange = 7.5f;
 constexpr int kPanelsPerTask = 256;
+constexpr int kMostChosen = 8;    // an eighth of the panels costs as much as the rest in order
 constexpr int kScreenedRows = 4;  // with more, computing costs as much as memory
 
 void prepare(Pool& pool, Workspace& w, const pn_model& model, const float* hidden, int rows) {
@@ -63,6 +64,7 @@ class Screen {
     chosen_.clear();
     for (int panel = 0; panel < panels_; ++panel)
       if (!(uppers_[panel] < found.score)) chosen_.push_back(panel);
+    if (static_cast<int>(chosen_.size()) > panels_ / kMostChosen) return best_of_all(row);
     pool_.run(static_cast<int>(chosen_.size()), [&](int task, int) { multiply(row, chosen_[task]); });
     Best all;
     for (const int panel : chosen_) look(panel, all);
@@ -100,6 +102,15 @@ class Screen {
 
   void look(int panel, Best& best) const {
     best.look(scores_, panel * kLanes, std::min((panel + 1) * kLanes, head_.outputs));
+  }
+
+  // Where scores lie close together, all of them in one go.
+  int32_t best_of_all(int row) {
+    const Product product{&head_, scores_, panels_ * kLanes};
+    ponant::multiply(pool_, w_.rows, &row, 1, &product, 1);
+    Best all;
+    all.look(scores_, 0, head_.outputs);
+    return all.token;
   }
 
   void score(int row, int panel, Best& best) {
