@@ -21,6 +21,7 @@ from functools import cache
 from typing import Any, Final
 
 from ponant.engine.kernels.build import LIBRARY
+from ponant.kit.errors import SetupError
 
 
 class Form(IntEnum):
@@ -292,13 +293,18 @@ def library() -> ctypes.CDLL:
     """The kernels, loaded once.
 
     Raises:
-        OSError: they were not compiled, or do not fit this system.
+        SetupError: they were not compiled, or from other sources than these, or do not fit this
+            system.
     """
-    loaded = ctypes.CDLL(str(LIBRARY))
-    for name, (result, arguments) in _FUNCTIONS.items():
-        function = getattr(loaded, name, None)
-        if function is None:  # not written yet
-            continue
-        function.restype = result
-        function.argtypes = list(arguments)
+    try:
+        loaded = ctypes.CDLL(str(LIBRARY))
+        for name, (result, arguments) in _FUNCTIONS.items():
+            function = getattr(loaded, name)
+            function.restype = result
+            function.argtypes = list(arguments)
+    except (OSError, AttributeError) as e:
+        raise SetupError(
+            f"The engine's kernels cannot be used: {e}. Compile them again: "
+            "python -m ponant.engine.kernels.build"
+        ) from e
     return loaded
