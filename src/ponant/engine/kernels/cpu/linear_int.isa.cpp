@@ -323,7 +323,7 @@ void tile(const Place& place) {
   for (int block = place.begin; block < place.end; ++block) {
     const uint8_t* codes[P];
     for (int p = 0; p < P; ++p) codes[p] = panels[p].codes + static_cast<size_t>(block) * kBytes;
-    fetch<kBytes, P>(place, panels, block, blocks, layout.size);
+    fetch<code_bytes(Form::kForm), P>(place, panels, block, blocks, layout.size);
     for (int half = 0; half < Form::kScales; ++half) {
       Sums sums[R][P];
       for (int r = 0; r < R; ++r)
