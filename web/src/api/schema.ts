@@ -746,6 +746,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/rerank": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rank documents for a query
+         * @description Order documents by how well they answer a query, the best first.
+         *
+         *     ``relevance_score`` runs from 0 to 1. Documents that are, together with the query, longer than
+         *     the model reads are refused, never cut.
+         */
+        post: operations["rank_v1_rerank_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/session": {
         parameters: {
             query?: never;
@@ -1054,6 +1077,16 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * Document
+         * @description A document as an object, as Jina's clients send it.
+         */
+        Document: {
+            /** Text */
+            text: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
          * EmbeddingBody
          * @description The request of ``POST /v1/embeddings``; OpenAI says ``input``, Mistral either.
          */
@@ -1284,6 +1317,30 @@ export interface components {
             hash: string;
             /** Id */
             id: string;
+        };
+        /**
+         * RerankBody
+         * @description The request of ``POST /v1/rerank``.
+         */
+        RerankBody: {
+            /** Documents */
+            documents: (string | components["schemas"]["Document"])[];
+            /** Model */
+            model: string;
+            /** Query */
+            query: string;
+            /**
+             * Return Documents
+             * @default true
+             */
+            return_documents: boolean;
+            /**
+             * Top N
+             * @description How many results to give, the best first; all by default.
+             */
+            top_n?: number | null;
+        } & {
+            [key: string]: unknown;
         };
         /**
          * ResponseFormat
@@ -2921,6 +2978,39 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    rank_v1_rerank_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RerankBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
                 };
             };
             /** @description Validation Error */
