@@ -1,9 +1,10 @@
 """Compiles the engine's kernels when the package is built or installed.
 
-Without a C++ compiler the package still builds, as one for every platform: the engine then runs on
-torch operators, or llama.cpp serves.
+Without a C++ compiler, or with PONANT_BUILD_KERNELS=0, the package still builds, as one for every
+platform: the engine then runs on torch operators, or llama.cpp serves.
 """
 
+import os
 import runpy
 import sys
 import sysconfig
@@ -22,7 +23,7 @@ class KernelBuildHook(BuildHookInterface):
 
     def initialize(self, _version: str, build_data: dict[str, Any]) -> None:
         """Compile, for a wheel and for an editable install alike."""
-        if self.target_name != "wheel":
+        if self.target_name != "wheel" or os.environ.get("PONANT_BUILD_KERNELS") == "0":
             return
         root = Path(self.root)
         kernels = runpy.run_path(str(root / _BUILD))

@@ -1,6 +1,7 @@
 """The wheel in a clean environment: no torch, no Node, no compiler, an AVX2 processor.
 
-This is what a Mac or an older laptop gets. It must still reach a cited answer and open the page.
+It carries the compiled kernels, so that our own engine serves from it; one that was built without a
+compiler leaves models to llama.cpp. Both must reach a cited answer and open the page.
 """
 
 import json
@@ -25,12 +26,21 @@ pytestmark = [pytest.mark.model, pytest.mark.timeout(420)]
 _CHECKOUT = Path(__file__).parent.parent.parent
 
 
+def _build(out: Path, settings: dict[str, str]) -> Path:
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", out]
+    subprocess.run([*command, _CHECKOUT], check=True, timeout=300, env=os.environ | settings)
+    return next(out.glob("ponant-*.whl"))
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", out]
-    subprocess.run([*command, _CHECKOUT], check=True, timeout=120)
-    return next(out.glob("ponant-*.whl"))
+    return _build(tmp_path_factory.mktemp("wheel"), {})
+
+
+@pytest.fixture(scope="module")
+def plain_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built where there is no compiler."""
+    return _build(tmp_path_factory.mktemp("plain"), {"PONANT_BUILD_KERNELS": "0"})
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +56,15 @@ def bare(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
     return venv / "bin"
 
 
+@pytest.fixture
+def plain(bare: Path, wheel: Path, plain_wheel: Path) -> Iterator[Path]:
+    """The same environment with the wheel that has no kernels."""
+    swap = [bare / "pip", "install", "--quiet", "--no-deps", "--force-reinstall"]
+    subprocess.run([*swap, plain_wheel], check=True, timeout=120)
+    yield bare
+    subprocess.run([*swap, wheel], check=True, timeout=120)
+
+
 @contextmanager
 def _served(bin_folder: Path, home: Path) -> Iterator[httpx.Client]:
     port = free_port()
@@ -53,6 +72,7 @@ def _served(bin_folder: Path, home: Path) -> Iterator[httpx.Client]:
         "PONANT_PORT": str(port),
         "PONANT_ADMIN_KEY": ADMIN_KEY,
         "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "PONANT_KERNELS": "avx2",
         "PATH": str(bin_folder),
     }
     log = home.parent / "bare.log"
@@ -119,10 +139,18 @@ def test_the_environment_is_as_bare_as_it_claims(bare: Path) -> None:
     assert shutil.which("cc", path=str(bare)) is None
 
 
-def test_it_reaches_a_cited_answer_and_opens_the_page(bare: Path, home: Path) -> None:
-    with _served(bare, home) as client:
+def test_our_own_engine_serves_from_the_wheel(bare: Path, home: Path) -> None:
+    _serves(bare, home, "native")
+
+
+def test_without_kernels_llamacpp_serves(plain: Path, home: Path) -> None:
+    _serves(plain, home, "llamacpp")
+
+
+def _serves(bin_folder: Path, home: Path, backend: str) -> None:
+    with _served(bin_folder, home) as client:
         card = next(m for m in client.get("/v1/models").json()["data"] if m["id"] == "starter")
-        assert card["ponant"]["backend"] == "llamacpp"
+        assert card["ponant"]["backend"] == backend
         library = client.post("/v1/libraries", json={"name": "Handbook"}).json()["id"]
         page = b"The reception desk opens at 08:30 on weekdays.\n"
         sent = client.post(
@@ -167,6 +195,15 @@ def test_doctor_says_what_the_machine_has(bare: Path, home: Path) -> None:
     )
     assert "llamacpp" in told.stdout
     assert "Traceback" not in told.stderr
+
+
+def test_the_wheel_is_for_this_platform_where_it_has_kernels(
+    wheel: Path, plain_wheel: Path
+) -> None:
+    assert not wheel.name.endswith("-none-any.whl")
+    assert "ponant/engine/kernels/_cpu.so" in zipfile.ZipFile(wheel).namelist()
+    assert plain_wheel.name.endswith("-py3-none-any.whl")
+    assert "ponant/engine/kernels/_cpu.so" not in zipfile.ZipFile(plain_wheel).namelist()
 
 
 def test_the_wheel_names_no_path_of_the_machine_that_built_it(wheel: Path) -> None:
