@@ -19,7 +19,8 @@ from tests.serving.conftest import models_in
 
 pytestmark = pytest.mark.anyio
 
-_LONG = "a" * 4000  # takes echo far longer than other requests take to arrive
+_LONG = "a" * 4000
+_SLOW = 200  # alternatives for each token: echo then takes far longer than others take to arrive
 
 
 async def at_once(
@@ -27,7 +28,7 @@ async def at_once(
 ) -> list[Reply | BaseException]:
     """What came of requests that were made at the same time."""
     await chat(model, "be ready")
-    asked = [chat(model, _LONG, max_tokens=4000, **fields) for fields in requests]
+    asked = [chat(model, _LONG, max_tokens=4000, logprobs=_SLOW, **fields) for fields in requests]
     return list(await asyncio.gather(*asked, return_exceptions=True))
 
 

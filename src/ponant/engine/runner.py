@@ -40,7 +40,7 @@ class Runner:
 
     def draw(self, hidden: Floats, draws: Sequence[Draw]) -> list[Token]:
         """A token for each row of hidden states."""
-        if len(draws) <= _BEST_ROWS and all(draw.plain for draw in draws):
+        if 0 < len(draws) <= _BEST_ROWS and all(draw.plain for draw in draws):
             return [Token(token) for token in self._decoder.best(hidden).tolist()]
         tokens: list[Token] = []
         for start in range(0, len(draws), _LOGIT_ROWS):
