@@ -48,6 +48,15 @@ class Settings(BaseSettings):
         pattern="^(auto|native|llamacpp)$",
         description="Backend for GGUF models: auto, native or llamacpp.",
     )
+    kernels: str = Field(
+        default="auto",
+        pattern="^(auto|portable|avx2|avx512|avx512bf16)$",
+        description=(
+            "Most of the processor's instructions that the native engine's kernels use: portable, "
+            "avx2, avx512 or avx512bf16; auto is all that there are. Read from the environment by "
+            "the kernels themselves."
+        ),
+    )
     threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
