@@ -18,10 +18,13 @@ from ctypes import (
 )
 from enum import IntEnum
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
-from ponant.engine.kernels.build import LIBRARY
 from ponant.kit.errors import SetupError
+
+LIBRARY: Final = Path(__file__).with_name("_cpu.so")
+"""Where `build.py` puts what it compiles; it runs alone, so that neither imports the other."""
 
 
 class Form(IntEnum):
