@@ -22,7 +22,7 @@ from bench.harness import PAIRS, Figures
 from ponant.engine import Sampling
 from ponant.hub import Catalogue
 from ponant.kit import Settings, SystemClock
-from ponant.live.embedding import EmbeddingGate
+from ponant.live.indexing.embedding import EmbeddingGate
 from ponant.serving import Models, Upstreams
 from ponant.serving.port import CompletionRequest, Controls, TextModel
 from ponant.store import Database, Scope

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from ponant.kit.errors import BadRequest, Conflict, NotFound
-from ponant.live import chunking, ingestion
+from ponant.live.indexing import ingestion
 from ponant.live.port import PassageRef
+from ponant.live.reading import chunking
 from tests.fakes.embedder import FakeEmbedder
 from tests.live.conftest import SCOPE, STRANGER, Installation, eventually, in_step
 from tests.live.documents import docx, pdf

@@ -18,7 +18,7 @@ from ponant.kit import Settings
 from ponant.kit.errors import Forbidden, NotFound, Unavailable
 from ponant.live import LiveClient
 from ponant.live.address import endpoint, is_running
-from ponant.live.embedding import EmbedderSource
+from ponant.live.indexing.embedding import EmbedderSource
 from ponant.live.port import Change, Embedder
 from tests.fakes.embedder import FakeEmbedder
 from tests.live.conftest import SCOPE, STRANGER, Installation, eventually, in_step

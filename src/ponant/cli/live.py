@@ -15,7 +15,7 @@ from ponant.kit.errors import BadRequest, Conflict, NotFound, SetupError
 from ponant.live import LiveClient
 from ponant.live.address import is_running
 from ponant.live.declarations import Declarations
-from ponant.live.index import Index
+from ponant.live.indexing.index import Index
 from ponant.live.port import Library
 from ponant.live.queries import Queries
 from ponant.store import Database, Scope

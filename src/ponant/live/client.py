@@ -18,7 +18,7 @@ from ponant.kit import PonantError, Settings
 from ponant.kit.errors import NotFound, Unavailable
 from ponant.live import wire
 from ponant.live.address import endpoint
-from ponant.live.embedding import EmbedderSource
+from ponant.live.indexing.embedding import EmbedderSource
 from ponant.live.port import (
     Change,
     Document,

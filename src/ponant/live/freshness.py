@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from ponant.live.following import SourceState
 from ponant.live.port import Freshness
+from ponant.live.sources.following import SourceState
 from ponant.live.tables import LibraryRow
 
 _NO_MEANING = "Search goes by keywords alone, since no embedding model is ready (ponant setup)."

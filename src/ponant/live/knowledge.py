@@ -10,12 +10,12 @@ from typing import Any, ParamSpec, TypeVar
 from ponant.kit import Clock
 from ponant.kit.errors import BadRequest, Conflict, NotFound
 from ponant.live import freshness
-from ponant.live.backfill import Backfill
 from ponant.live.declarations import Declarations
-from ponant.live.embedding import EmbeddingGate
-from ponant.live.following import FolderFollower, SourceState
-from ponant.live.index import Index, Moved
-from ponant.live.ingestion import Home, Ingestion
+from ponant.live.indexing.backfill import Backfill
+from ponant.live.indexing.embedding import EmbeddingGate
+from ponant.live.indexing.index import Index, Moved
+from ponant.live.indexing.ingestion import Home, Ingestion
+from ponant.live.indexing.search import search
 from ponant.live.port import (
     Change,
     Document,
@@ -32,11 +32,11 @@ from ponant.live.port import (
     Status,
 )
 from ponant.live.queries import Queries
-from ponant.live.samples import copy_sample
-from ponant.live.search import search
+from ponant.live.sources.following import FolderFollower, SourceState
+from ponant.live.sources.samples import copy_sample
+from ponant.live.sources.uploads import Uploads
 from ponant.live.tables import LibraryRow, SourceRow
 from ponant.live.telling import Teller
-from ponant.live.uploads import Uploads
 from ponant.store import Database, Scope
 
 _MOST_HITS = 50

@@ -6,13 +6,14 @@ from pathlib import Path
 import msgspec
 
 from ponant.kit.errors import NotFound
-from ponant.live import repository, vector_rows
-from ponant.live.index import Index
+from ponant.live import repository
+from ponant.live.indexing import vector_rows
+from ponant.live.indexing.index import Index
+from ponant.live.indexing.search import hit
 from ponant.live.port import Document, DocumentState, PassageRef, PassageState, PassageView
 from ponant.live.questions import MOST, propose
 from ponant.live.repository import sizes
-from ponant.live.roots import Roots
-from ponant.live.search import hit
+from ponant.live.sources.roots import Roots
 from ponant.live.tables import DocumentRow, LibraryRow, SourceRow
 from ponant.store import Scope
 

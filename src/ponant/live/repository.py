@@ -9,6 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, undefer
 
 from ponant.kit.errors import NotFound
+from ponant.live.indexing.words import spaced
 from ponant.live.tables import (
     DocumentRow,
     LibraryRow,
@@ -18,7 +19,6 @@ from ponant.live.tables import (
     SourceRow,
     TombstoneRow,
 )
-from ponant.live.words import spaced
 from ponant.store import Scope, in_scope
 
 _Item = TypeVar("_Item")

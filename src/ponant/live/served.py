@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponant.hub import Catalogue
-from ponant.live.embedding import EmbedderSource
+from ponant.live.indexing.embedding import EmbedderSource
 from ponant.live.port import Embedder
 from ponant.serving import Models
 from ponant.serving.port import TextModel

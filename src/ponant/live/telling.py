@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from ponant.kit.errors import NotFound
-from ponant.live.index import DocumentChange
+from ponant.live.indexing.index import DocumentChange
 from ponant.live.port import Change, Freshness
 from ponant.store import Scope
 

@@ -9,7 +9,7 @@ import tempfile
 
 import msgspec
 
-from ponant.live.parser import LONGEST_TEXT, SECONDS, Parse, Parsed, frame
+from ponant.live.reading.parser import LONGEST_TEXT, SECONDS, Parse, Parsed, frame
 
 MEDIA_TYPES = {
     ".docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
@@ -78,7 +78,7 @@ async def _start() -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "ponant.live.parser",
+        "ponant.live.reading.parser",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

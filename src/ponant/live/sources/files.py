@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ponant.live.parsing import LARGEST_FILE, MEDIA_TYPES, UnreadableDocument
+from ponant.live.reading.parsing import LARGEST_FILE, MEDIA_TYPES, UnreadableDocument
 
 _SETTLED_NS = 20_000_000  # a later write within the file system's tick would look the same
 

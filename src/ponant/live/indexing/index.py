@@ -16,11 +16,12 @@ from sqlalchemy import bindparam, update
 from sqlalchemy.orm import Session
 
 from ponant.kit import Clock, new_id
-from ponant.live import repository, vector_rows
-from ponant.live.chunking import Chunk
-from ponant.live.passages import fates, passage_rows
+from ponant.live import repository
+from ponant.live.indexing import vector_rows
+from ponant.live.indexing.vectors import LibraryVectors, Snapshot
+from ponant.live.reading.chunking import Chunk
+from ponant.live.reading.passages import fates, passage_rows
 from ponant.live.tables import DocumentRow, PassageRow, SourceRow
-from ponant.live.vectors import LibraryVectors, Snapshot
 from ponant.store import Database, Scope, in_scope
 
 Vector = NDArray[np.float32]

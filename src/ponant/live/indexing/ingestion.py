@@ -13,13 +13,13 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from ponant.kit.errors import PonantError
-from ponant.live import vector_rows
-from ponant.live.chunking import Chunk, chunk
-from ponant.live.embedding import EmbeddingGate, Vector
-from ponant.live.files import Content, media_type
-from ponant.live.index import Index, Moved, Reading
-from ponant.live.parsing import Parser, UnreadableDocument
-from ponant.live.passages import fingerprint
+from ponant.live.indexing import vector_rows
+from ponant.live.indexing.embedding import EmbeddingGate, Vector
+from ponant.live.indexing.index import Index, Moved, Reading
+from ponant.live.reading.chunking import Chunk, chunk
+from ponant.live.reading.parsing import Parser, UnreadableDocument
+from ponant.live.reading.passages import fingerprint
+from ponant.live.sources.files import Content, media_type
 from ponant.store import Scope
 
 _MOST_TOKENS = 256  # a passage longer than this says too many things at once

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from ponant.live import repository
-from ponant.live.index import Index
+from ponant.live.indexing.index import Index
+from ponant.live.indexing.words import expression
 from ponant.live.port import Hit, SearchResult
 from ponant.live.tables import PassageRow
-from ponant.live.words import expression
 from ponant.store import Scope, ScopeKind, scoped_text
 
 _CANDIDATES = 50

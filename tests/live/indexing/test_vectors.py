@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ponant.live.vectors import LibraryVectors
+from ponant.live.indexing.vectors import LibraryVectors
 
 _STEPS = st.lists(
     st.tuples(st.integers(0, 400), st.integers(0, 1000), st.booleans()), min_size=1, max_size=30

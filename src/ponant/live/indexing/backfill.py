@@ -6,8 +6,8 @@ from collections.abc import Callable
 import structlog
 
 from ponant.kit.errors import NotFound, PonantError
-from ponant.live.embedding import EmbeddingGate
-from ponant.live.ingestion import Ingestion
+from ponant.live.indexing.embedding import EmbeddingGate
+from ponant.live.indexing.ingestion import Ingestion
 from ponant.live.queries import Queries
 from ponant.store import Scope
 

@@ -12,12 +12,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ponant.kit import new_id
 from ponant.kit.errors import BadRequest, NotFound, PonantError, StorageFull
-from ponant.live import files, repository
-from ponant.live.files import Content
-from ponant.live.index import Moved
-from ponant.live.ingestion import Home, Ingestion, Known
-from ponant.live.parsing import MEDIA_TYPES, UnreadableDocument
-from ponant.live.roots import UPLOADS
+from ponant.live import repository
+from ponant.live.indexing.index import Moved
+from ponant.live.indexing.ingestion import Home, Ingestion, Known
+from ponant.live.reading.parsing import MEDIA_TYPES, UnreadableDocument
+from ponant.live.sources import files
+from ponant.live.sources.files import Content
+from ponant.live.sources.roots import UPLOADS
 from ponant.live.tables import DocumentRow
 from ponant.store import Scope
 

@@ -14,16 +14,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from watchfiles import Change, awatch
 
 from ponant.kit.errors import NotFound, PonantError
-from ponant.live import files, repository
-from ponant.live.files import Content, Scan, Seen
-from ponant.live.ingestion import Home, Ingestion, Known
-from ponant.live.parsing import UnreadableDocument
-from ponant.live.roots import private_inside
+from ponant.live import repository
+from ponant.live.indexing.ingestion import Home, Ingestion, Known
+from ponant.live.reading.parsing import UnreadableDocument
+from ponant.live.sources import files
+from ponant.live.sources.files import Content, Scan, Seen
+from ponant.live.sources.roots import private_inside
 
 _RESCAN_SECONDS = 5.0
 _RESCAN_SHARE = 0.02  # of one core at most goes into looking again
 _RETRY_SECONDS = 0.5  # while a folder is missing or cannot be read
-_GLANCE_SECONDS = 0.2  # a long pass looks for newer changes this often_NOTE_SECONDS = 0.1
+_GLANCE_SECONDS = 0.2  # a long pass looks for newer changes this often
 _HURRY = 4  # with more files waiting, keywords come first and vectors later
 _NOTE_SECONDS = 0.1
 

@@ -5,7 +5,7 @@ import shutil
 from importlib.resources import files
 from pathlib import Path
 
-from ponant.live.roots import SAMPLES
+from ponant.live.sources.roots import SAMPLES
 
 
 def copy_sample(home: Path, workspace_id: str) -> Path:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from ponant.live.chunking import Chunk
+from ponant.live.reading.chunking import Chunk
 from ponant.live.tables import PassageRow
 from ponant.store import Scope
 

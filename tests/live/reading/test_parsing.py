@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from ponant.live.parsing import MEDIA_TYPES, Parser, UnreadableDocument
+from ponant.live.reading.parsing import MEDIA_TYPES, Parser, UnreadableDocument
 from tests.live.documents import docx, pdf
 
 

@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponant.live.chunking import LONGEST, chunk, estimate
+from ponant.live.reading.chunking import LONGEST, chunk, estimate
 
 _WORDS = ["the", "desk", "opens", "at", "half", "past", "eight", "and", "closes", "late", "in"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ponant.kit.errors import BadRequest, Forbidden
-from ponant.live import files
-from ponant.live.parsing import UnreadableDocument
-from ponant.live.roots import Roots, private_inside
+from ponant.live.reading.parsing import UnreadableDocument
+from ponant.live.sources import files
+from ponant.live.sources.roots import Roots, private_inside
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Passages to an index, version by version, and the search over it."""
