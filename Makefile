@@ -10,7 +10,7 @@ PAGE := src/ponant/api/page/index.html
 PAGE_WHEEL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve setup test check format page web-check chromium wheel bench bench-engine clean
+.PHONY: help serve setup test check format page web-check debian wheel bench bench-engine clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -52,7 +52,7 @@ $(PAGE): $(PAGE_WHEEL)
 	  $(PYTHON) -c 'import sys, zipfile; w = zipfile.ZipFile(sys.argv[1]); w.extractall("src", [n for n in w.namelist() if n.startswith("ponant/api/page/")])' "$(PAGE_WHEEL)"
 endif
 
-test: setup $(STAMPS)/dev chromium check web-check ## Run every check
+test: setup $(STAMPS)/dev debian check web-check ## Run every check
 	$(BIN)/pytest
 
 check: $(STAMPS)/dev ## Format, lint, types and the direction of imports
@@ -68,10 +68,15 @@ format: $(STAMPS)/dev ## Format and mend what can be mended
 web-check: $(PAGE) ## Format, lint, types and unit tests of the page
 	cd web && npm run check
 
-chromium: ## Install Debian's Chromium where it is missing
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	  || { echo "The browser tests need Chromium: install it (on Debian: apt-get install chromium)."; exit 1; }; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+# Chromium for the page, and the real servers that documents come from.
+DEBIAN := chromium dovecot-imapd postgresql tesseract-ocr $(addprefix debian-reference-,en fr de es id zh-cn)
+
+debian: ## Install what the tests need of Debian's packages, where it is missing
+	@missing=$$(for name in $(DEBIAN); do dpkg -s $$name >/dev/null 2>&1 || echo $$name; done); \
+	  test -z "$$missing" && exit 0; \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  || { echo "The tests need these of Debian's packages:" $$missing; exit 1; }; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null
 
 wheel: $(PAGE) $(STAMPS)/dev ## Build the wheel, with the page inside
 	$(BIN)/python -m build --wheel

@@ -99,26 +99,26 @@ class LiveClient:
     ) -> Library:
         """A new, empty library."""
         arguments = {"name": name, "description": description, "owner_id": owner_id}
-        return await self._call(Library, "create_library", scope, **arguments)
+        return await self.call(Library, "create_library", scope, **arguments)
 
     async def list_libraries(self, scope: Scope) -> list[Library]:
         """The workspace's libraries, the oldest first."""
-        return await self._call(list[Library], "list_libraries", scope)
+        return await self.call(list[Library], "list_libraries", scope)
 
     async def get_library(self, scope: Scope, library_id: str) -> Library:
         """One library; NotFound where it is not there for this scope."""
-        return await self._call(Library, "get_library", scope, library_id=library_id)
+        return await self.call(Library, "get_library", scope, library_id=library_id)
 
     async def update_library(
         self, scope: Scope, library_id: str, name: str | None = None, description: str | None = None
     ) -> Library:
         """Give a library another name or description; None leaves what it is."""
         arguments = {"library_id": library_id, "name": name, "description": description}
-        return await self._call(Library, "update_library", scope, **arguments)
+        return await self.call(Library, "update_library", scope, **arguments)
 
     async def delete_library(self, scope: Scope, library_id: str) -> None:
         """Delete a library; folders that it followed stay as they are."""
-        await self._call(None, "delete_library", scope, library_id=library_id)
+        await self.call(None, "delete_library", scope, library_id=library_id)
 
     # Sources
 
@@ -133,50 +133,50 @@ class LiveClient:
     ) -> Source:
         """Follow a folder; ``trusted`` is for the system user's command line alone."""
         arguments = {"library_id": library_id, "kind": kind, "config": config, "trusted": trusted}
-        return await self._call(Source, "add_source", scope, **arguments)
+        return await self.call(Source, "add_source", scope, **arguments)
 
     async def list_sources(self, scope: Scope, library_id: str) -> list[Source]:
         """A library's sources, the oldest first."""
-        return await self._call(list[Source], "list_sources", scope, library_id=library_id)
+        return await self.call(list[Source], "list_sources", scope, library_id=library_id)
 
     async def remove_source(self, scope: Scope, library_id: str, source_id: str) -> None:
         """Stop following a folder; what it brought stops answering."""
         arguments = {"library_id": library_id, "source_id": source_id}
-        await self._call(None, "remove_source", scope, **arguments)
+        await self.call(None, "remove_source", scope, **arguments)
 
     async def list_folders(self, scope: Scope, path: str | None = None) -> FolderListing:
         """The folders in which HTTP callers may declare sources."""
-        return await self._call(FolderListing, "list_folders", scope, path=path)
+        return await self.call(FolderListing, "list_folders", scope, path=path)
 
     async def create_sample(self, scope: Scope, owner_id: str | None = None) -> Sample:
         """A library over a copy of the folder that ships with Ponant; the same at every call."""
-        return await self._call(Sample, "create_sample", scope, owner_id=owner_id)
+        return await self.call(Sample, "create_sample", scope, owner_id=owner_id)
 
     # Documents
 
     async def list_documents(self, scope: Scope, library_id: str) -> list[Document]:
         """A library's documents by path."""
-        return await self._call(list[Document], "list_documents", scope, library_id=library_id)
+        return await self.call(list[Document], "list_documents", scope, library_id=library_id)
 
     async def get_document(self, scope: Scope, library_id: str, document_id: str) -> Document:
         """One document; NotFound where it is not there, or not any more."""
         arguments = {"library_id": library_id, "document_id": document_id}
-        return await self._call(Document, "get_document", scope, **arguments)
+        return await self.call(Document, "get_document", scope, **arguments)
 
     async def document_text(self, scope: Scope, library_id: str, document_id: str) -> str:
         """A document's whole text, into which passages point."""
         arguments = {"library_id": library_id, "document_id": document_id}
-        return await self._call(str, "document_text", scope, **arguments)
+        return await self.call(str, "document_text", scope, **arguments)
 
     async def add_document(self, scope: Scope, library_id: str, name: str, data: bytes) -> Document:
         """Keep a dropped file; it is on disk when this returns, and read soon after."""
         arguments = {"library_id": library_id, "name": name, "data": data}
-        return await self._call(Document, "add_document", scope, **arguments)
+        return await self.call(Document, "add_document", scope, **arguments)
 
     async def delete_document(self, scope: Scope, library_id: str, document_id: str) -> None:
         """Delete a dropped file; Conflict where a folder brought it."""
         arguments = {"library_id": library_id, "document_id": document_id}
-        await self._call(None, "delete_document", scope, **arguments)
+        await self.call(None, "delete_document", scope, **arguments)
 
     # Passages
 
@@ -185,27 +185,25 @@ class LiveClient:
     ) -> SearchResult:
         """The passages that answer best, by keywords and by meaning."""
         arguments = {"library_ids": list(library_ids), "query": query, "limit": limit}
-        return await self._call(SearchResult, "search", scope, **arguments)
+        return await self.call(SearchResult, "search", scope, **arguments)
 
     async def get_passage(self, scope: Scope, passage_id: str) -> PassageView:
         """A passage in its document; NotFound where it is not there, or not any more."""
-        return await self._call(PassageView, "get_passage", scope, passage_id=passage_id)
+        return await self.call(PassageView, "get_passage", scope, passage_id=passage_id)
 
     async def check_passages(
         self, scope: Scope, passages: Sequence[PassageRef]
     ) -> list[PassageState]:
         """What became of passages, in their order."""
-        return await self._call(
-            list[PassageState], "check_passages", scope, passages=list(passages)
-        )
+        return await self.call(list[PassageState], "check_passages", scope, passages=list(passages))
 
     async def questions(self, scope: Scope, library_id: str) -> list[str]:
         """Up to four questions that the library's documents answer."""
-        return await self._call(list[str], "questions", scope, library_id=library_id)
+        return await self.call(list[str], "questions", scope, library_id=library_id)
 
     async def status(self, scope: Scope) -> Status:
         """How the live process fares."""
-        return await self._call(Status, "status", scope)
+        return await self.call(Status, "status", scope)
 
     def changes(self, scope: Scope) -> AsyncGenerator[Change]:
         """The changes in a workspace from now on; close the iterator to stop listening."""
@@ -224,9 +222,10 @@ class LiveClient:
 
     # The conversation with the process
 
-    async def _call(
+    async def call(
         self, kind: type[_R] | None, method: str, scope: Scope, /, **arguments: Any
     ) -> _R:
+        """What a method of the process answers; ``part.method`` for those of a part."""
         await self._until_ready()
         number = next(self._numbers)
         self._calls[number] = answer = asyncio.get_running_loop().create_future()

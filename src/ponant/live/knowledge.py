@@ -5,11 +5,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from ponant.kit import Clock
 from ponant.kit.errors import BadRequest, Conflict, NotFound
 from ponant.live import freshness
+from ponant.live.calls import Part
 from ponant.live.declarations import Declarations
 from ponant.live.indexing.backfill import Backfill
 from ponant.live.indexing.embedding import EmbeddingGate
@@ -55,7 +56,35 @@ class Knowledge:
         roots: folders that HTTP callers may declare sources in, resolved.
         database: live.db, migrated.
         listener: told of every change, on the event loop.
+
+    Attributes:
+        parts: what has a room of its own; callers reach its methods as ``part.method``.
     """
+
+    METHODS: ClassVar[frozenset[str]] = frozenset(
+        {
+            "add_document",
+            "add_source",
+            "check_passages",
+            "create_library",
+            "create_sample",
+            "delete_document",
+            "delete_library",
+            "document_text",
+            "get_document",
+            "get_library",
+            "get_passage",
+            "list_documents",
+            "list_folders",
+            "list_libraries",
+            "list_sources",
+            "questions",
+            "remove_source",
+            "search",
+            "status",
+            "update_library",
+        }
+    )
 
     def __init__(
         self,
@@ -78,6 +107,7 @@ class Knowledge:
         self._readers = ThreadPoolExecutor(_READERS, "live-reader")
         self._followers: dict[str, tuple[FolderFollower, asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.parts: dict[str, Part] = {}
 
     async def start(self) -> None:
         """Begin to follow every source."""

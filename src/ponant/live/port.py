@@ -41,7 +41,18 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a library's documents come from, and what it sees there now."""
+    """Where a library's documents come from, and what it sees there now.
+
+    Attributes:
+        config: without its secrets.
+        message: what is wrong and its mend, or what else is worth knowing.
+        seen: documents that the source has now.
+        parsed: of them, read into text.
+        embedded: of them, found by meaning too.
+        rate: documents a second in the run that goes on; 0 when in step.
+        seconds_left: estimate for the run that goes on.
+        interval: seconds between two looks where the source is polled.
+    """
 
     id: str
     library_id: str
@@ -54,13 +65,25 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     indexed: int
     failed: int
     checked_at: datetime | None
+    pending: int = 0
+    parsed: int = 0
+    embedded: int = 0
+    rate: float = 0.0
+    seconds_left: float | None = None
+    interval: float | None = None
 
 
 DocumentState = Literal["indexed", "failed", "pending"]
+MetadataValue = str | int | float | bool | list[str]
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """A file as it was last read; ``version`` counts from 1."""
+    """A file as it was last read; ``version`` counts from 1.
+
+    Attributes:
+        access: the marks of who may read it (see `Scope.marks`); None is everybody who may read
+            the library.
+    """
 
     id: str
     library_id: str
@@ -74,6 +97,9 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     created_at: datetime
     updated_at: datetime
+    url: str | None = None
+    metadata: dict[str, MetadataValue] = {}
+    access: tuple[str, ...] | None = None
 
 
 class Hit(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,14 +118,66 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     score: float
     keyword_rank: int | None
     vector_rank: int | None
+    as_of: datetime | None = None
+    library_version: int = 0
+    url: str | None = None
+    metadata: dict[str, MetadataValue] = {}
+    readers: str = ""  # names the access list that it stands under; "" where everybody may read it
+    before: str = ""  # the neighbours' text, where it was asked for
+    after: str = ""
+    highlights: tuple[tuple[int, int], ...] = ()  # characters into ``text``
+    rerank_score: float | None = None
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A condition on a document's metadata, in the form of OpenAI's vector stores.
+
+    ``name``, ``path``, ``media_type``, ``source`` and ``url`` may be asked for like metadata.
+    """
+
+    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
+    key: str
+    value: str | int | float | bool | list[str | int | float]
+
+
+class Compound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Conditions of which all, or any, must hold; deeper ones are compounds again."""
+
+    type: Literal["and", "or"]
+    filters: tuple[dict[str, Any], ...]
+
+
+class SearchOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to search.
+
+    Attributes:
+        mode: by keywords and meaning, or by one of them.
+        filters: a `Comparison` or a `Compound`, as plain objects.
+        rerank: let a cross-encoder order the candidates, where one is installed.
+        neighbours: passages before and after each hit to bring along.
+        highlights: tell where the words of the query stand.
+        at_least: library id to the version that must be reached first (read your own writes).
+        wait: seconds to wait for it.
+        min_score: leave out hits below this similarity or rerank score.
+    """
+
+    mode: Literal["hybrid", "keyword", "vector"] = "hybrid"
+    filters: dict[str, Any] | None = None
+    rerank: bool = False
+    neighbours: int = 0
+    highlights: bool = False
+    at_least: dict[str, int] = {}
+    wait: float = 10.0
+    min_score: float | None = None
 
 
 class SearchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Hits from the likeliest down, all of one version of the library."""
+    """Hits from the likeliest down, all of one version of each library (``versions``)."""
 
     hits: tuple[Hit, ...]
     version: int
     as_of: datetime
+    versions: dict[str, int] = {}
 
 
 class PassageState(msgspec.Struct, frozen=True, kw_only=True):

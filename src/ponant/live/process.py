@@ -30,34 +30,11 @@ from ponant.kit.lock import exclusive
 from ponant.kit.log import configure_log
 from ponant.live import wire
 from ponant.live.address import lock_file
+from ponant.live.calls import arguments_of, callable_methods
 from ponant.live.knowledge import Knowledge
-from ponant.live.port import Change, PassageRef
+from ponant.live.port import Change
 from ponant.store import Database
 
-METHODS = frozenset(
-    {
-        "add_document",
-        "add_source",
-        "check_passages",
-        "create_library",
-        "create_sample",
-        "delete_document",
-        "delete_library",
-        "document_text",
-        "get_document",
-        "get_library",
-        "get_passage",
-        "list_documents",
-        "list_folders",
-        "list_libraries",
-        "list_sources",
-        "questions",
-        "remove_source",
-        "search",
-        "status",
-        "update_library",
-    }
-)
 _LOCK_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
@@ -92,6 +69,7 @@ class Server:
         database = Database.at(home / "live.db")
         database.migrate("live")
         self._knowledge = Knowledge(home, roots, database, SystemClock(), self._tell)
+        self._calls = callable_methods(self._knowledge)
         self._listeners: set[bytes] = set()
         self._asked: dict[int, asyncio.Future[NDArray[np.float32]]] = {}
         self._numbers = count()
@@ -158,12 +136,10 @@ class Server:
             await self._send(client, reply)
 
     async def _result(self, call: wire.Call) -> object:
-        if call.method not in METHODS:
+        function = self._calls.get(call.method)
+        if function is None:
             raise BadRequest(f"Live knowledge has no method {call.method}.")
-        arguments = dict(call.arguments)
-        if call.method == "check_passages":
-            arguments["passages"] = msgspec.convert(arguments["passages"], list[PassageRef])
-        return await getattr(self._knowledge, call.method)(call.scope, **arguments)
+        return await function(call.scope, **arguments_of(function, call.arguments))
 
     def _tell(self, change: Change) -> None:
         told = wire.Told(change)

@@ -58,11 +58,29 @@ class SourceRow(Base):
     library_id: Mapped[str] = mapped_column(ForeignKey("live_libraries.id", ondelete="CASCADE"))
     kind: Mapped[str]
     config: Mapped[dict[str, Any]] = mapped_column(JSON)
+    secrets: Mapped[dict[str, str]] = mapped_column(JSON, deferred=True, default=dict)
+    cursor: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class AccessRow(Base):
+    """Marks that documents stand under; ``name`` is the fingerprint of the sorted marks."""
+
+    __tablename__ = "live_access"
+    __scope__ = ScopeKind.WORKSPACE
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    name: Mapped[str]
+    marks: Mapped[list[str]] = mapped_column(JSON)
+
+
 class DocumentRow(Base):
-    """A file as last read. ``signature`` is what the file system said of it at that time."""
+    """A file as last read. ``signature`` is what the file system said of it at that time.
+
+    ``access_id`` is None where everybody who may read the library may read it. Where a list was
+    set by hand (``access_by_hand``), what the source says of access no longer counts.
+    """
 
     __tablename__ = "live_documents"
     __scope__ = ScopeKind.WORKSPACE
@@ -81,6 +99,12 @@ class DocumentRow(Base):
     signature: Mapped[str]
     content_hash: Mapped[str]
     text: Mapped[str] = mapped_column(deferred=True)
+    url: Mapped[str | None]
+    # Named so since `metadata` is taken by SQLAlchemy.
+    attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSON, default=dict)
+    access_id: Mapped[int | None]
+    access_by_hand: Mapped[bool] = mapped_column(default=False)
+    source_version: Mapped[int | None]  # of a pushed document; an older one changes nothing
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

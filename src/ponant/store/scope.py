@@ -41,11 +41,17 @@ _COLUMNS: dict[ScopeKind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """On whose behalf a statement runs; an id that is None gives no access at that level."""
+    """On whose behalf a statement runs; an id that is None gives no access at that level.
+
+    Attributes:
+        marks: what access lists may call the person by, such as ``person:per_…``, ``email:…`` and
+            ``group:…``; who has none reads only what everybody in the workspace may.
+    """
 
     organisation_id: str | None = None
     workspace_id: str | None = None
     person_id: str | None = None
+    marks: tuple[str, ...] = ()
 
     def parameters(self, kind: ScopeKind) -> dict[str, str]:
         """The columns that must match for a table of this kind, named ``scope_<column>``.

@@ -19,7 +19,8 @@ from ponant.live.indexing.index import Index, Moved, Reading
 from ponant.live.reading.chunking import Chunk, chunk
 from ponant.live.reading.parsing import Parser, UnreadableDocument
 from ponant.live.reading.passages import fingerprint
-from ponant.live.sources.files import Content, media_type
+from ponant.live.sources.files import media_type
+from ponant.live.sources.port import Content
 from ponant.store import Scope
 
 _MOST_TOKENS = 256  # a passage longer than this says too many things at once

@@ -1,6 +1,5 @@
 """Looks at a folder: which files are there, whether they changed, and what they hold."""
 
-import hashlib
 import os
 import stat
 import time
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ponant.live.reading.parsing import LARGEST_FILE, MEDIA_TYPES, UnreadableDocument
+from ponant.live.sources.port import Content
 
 _SETTLED_NS = 20_000_000  # a later write within the file system's tick would look the same
 
@@ -29,15 +29,6 @@ class Scan:
     files: dict[str, Seen]
     others: int  # files of kinds that are not read
     faults: tuple[str, ...]  # what inside cannot be read, and why
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A file's bytes, with the signature that they were read under; empty while it may change."""
-
-    data: bytes
-    hash: str
-    signature: str
 
 
 def scan(root: Path, is_private: Callable[[Path], bool]) -> Scan:
@@ -114,8 +105,7 @@ def read(root: Path, path: str) -> Content:
         data = file.read(LARGEST_FILE + 1)
         after = os.fstat(handle)
     settled = signature(after) == signature(status) and begun - after.st_ctime_ns > _SETTLED_NS
-    digest = hashlib.sha256(data).hexdigest()
-    return Content(data, digest, signature(after) if settled else "")
+    return Content.of(data, signature(after) if settled else "")
 
 
 def signature(status: os.stat_result) -> str:

@@ -18,7 +18,8 @@ from ponant.live import repository
 from ponant.live.indexing.ingestion import Home, Ingestion, Known
 from ponant.live.reading.parsing import UnreadableDocument
 from ponant.live.sources import files
-from ponant.live.sources.files import Content, Scan, Seen
+from ponant.live.sources.files import Scan, Seen
+from ponant.live.sources.port import Content
 from ponant.live.sources.roots import private_inside
 
 _RESCAN_SECONDS = 5.0

@@ -17,7 +17,7 @@ from ponant.live.indexing.index import Moved
 from ponant.live.indexing.ingestion import Home, Ingestion, Known
 from ponant.live.reading.parsing import MEDIA_TYPES, UnreadableDocument
 from ponant.live.sources import files
-from ponant.live.sources.files import Content
+from ponant.live.sources.port import Content
 from ponant.live.sources.roots import UPLOADS
 from ponant.live.tables import DocumentRow
 from ponant.store import Scope

@@ -1,0 +1,113 @@
+"""The contract of a source: what it tells the follower that keeps a library in step with it.
+
+A source that can be listed (a folder, a bucket, a mailbox) yields batches that are ``complete``:
+what is not in them is gone. A source that is a log (a queue, a replication slot) yields changes in
+their order, each with the cursor to go on from once it is stored. A source is asked for its next
+batch only when the last is stored, so what it may run ahead is bounded by one batch.
+"""
+
+import hashlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ponant.live.port import MetadataValue
+
+Cursor = dict[str, Any]
+"""Where a source goes on; plain JSON that only its kind understands."""
+
+
+class SourceFault(Exception):
+    """A source that cannot be read now; the message says what happened and what to do.
+
+    Attributes:
+        retry_after: seconds until it is worth another try; None leaves it to the follower.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A document as bytes; ``signature`` is what they were read under, "" while they may change."""
+
+    data: bytes
+    hash: str
+    signature: str
+
+    @classmethod
+    def of(cls, data: bytes, signature: str) -> "Content":
+        return cls(data, hashlib.sha256(data).hexdigest(), signature)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A document that is there now.
+
+    Attributes:
+        key: its stable name within the source, shown as its path.
+        signature: equal ones mean that nothing changed; "" where that cannot be told.
+        read: fetches it, when it is new; FileNotFoundError where it went meanwhile,
+            `ponant.live.reading.parsing.UnreadableDocument` where it alone cannot be read.
+        media_type: None goes by the name's ending.
+        access: marks of who may read it; None is everybody who may read the library.
+        cursor: where the source goes on once this is stored.
+    """
+
+    key: str
+    signature: str
+    name: str
+    read: Callable[[], Awaitable[Content]]
+    media_type: str | None = None
+    url: str | None = None
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    access: tuple[str, ...] | None = None
+    cursor: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """A document that is there no longer."""
+
+    key: str
+    cursor: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What a source saw in one look, or a piece of its log.
+
+    Attributes:
+        complete: known documents that are not among the changes are gone.
+        cursor: stored once the whole batch is.
+        remark: a sentence to show beside the state, such as what was left out and why.
+    """
+
+    changes: Sequence[Found | Gone]
+    complete: bool
+    cursor: Cursor | None = None
+    remark: str = ""
+
+
+class DocumentSource(Protocol):
+    """One place that documents come from.
+
+    Attributes:
+        interval: seconds between two looks where it is polled; None where it is told of changes.
+    """
+
+    interval: float | None
+
+    def batches(self, cursor: Cursor | None) -> AsyncGenerator[Batch]:
+        """Yield for as long as it is followed; the waiting between two looks is done in here.
+
+        Args:
+            cursor: the last that was stored, or None at the first time.
+
+        Raises:
+            SourceFault: it cannot be reached or read; the follower shows it and tries again.
+        """
+        ...
