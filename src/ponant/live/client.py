@@ -29,6 +29,7 @@ from ponant.live.port import (
     PassageState,
     PassageView,
     Sample,
+    SearchOptions,
     SearchResult,
     Source,
     Status,
@@ -181,10 +182,20 @@ class LiveClient:
     # Passages
 
     async def search(
-        self, scope: Scope, library_ids: Sequence[str], query: str, limit: int = 10
+        self,
+        scope: Scope,
+        library_ids: Sequence[str],
+        query: str,
+        limit: int = 10,
+        options: SearchOptions | None = None,
     ) -> SearchResult:
         """The passages that answer best, by keywords and by meaning."""
-        arguments = {"library_ids": list(library_ids), "query": query, "limit": limit}
+        arguments = {
+            "library_ids": list(library_ids),
+            "query": query,
+            "limit": limit,
+            "options": options,
+        }
         return await self.call(SearchResult, "search", scope, **arguments)
 
     async def get_passage(self, scope: Scope, passage_id: str) -> PassageView:

@@ -28,6 +28,7 @@ from ponant.live.port import (
     PassageState,
     PassageView,
     Sample,
+    SearchOptions,
     SearchResult,
     Source,
     Status,
@@ -300,7 +301,12 @@ class Knowledge:
     # Passages
 
     async def search(
-        self, scope: Scope, library_ids: Sequence[str], query: str, limit: int = 10
+        self,
+        scope: Scope,
+        library_ids: Sequence[str],
+        query: str,
+        limit: int = 10,
+        options: SearchOptions | None = None,
     ) -> SearchResult:
         """The passages that answer best, by keywords and by meaning.
 
@@ -312,9 +318,10 @@ class Knowledge:
             raise BadRequest("The query is empty. Say what to look for.", param="query")
         if not 1 <= limit <= _MOST_HITS:
             raise BadRequest(f"The limit must be from 1 to {_MOST_HITS}.", param="limit")
-        query = query[:_LONGEST_QUERY]
-        vector = await self._gate.question(query)
-        return await self._read(search, self._index, scope, library_ids, query, vector, limit)
+        query, chosen = query[:_LONGEST_QUERY], options or SearchOptions()
+        vector = await self._gate.question(query) if chosen.mode != "keyword" else None
+        index = self._index
+        return await self._read(search, index, scope, library_ids, query, vector, limit, chosen)
 
     async def get_passage(self, scope: Scope, passage_id: str) -> PassageView:
         """A passage in its document; NotFound where it is not there, or not any more."""

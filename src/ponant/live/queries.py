@@ -14,7 +14,7 @@ from ponant.live.port import Document, DocumentState, PassageRef, PassageState, 
 from ponant.live.questions import MOST, propose
 from ponant.live.repository import sizes
 from ponant.live.sources.roots import Roots
-from ponant.live.tables import DocumentRow, LibraryRow, SourceRow
+from ponant.live.tables import AccessRow, DocumentRow, LibraryRow, SourceRow
 from ponant.store import Scope
 
 _QUESTIONED = 12  # documents that questions are proposed from
@@ -111,9 +111,11 @@ class Queries:
             document = repository.document(
                 session, scope, row.library_id, row.document_id, whole=True
             )
+            library = repository.library(session, scope, row.library_id)
+            access = repository.access_list(session, scope, document.access_id)
         return PassageView(
-            passage=hit(row, document.name, document.version),
-            document=as_document(document),
+            passage=hit(row, document, access, library),
+            document=as_document(document, access),
             text=document.text,
         )
 
@@ -178,7 +180,7 @@ class Queries:
         return len(places), documents, passages
 
 
-def as_document(row: DocumentRow) -> Document:
+def as_document(row: DocumentRow, access: AccessRow | None = None) -> Document:
     """A row as callers see it."""
     return Document(
         id=row.id,
@@ -193,4 +195,7 @@ def as_document(row: DocumentRow) -> Document:
         message=row.message,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        url=row.url,
+        metadata=row.attributes,
+        access=tuple(access.marks) if access else None,
     )

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import and_, delete, func, select, text, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, undefer
 
 from ponant.kit.errors import NotFound
 from ponant.live.indexing.words import spaced
 from ponant.live.tables import (
+    AccessRow,
     DocumentRow,
     LibraryRow,
     PassageRow,
@@ -192,14 +193,26 @@ def passages_at(
 
 def passages_with_documents(
     session: Session, scope: Scope, rows: Sequence[int]
-) -> dict[int, tuple[PassageRow, str, int]]:
-    """Passages by row id, each with its document's name and version."""
+) -> dict[int, tuple[PassageRow, DocumentRow, AccessRow | None]]:
+    """Passages by row id, each with its document and the access list that stands over it."""
     statement = (
-        select(PassageRow, DocumentRow.name, DocumentRow.version)
+        select(PassageRow, DocumentRow, AccessRow)
         .join(DocumentRow, DocumentRow.id == PassageRow.document_id)
+        .outerjoin(
+            AccessRow, and_(AccessRow.id == DocumentRow.access_id, in_scope(AccessRow, scope))
+        )
         .where(PassageRow.id.in_(rows), in_scope(PassageRow, scope), in_scope(DocumentRow, scope))
     )
-    return {row.id: (row, name, version) for row, name, version in session.execute(statement)}
+    found = session.execute(statement)
+    return {row.id: (row, document, access) for row, document, access in found}
+
+
+def access_list(session: Session, scope: Scope, access_id: int | None) -> AccessRow | None:
+    """The access list of that id; None stands for everybody."""
+    if access_id is None:
+        return None
+    statement = select(AccessRow).where(AccessRow.id == access_id, in_scope(AccessRow, scope))
+    return session.scalar(statement)
 
 
 def tombstones(

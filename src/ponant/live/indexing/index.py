@@ -44,12 +44,22 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A library reached a new version; ``lacking`` of its new passages have no vector yet."""
+    """A library reached a new version.
+
+    Attributes:
+        added: rows of passages that are new in it.
+        removed: rows of passages that are no longer in it.
+        embedded: rows that are found by meaning from this version on.
+        lacking: how many of the new passages have no vector yet.
+    """
 
     library_id: str
     version: int
     as_of: datetime
-    documents: tuple[DocumentChange, ...]
+    documents: tuple[DocumentChange, ...] = ()
+    added: tuple[int, ...] = ()
+    removed: tuple[int, ...] = ()
+    embedded: tuple[int, ...] = ()
     lacking: int = 0
 
 
@@ -58,16 +68,27 @@ class _Move:
     """A transaction on its way to the next version."""
 
     session: Session
+    library_id: str
     version: int
     now: datetime
-    removed: list[int] = field(default_factory=list)  # rows whose vectors die
-    added: dict[int, Vector] = field(default_factory=dict)
+    removed: list[int] = field(default_factory=list)
+    added: list[int] = field(default_factory=list)
+    vectors: dict[int, Vector] = field(default_factory=dict)
     documents: list[DocumentChange] = field(default_factory=list)
     lacking: int = 0
 
     @property
-    def result(self) -> tuple[DocumentChange, ...]:
-        return tuple(self.documents)
+    def moved(self) -> Moved:
+        return Moved(
+            library_id=self.library_id,
+            version=self.version,
+            as_of=self.now,
+            documents=tuple(self.documents),
+            added=tuple(self.added),
+            removed=tuple(self.removed),
+            embedded=tuple(self.vectors),
+            lacking=self.lacking,
+        )
 
 
 class Index:
@@ -129,7 +150,7 @@ class Index:
                 _update_document(move, scope, library_id, document_id, reading)
             given = vectors if identity == self.identity else {}
             self._put_passages(move, scope, library_id, document_id, reading, given)
-        return document_id, Moved(library_id, move.version, move.now, move.result, move.lacking)
+        return document_id, move.moved
 
     def put_failure(
         self,
@@ -148,7 +169,7 @@ class Index:
             values = _values(reading) | {"state": "failed", "message": message}
             del values["text"]
             _set_document(move.session, scope, document_id, values)
-        return document_id, Moved(library_id, move.version, move.now, move.result)
+        return document_id, move.moved
 
     def delete_documents(self, scope: Scope, library_id: str, ids: Sequence[str]) -> Moved:
         """Remove documents; their passages stop answering with this version."""
@@ -156,7 +177,7 @@ class Index:
             for document_id in ids:
                 row = repository.document(move.session, scope, library_id, document_id)
                 self._delete_document(move, scope, row)
-        return Moved(library_id, move.version, move.now, move.result)
+        return move.moved
 
     def move_document(
         self, scope: Scope, library_id: str, document_id: str, path: str, name: str, signature: str
@@ -169,7 +190,7 @@ class Index:
             repository.drop_keywords(move.session, [row.id for row in rows])
             repository.write_keywords(move.session, library_id, name, rows)
             move.documents.append((document_id, name, "updated"))
-        return Moved(library_id, move.version, move.now, move.result)
+        return move.moved
 
     def put_vectors(
         self, scope: Scope, library_id: str, identity: str, rows: Mapping[int, tuple[str, Vector]]
@@ -190,8 +211,8 @@ class Index:
             vector_rows.store_vectors(move.session, scope, identity, by_hash)
             vector_rows.mark_embedded(move.session, scope, list(kept), identity)
             if identity == self.identity:
-                move.added.update(kept)
-        return Moved(library_id, move.version, move.now, ())
+                move.vectors.update(kept)
+        return move.moved
 
     def remove_source(self, scope: Scope, library_id: str, source_id: str) -> Moved:
         """Remove a source with the documents that it brought.
@@ -204,7 +225,7 @@ class Index:
             for row in repository.documents(move.session, scope, library_id, source.id):
                 self._delete_document(move, scope, row)
             repository.remove(move.session, scope, SourceRow, source_id)
-        return Moved(library_id, move.version, move.now, move.result)
+        return move.moved
 
     def set_document(self, scope: Scope, document_id: str, **values: str | int) -> None:
         """Change what is noted of a document without a new version of its library."""
@@ -267,6 +288,7 @@ class Index:
         move.lacking = sum(row.embedded_by is None for row in rows)
         move.session.add_all(rows)
         move.session.flush()
+        move.added.extend(row.id for row in rows)
         repository.write_keywords(move.session, rows[0].library_id, name, rows)
         if self.identity is None:
             return
@@ -275,7 +297,7 @@ class Index:
         vector_rows.store_vectors(
             move.session, scope, self.identity, {key: v.tobytes() for key, v in stored.items()}
         )
-        move.added.update(used)
+        move.vectors.update(used)
 
     def _vectors_for(
         self,
@@ -299,12 +321,12 @@ class Index:
             with self.database.write() as session:
                 row = repository.library(session, scope, library_id)
                 version = row.version + 1
-                move = _Move(session, version, self.clock.now())
+                move = _Move(session, library_id, version, self.clock.now())
                 yield move
                 repository.set_version(session, scope, library_id, version, move.now)
                 vectors = self._library_vectors(library_id, row.version)
                 if vectors is not None:
-                    vectors.stage(version, move.removed, move.added)
+                    vectors.stage(version, move.removed, move.vectors)
         except BaseException:
             if vectors is not None:
                 vectors.discard(version)

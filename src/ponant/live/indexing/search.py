@@ -3,9 +3,8 @@
 Reciprocal rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,8 @@ from sqlalchemy.orm import Session
 from ponant.live import repository
 from ponant.live.indexing.index import Index
 from ponant.live.indexing.words import expression
-from ponant.live.port import Hit, SearchResult
-from ponant.live.tables import PassageRow
+from ponant.live.port import Hit, SearchOptions, SearchResult
+from ponant.live.tables import AccessRow, DocumentRow, LibraryRow, PassageRow
 from ponant.store import Scope, ScopeKind, scoped_text
 
 _CANDIDATES = 50
@@ -45,6 +44,7 @@ def search(
     query: str,
     vector: NDArray[np.float32] | None,
     limit: int,
+    options: SearchOptions,
 ) -> SearchResult:
     """The likeliest passages, all of one version of each library.
 
@@ -57,21 +57,22 @@ def search(
         NotFound: a library is not there for this scope.
     """
     with index.database.read() as session:
-        versions: dict[str, int] = {}
-        times: list[datetime] = []
-        for library_id in library_ids:
-            row = repository.library(session, scope, library_id)
-            versions[library_id] = row.version
-            times.append(row.as_of)
-        by_keyword = _by_keyword(session, scope, tuple(versions), query)
-        by_vector = [] if vector is None else _by_vector(index, versions, vector)
+        libraries = {key: repository.library(session, scope, key) for key in library_ids}
+        versions = {key: row.version for key, row in libraries.items()}
+        by_keyword: list[int] = []
+        by_vector: list[int] = []
+        if options.mode != "vector":
+            by_keyword = _by_keyword(session, scope, tuple(versions), query)
+        if options.mode != "keyword" and vector is not None:
+            by_vector = _by_vector(index, versions, vector)
         ranks = _fuse(by_keyword, by_vector)
         best = sorted(ranks, key=lambda row: (-ranks[row].score, row))[:limit]
-        hits = _hits(session, scope, best, ranks)
+        hits = _hits(session, scope, libraries, best, ranks)
     return SearchResult(
         hits=tuple(hits),
         version=max(versions.values(), default=0),
-        as_of=min(times, default=index.clock.now()),
+        as_of=min((row.as_of for row in libraries.values()), default=index.clock.now()),
+        versions=versions,
     )
 
 
@@ -102,26 +103,37 @@ def _fuse(by_keyword: Sequence[int], by_vector: Sequence[int]) -> dict[int, _Ran
 
 
 def _hits(
-    session: Session, scope: Scope, rows: Sequence[int], ranks: dict[int, _Ranks]
+    session: Session,
+    scope: Scope,
+    libraries: Mapping[str, LibraryRow],
+    rows: Sequence[int],
+    ranks: dict[int, _Ranks],
 ) -> list[Hit]:
     found = repository.passages_with_documents(session, scope, rows)
     hits = []
     for row in rows:
         if row in found:  # a row that is not is no part of this version
-            passage, name, version = found[row]
-            hits.append(hit(passage, name, version, ranks[row]))
+            passage, document, access = found[row]
+            library = libraries[passage.library_id]
+            hits.append(hit(passage, document, access, library, ranks[row]))
     return hits
 
 
-def hit(passage: PassageRow, name: str, version: int, ranks: _Ranks = _Ranks(None, None)) -> Hit:
-    """A passage with its document's name and version."""
+def hit(
+    passage: PassageRow,
+    document: DocumentRow,
+    access: AccessRow | None,
+    library: LibraryRow,
+    ranks: _Ranks = _Ranks(None, None),
+) -> Hit:
+    """A passage as it stands in its document and library."""
     return Hit(
         passage_id=passage.passage_id,
         hash=passage.hash,
         library_id=passage.library_id,
         document_id=passage.document_id,
-        document_name=name,
-        document_version=version,
+        document_name=document.name,
+        document_version=document.version,
         text=passage.text,
         start=passage.start,
         end=passage.end,
@@ -129,4 +141,9 @@ def hit(passage: PassageRow, name: str, version: int, ranks: _Ranks = _Ranks(Non
         score=ranks.score,
         keyword_rank=ranks.keyword,
         vector_rank=ranks.vector,
+        as_of=library.as_of,
+        library_version=library.version,
+        url=document.url,
+        metadata=document.attributes,
+        readers=access.name if access else "",
     )
