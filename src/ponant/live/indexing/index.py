@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from ponant.live.indexing import vector_rows
 from ponant.live.indexing.vectors import LibraryVectors, Snapshot
 from ponant.live.reading.chunking import Chunk
 from ponant.live.reading.passages import fates, passage_rows
+from ponant.live.sources.port import About, Cursor
 from ponant.live.tables import DocumentRow, PassageRow, SourceRow
 from ponant.store import Database, Scope, in_scope
 
@@ -40,6 +41,7 @@ class Reading:
     content_hash: str
     text: str
     chunks: Sequence[Chunk]
+    about: About = field(default_factory=About)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +132,12 @@ class Index:
         source_id: str | None,
         vectors: Mapping[str, Vector],
         identity: str | None,
+        cursor: Cursor | None = None,
     ) -> tuple[str, Moved]:
         """Store a document's new text with its passages, keywords and the vectors at hand.
 
         Args:
+            cursor: where the source goes on after this change; None leaves the last one.
             vectors: by what was embedded (`input_hash`); those of an embedder that is no longer
                 the one in use (``identity``) are left out.
 
@@ -150,6 +154,7 @@ class Index:
                 _update_document(move, scope, library_id, document_id, reading)
             given = vectors if identity == self.identity else {}
             self._put_passages(move, scope, library_id, document_id, reading, given)
+            _set_cursor(move.session, scope, source_id, cursor)
         return document_id, move.moved
 
     def put_failure(
@@ -161,6 +166,7 @@ class Index:
         document_id: str | None,
         source_id: str | None,
         message: str,
+        cursor: Cursor | None = None,
     ) -> tuple[str, Moved]:
         """Note that a file cannot be read; the text and passages it had before stay."""
         with self._moving(scope, library_id) as move:
@@ -169,14 +175,24 @@ class Index:
             values = _values(reading) | {"state": "failed", "message": message}
             del values["text"]
             _set_document(move.session, scope, document_id, values)
+            _set_cursor(move.session, scope, source_id, cursor)
         return document_id, move.moved
 
-    def delete_documents(self, scope: Scope, library_id: str, ids: Sequence[str]) -> Moved:
+    def delete_documents(
+        self,
+        scope: Scope,
+        library_id: str,
+        ids: Sequence[str],
+        *,
+        source_id: str | None = None,
+        cursor: Cursor | None = None,
+    ) -> Moved:
         """Remove documents; their passages stop answering with this version."""
         with self._moving(scope, library_id) as move:
             for document_id in ids:
                 row = repository.document(move.session, scope, library_id, document_id)
                 self._delete_document(move, scope, row)
+            _set_cursor(move.session, scope, source_id, cursor)
         return move.moved
 
     def move_document(
@@ -231,6 +247,11 @@ class Index:
         """Change what is noted of a document without a new version of its library."""
         with self.database.write() as session:
             _set_document(session, scope, document_id, values)
+
+    def set_cursor(self, scope: Scope, source_id: str, cursor: Cursor) -> None:
+        """Note where a source goes on, where no document changed."""
+        with self.database.write() as session:
+            _set_cursor(session, scope, source_id, cursor)
 
     def forget_library(self, library_id: str) -> None:
         """Free the vectors of a library that was deleted."""
@@ -396,7 +417,7 @@ def _update_document(
     move.documents.append((document_id, reading.name, "added" if is_first else "updated"))
 
 
-def _values(reading: Reading) -> dict[str, str | int]:
+def _values(reading: Reading) -> dict[str, Any]:
     return {
         "path": reading.path,
         "name": reading.name,
@@ -407,7 +428,22 @@ def _values(reading: Reading) -> dict[str, str | int]:
         "signature": reading.signature,
         "content_hash": reading.content_hash,
         "text": reading.text,
+        "url": reading.about.url,
+        "attributes": dict(reading.about.metadata),
+        "source_version": reading.about.source_version,
     }
+
+
+def _set_cursor(
+    session: Session, scope: Scope, source_id: str | None, cursor: Cursor | None
+) -> None:
+    if source_id is not None and cursor is not None:
+        session.execute(
+            update(SourceRow)
+            .where(SourceRow.id == source_id, in_scope(SourceRow, scope))
+            .values(cursor=cursor)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _set_document(

@@ -20,7 +20,7 @@ from ponant.live.reading.chunking import Chunk, chunk
 from ponant.live.reading.parsing import Parser, UnreadableDocument
 from ponant.live.reading.passages import fingerprint
 from ponant.live.sources.files import media_type
-from ponant.live.sources.port import Content
+from ponant.live.sources.port import About, Content, Cursor
 from ponant.store import Scope
 
 _MOST_TOKENS = 256  # a passage longer than this says too many things at once
@@ -99,22 +99,29 @@ class Ingestion:
         name: str,
         content: Content,
         *,
+        about: About | None = None,
+        cursor: Cursor | None = None,
         hurry: bool = False,
     ) -> Known:
         """Store what a file holds; one that cannot be read is marked, its old text stays.
 
         Args:
+            about: what the source says of it besides.
+            cursor: where the source goes on once this is stored, in the same transaction.
             hurry: do not wait for vectors, since many other files wait.
 
         Raises:
             NotFound: the library or the document went away meanwhile.
             StorageFull: nothing was stored.
         """
-        kind = media_type(name) or "application/octet-stream"
+        about = about or About()
+        kind = about.media_type or media_type(name) or "application/octet-stream"
         try:
             text = await self._text(content, kind)
         except UnreadableDocument as e:
-            return await self.fail(home, known, path, name, content, str(e))
+            return await self.fail(
+                home, known, path, name, content, str(e), about=about, cursor=cursor
+            )
         chunks = await self.aside(chunk, text, max_tokens=self._room)
         reading = Reading(
             path=path,
@@ -125,6 +132,7 @@ class Ingestion:
             content_hash=content.hash,
             text=text,
             chunks=chunks,
+            about=about,
         )
         identity = self.gate.identity
         vectors = {} if hurry else await self._vectors(home.scope, identity, chunks)
@@ -137,6 +145,7 @@ class Ingestion:
             source_id=home.source_id,
             vectors=vectors,
             identity=identity,
+            cursor=cursor,
         )
         if moved.lacking:
             self.lacking[home.library_id] += moved.lacking
@@ -145,19 +154,30 @@ class Ingestion:
         return Known(document_id, path, content.signature, content.hash, "indexed")
 
     async def fail(
-        self, home: Home, known: Known | None, path: str, name: str, content: Content, message: str
+        self,
+        home: Home,
+        known: Known | None,
+        path: str,
+        name: str,
+        content: Content,
+        message: str,
+        *,
+        about: About | None = None,
+        cursor: Cursor | None = None,
     ) -> Known:
         """Mark a document as failed; what it said before goes on answering."""
         _log.info("A file was not read.", path=path, reason=message)
+        about = about or About()
         reading = Reading(
             path=path,
             name=name,
-            media_type=media_type(name) or "application/octet-stream",
+            media_type=about.media_type or media_type(name) or "application/octet-stream",
             size=len(content.data),
             signature=content.signature,
             content_hash=content.hash,
             text="",
             chunks=(),
+            about=about,
         )
         document_id, moved = await self.write(
             self.index.put_failure,
@@ -167,6 +187,7 @@ class Ingestion:
             document_id=known.document_id if known else None,
             source_id=home.source_id,
             message=message,
+            cursor=cursor,
         )
         self.publish(home.scope, moved)
         return Known(document_id, path, content.signature, content.hash, "failed")

@@ -44,6 +44,23 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a source says of a document besides its content.
+
+    Attributes:
+        media_type: None goes by the name's ending.
+        access: marks of who may read it; None is everybody who may read the library.
+        source_version: the number that a pushed document came under.
+    """
+
+    media_type: str | None = None
+    url: str | None = None
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+    access: tuple[str, ...] | None = None
+    source_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A document that is there now.
 
@@ -55,6 +72,8 @@ class Found:
         media_type: None goes by the name's ending.
         access: marks of who may read it; None is everybody who may read the library.
         cursor: where the source goes on once this is stored.
+        urgent: an event told of it: it comes first, and is read whatever its signature.
+        source_version: the number that a pushed document came under.
     """
 
     key: str
@@ -66,6 +85,19 @@ class Found:
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
     access: tuple[str, ...] | None = None
     cursor: Cursor | None = None
+    urgent: bool = False
+    source_version: int | None = None
+
+    @property
+    def about(self) -> About:
+        """What is stored beside the content."""
+        return About(
+            media_type=self.media_type,
+            url=self.url,
+            metadata=self.metadata,
+            access=self.access,
+            source_version=self.source_version,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +116,22 @@ class Batch:
         complete: known documents that are not among the changes are gone.
         cursor: stored once the whole batch is.
         remark: a sentence to show beside the state, such as what was left out and why.
+        empty: what to show, as an error, where a complete batch holds no document.
+        identity: turns a signature into what stays the same when a document only moves; None
+            where moves cannot be told from a deletion and a new document.
+        stale: whether a newer look is worth more than the rest of this one; what is left of a
+            batch that was given up comes with a later one.
+        seen: how many documents the source has, where the changes do not tell.
     """
 
     changes: Sequence[Found | Gone]
     complete: bool
     cursor: Cursor | None = None
     remark: str = ""
+    empty: str = ""
+    identity: Callable[[str], str] | None = None
+    stale: Callable[[], bool] | None = None
+    seen: int | None = None
 
 
 class DocumentSource(Protocol):
