@@ -1,5 +1,6 @@
 """Who is asking, and what their role allows."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -42,8 +43,17 @@ class Principal:
     key_id: str | None
     session_id: str | None
     name: str
+    marks: tuple[str, ...] = ()
 
     @property
     def scope(self) -> Scope:
-        """Whose rows this caller's statements may touch."""
-        return Scope(self.organisation_id, self.workspace_id, self.person_id)
+        """Whose rows this caller's statements may touch, and what access lists call them by."""
+        return Scope(self.organisation_id, self.workspace_id, self.person_id, self.marks)
+
+
+def marks_of(person_id: str, email: str | None, groups: Iterable[str]) -> tuple[str, ...]:
+    """What access lists may call a person by, sorted."""
+    found = {f"person:{person_id}", *(f"group:{name}" for name in groups)}
+    if email:
+        found.add(f"email:{email.casefold()}")
+    return tuple(sorted(found))

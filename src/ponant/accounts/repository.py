@@ -6,10 +6,12 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from ponant.accounts.principal import Principal, Role, lower
+from ponant.accounts.principal import Principal, Role, lower, marks_of
 from ponant.accounts.schemas import ApiKey, Identity
 from ponant.accounts.tables import (
     ApiKeyRow,
+    GroupMemberRow,
+    GroupRow,
     InstallationRow,
     KeyLookupRow,
     MembershipRow,
@@ -82,7 +84,7 @@ def principal(
 ) -> Principal | None:
     """The member of a workspace with that id, or None."""
     found = session.execute(
-        select(MembershipRow.role, PersonRow.name)
+        select(MembershipRow.role, PersonRow.name, PersonRow.email)
         .join(PersonRow, PersonRow.id == MembershipRow.person_id)
         .where(
             in_scope(MembershipRow, scope),
@@ -100,7 +102,22 @@ def principal(
         key_id=None,
         session_id=session_id,
         name=found.name,
+        marks=marks(session, scope, person_id, found.email),
     )
+
+
+def marks(session: Session, scope: Scope, person_id: str, email: str | None) -> tuple[str, ...]:
+    """What access lists may call somebody by, as of now."""
+    groups = session.scalars(
+        select(GroupRow.name)
+        .join(GroupMemberRow, GroupMemberRow.group_id == GroupRow.id)
+        .where(
+            in_scope(GroupRow, scope),
+            in_scope(GroupMemberRow, scope),
+            GroupMemberRow.person_id == person_id,
+        )
+    )
+    return marks_of(person_id, email, groups)
 
 
 def key_lookup(session: Session, key_hash: str) -> KeyLookupRow | None:
@@ -111,7 +128,7 @@ def key_owner(session: Session, lookup: KeyLookupRow) -> KeyOwner | None:
     """Whom a key speaks for; None where it is revoked or its person is no member any more."""
     scope = Scope(lookup.organisation_id, lookup.workspace_id)
     found = session.execute(
-        select(ApiKeyRow, MembershipRow.role, PersonRow.name)
+        select(ApiKeyRow, MembershipRow.role, PersonRow.name, PersonRow.email)
         .join(MembershipRow, MembershipRow.person_id == ApiKeyRow.person_id)
         .join(PersonRow, PersonRow.id == ApiKeyRow.person_id)
         .where(
@@ -133,6 +150,7 @@ def key_owner(session: Session, lookup: KeyLookupRow) -> KeyOwner | None:
         key_id=row.id,
         session_id=None,
         name=found.name,
+        marks=marks(session, scope, row.person_id, found.email),
     )
     return KeyOwner(caller, row.last_used_at)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from ponant.accounts.principal import Principal, Role
 
@@ -54,3 +55,47 @@ class Identity:
     person: str
     email: str | None
     key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A workspace of an organisation."""
+
+    id: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member of a workspace; ``groups`` are names."""
+
+    id: str
+    name: str
+    email: str | None
+    role: Role
+    groups: tuple[str, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """People of an organisation whom access lists name together; ``members`` are ids."""
+
+    id: str
+    name: str
+    members: tuple[str, ...]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who changed what somebody may do or read."""
+
+    id: str
+    workspace_id: str
+    person_id: str
+    action: str
+    target: str
+    detail: dict[str, Any]
+    at: datetime

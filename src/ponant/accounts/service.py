@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
-from ponant.accounts import credentials, issuing, repository
+from ponant.accounts import credentials, issuing, people, repository
+from ponant.accounts.directory import Directory
 from ponant.accounts.principal import Principal, Role
 from ponant.accounts.recent import RecentKeys
 from ponant.accounts.schemas import ApiKey, FirstStart, Identity, NewKey
@@ -40,12 +41,17 @@ log = structlog.get_logger()
 
 
 class Accounts:
-    """People and what they sign in with. Every method is one transaction."""
+    """People and what they sign in with. Every method is one transaction.
+
+    Attributes:
+        directory: who belongs to the organisation, and to which groups.
+    """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
         self._recent = RecentKeys()
+        self.directory = Directory(database, clock, self._recent.forget)
 
     def ensure_first(self, admin_key: str | None) -> FirstStart | None:
         """Make what the first start needs, and make ``admin_key`` the administrator's.
@@ -118,13 +124,24 @@ class Accounts:
             raise Forbidden("A viewer makes no keys. Ask an administrator for one.")
         if not caller.role.covers(wanted):
             raise Forbidden(f"Your role is {caller.role}, so your keys cannot have role {wanted}.")
-        name = name.strip()
-        if not 0 < len(name) <= _LONGEST_NAME:
-            raise Unprocessable(
-                f"A key's name has between 1 and {_LONGEST_NAME} characters.", param="name"
-            )
+        name = _key_name(name)
         with self._database.write() as session:
             return self._add_key(session, caller, name, wanted)
+
+    def issue_key(self, caller: Principal, person: Principal, name: str) -> NewKey:
+        """Make a key that speaks for a member of the caller's workspace, who is administrator.
+
+        Raises:
+            Forbidden: the caller is no administrator of the person's workspace.
+        """
+        same = caller.workspace_id == person.workspace_id
+        if not (same and caller.role.covers(Role.ADMIN)):
+            raise Forbidden("Only an administrator of the workspace makes somebody else's keys.")
+        with self._database.write() as session:
+            made = self._add_key(session, person, _key_name(name), person.role)
+            detail = {"person_id": person.person_id}
+            people.note(session, caller, "key.issue", made.info.id, detail, self._clock.now())
+        return made
 
     def list_keys(self, caller: Principal) -> list[ApiKey]:
         """The workspace's keys for an administrator, the caller's own for everybody else."""
@@ -262,6 +279,15 @@ class Accounts:
         except PonantError as e:
             # A right key works on a full disk too.
             log.warning("last use of a key not stored", key_id=caller.key_id, reason=e.message)
+
+
+def _key_name(name: str) -> str:
+    name = name.strip()
+    if not 0 < len(name) <= _LONGEST_NAME:
+        raise Unprocessable(
+            f"A key's name has between 1 and {_LONGEST_NAME} characters.", param="name"
+        )
+    return name
 
 
 def wrong_key() -> Unauthorized:

@@ -5,8 +5,9 @@ have platform tables of their own, which say no more than whose the credential i
 """
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ponant.store import Base, ScopeKind, UtcDateTime
@@ -56,6 +57,44 @@ class MembershipRow(Base):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), primary_key=True)
     person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), primary_key=True)
     role: Mapped[str]
+
+
+class GroupRow(Base):
+    """People whom access lists name together, as ``group:<name>``."""
+
+    __tablename__ = "groups"
+    __scope__ = ScopeKind.ORGANISATION
+    __table_args__ = (UniqueConstraint("organisation_id", "name"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organisation_id: Mapped[str] = mapped_column(ForeignKey("organisations.organisation_id"))
+    name: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class GroupMemberRow(Base):
+    __tablename__ = "group_members"
+    __scope__ = ScopeKind.ORGANISATION
+
+    organisation_id: Mapped[str]
+    group_id: Mapped[str] = mapped_column(ForeignKey("groups.id"), primary_key=True)
+    person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), primary_key=True, index=True)
+
+
+class AuditRow(Base):
+    """Who changed what somebody may do or read."""
+
+    __tablename__ = "audit_log"
+    __scope__ = ScopeKind.ORGANISATION
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organisation_id: Mapped[str] = mapped_column(index=True)
+    workspace_id: Mapped[str]
+    person_id: Mapped[str]
+    action: Mapped[str]
+    target: Mapped[str]
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class ApiKeyRow(Base):

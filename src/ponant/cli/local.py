@@ -48,6 +48,8 @@ def _shown(value: Any) -> str:
         return ""
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, tuple):
+        return ", ".join(value)
     if hasattr(value, "strftime"):
         return str(value.strftime("%Y-%m-%d %H:%M"))
     return str(value)

@@ -14,15 +14,18 @@ from ponant.cli.errors import sentences
 _COMMANDS = {
     "chat": "chat",
     "doctor": "doctor",
+    "groups": "app",
     "keys": "app",
     "link": "link",
     "live": "app",
     "openapi": "openapi",
+    "people": "app",
     "pull": "pull",
     "serve": "serve",
     "setup": "setup",
     "upstream": "app",
     "usage": "usage",
+    "workspaces": "app",
 }
 
 
