@@ -50,11 +50,11 @@ class Settings(BaseSettings):
     )
     kernels: str = Field(
         default="auto",
-        pattern="^(auto|portable|avx2|avx512|avx512bf16)$",
+        pattern="^(auto|portable|avx2|avx512|avx512bf16|amx)$",
         description=(
             "Most of the processor's instructions that the native engine's kernels use: portable, "
-            "avx2, avx512 or avx512bf16; auto is all that there are. Read from the environment by "
-            "the kernels themselves."
+            "avx2, avx512, avx512bf16 or amx; auto is all that there are. Read from the "
+            "environment by the kernels themselves."
         ),
     )
     threads: int = Field(

@@ -2,7 +2,8 @@
 
 Used by the package's build and by `make`. It needs a C++17 compiler and nothing of Python's;
 sources named ``*.isa.cpp`` are compiled once for every instruction set, and the processor chooses
-among them when they are loaded.
+among them when they are loaded. Those named ``*.amx.cpp`` are left out where the compiler does not
+know the matrix tiles of Intel AMX.
 """
 
 import os
@@ -33,6 +34,7 @@ _X86_SETS: Final = {
     "avx512": _AVX512,
     "avx512bf16": f"{_AVX512} -mavx512bf16 -mprefer-vector-width=512",
 }
+_TILES: Final = "-mamx-tile -mamx-int8"
 
 
 class NoCompilerError(RuntimeError):
@@ -48,8 +50,12 @@ class _Unit:
     flags: tuple[str, ...]
 
 
-def build(library: Path = LIBRARY) -> Path:
+def build(library: Path = LIBRARY, *, emulated_tiles: bool = False) -> Path:
     """Compile what has changed and link the shared object.
+
+    Args:
+        emulated_tiles: put the matrix tiles into memory, so that any processor with AVX-512 runs
+            what is written for them; slow, for tests.
 
     Raises:
         NoCompilerError: no compiler was found (``CXX``, then ``c++``, ``g++``, ``clang++``).
@@ -57,7 +63,7 @@ def build(library: Path = LIBRARY) -> Path:
     """
     compiler = _compiler()
     _OBJECTS.mkdir(exist_ok=True)
-    units = list(_units())
+    units = list(_units(compiler, emulated_tiles=emulated_tiles))
     stale = [unit for unit in units if _is_stale(unit)]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(pool.map(lambda unit: _compile(compiler, unit), stale))
@@ -76,11 +82,16 @@ def _compiler() -> list[str]:
     raise NoCompilerError("There is no C++ compiler: install g++ or clang++, or set CXX.")
 
 
-def _units() -> Iterator[_Unit]:
+def _units(compiler: list[str], *, emulated_tiles: bool) -> Iterator[_Unit]:
     x86 = platform.machine().lower() in {"x86_64", "amd64"}
+    tiles = x86 and _knows_tiles(compiler)
     sets = _X86_SETS if x86 else {"portable": ""}
-    common = ("-DPN_X86",) if x86 else ()
+    common = (*(("-DPN_X86",) if x86 else ()), *(("-DPN_TILES",) if tiles else ()))
     for source in sorted(SOURCES.glob("*.cpp")):
+        if source.name.endswith(".amx.cpp"):
+            if tiles:
+                yield _tiled(source, common, emulated=emulated_tiles)
+            continue
         if not source.name.endswith(".isa.cpp"):
             yield _Unit(source, _OBJECTS / f"{source.stem}.o", common)
             continue
@@ -90,6 +101,19 @@ def _units() -> Iterator[_Unit]:
             defines = (f"-DPN_ISA={name}", f"-DPN_LEVEL={level}")
             # Hot loops throw nothing, and GCC 12 fails on some of them where they might.
             yield _Unit(source, target, (*common, *defines, "-fno-exceptions", *flags.split()))
+
+
+def _tiled(source: Path, common: tuple[str, ...], *, emulated: bool) -> _Unit:
+    level = ("-DPN_ISA=amx", "-DPN_LEVEL=3", "-fno-exceptions")
+    flags = (*common, *level, *_X86_SETS["avx512bf16"].split(), *_TILES.split())
+    if emulated:
+        flags += ("-DPN_EMULATED_TILES",)
+    return _Unit(source, _OBJECTS / f"{source.stem}{'.emulated' if emulated else ''}.o", flags)
+
+
+def _knows_tiles(compiler: list[str]) -> bool:
+    asked = [*compiler, *_TILES.split(), "-E", "-x", "c++", os.devnull]
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
 def _is_stale(unit: _Unit) -> bool:

@@ -49,6 +49,7 @@ class InstructionSet(IntEnum):
     AVX2 = 1
     AVX512 = 2
     AVX512BF16 = 3
+    AMX = 4
 
 
 class CMatrix(Structure):

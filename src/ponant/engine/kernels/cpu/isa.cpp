@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "ponant.h"
+#include "tiled.hpp"
 
 namespace ponant {
 namespace {
@@ -26,24 +27,36 @@ Isa detect() {
 }
 
 Isa wanted() {
-  const char* names[] = {"portable", "avx2", "avx512", "avx512bf16"};
+  const char* names[] = {"portable", "avx2", "avx512", "avx512bf16", "amx"};
   const char* value = std::getenv("PONANT_KERNELS");
-  for (int i = 0; value && i < 4; ++i)
+  for (int i = 0; value && i < 5; ++i)
     if (std::strcmp(value, names[i]) == 0) return static_cast<Isa>(i);
-  return Isa::avx512bf16;
+  return Isa::amx;
 }
 
 const Isa best = detect();
-std::atomic<Isa> current{std::min(best, wanted())};
+std::atomic<Isa> limit{wanted()};
 
 }  // namespace
 
-Isa isa() { return current.load(std::memory_order_relaxed); }
+Isa isa() { return std::min(best, limit.load(std::memory_order_relaxed)); }
 
-void limit_isa(Isa limit) { current.store(std::min(best, limit)); }
+bool tiles() {
+#if defined(PN_TILES)
+  if (limit.load(std::memory_order_relaxed) < Isa::amx || best < Isa::avx512bf16) return false;
+  static const bool usable = tiles_usable();
+  return usable;
+#else
+  return false;
+#endif
+}
+
+void limit_isa(Isa most) { limit.store(most); }
 
 }  // namespace ponant
 
-extern "C" int pn_isa(void) { return static_cast<int>(ponant::isa()); }
+extern "C" int pn_isa(void) {
+  return static_cast<int>(ponant::tiles() ? ponant::Isa::amx : ponant::isa());
+}
 
 extern "C" void pn_set_isa(int limit) { ponant::limit_isa(static_cast<ponant::Isa>(limit)); }

@@ -8,6 +8,7 @@
 #include "isa.hpp"
 #include "linear_isa.hpp"
 #include "pool.hpp"
+#include "tiled.hpp"
 
 namespace ponant {
 namespace {
@@ -27,7 +28,6 @@ constexpr int kRowBlock = 192;           // rows whose activations stay in the s
 constexpr size_t kTaskBytes = 64 << 10;  // least weights for a task, so that handing out is cheap
 constexpr int kTasksPerThread = 6;       // enough to even out what other processes take
 constexpr int kPrepareValues = 16384;    // fewer are not worth waking a thread
-
 
 const LinearSet& set() { return linear_set(); }
 
@@ -70,10 +70,11 @@ void run_task(const Cut& cut, int task, const RowsView& view, const int* index, 
                     std::min(panel + cut.group, cut.panels),
                     product.out,
                     product.stride};
-  if (is_integer(product.matrix->form))
-    set().multiply_integers(piece);
-  else
-    set().multiply_floats(piece);
+  if (!is_integer(product.matrix->form)) return set().multiply_floats(piece);
+#if defined(PN_TILES)
+  if (row_end - row_begin >= kLeastTiledRows && tiles()) return multiply_tiled(piece);
+#endif
+  set().multiply_integers(piece);
 }
 
 }  // namespace

@@ -10,7 +10,8 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-/* Instruction set in use: 0 portable, 1 AVX2, 2 AVX-512 with VNNI, 3 that with BF16. */
+/* Instruction set in use: 0 portable, 1 AVX2, 2 AVX-512 with VNNI, 3 that with BF16, 4 and matrix
+ * tiles where the processor has them and they prove right and fast. */
 int pn_isa(void);
 void pn_set_isa(int limit);
 
