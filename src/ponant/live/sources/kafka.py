@@ -1,0 +1,112 @@
+"""Follows a Kafka topic: a message with a known key is an edit, one without a value a delete."""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from typing import Any
+
+from ponant.live.reading.parsing import UnreadableDocument
+from ponant.live.relations.port import Key, Row, RowBatch
+from ponant.live.sources import records
+from ponant.live.sources.kafka_topic import Entry, KafkaConfig, Topic
+from ponant.live.sources.port import Batch, Content, Cursor, Found, Gone
+
+
+class KafkaSource:
+    """Documents of a topic.
+
+    Args:
+        extra: settings of librdkafka for tests.
+    """
+
+    interval: float | None = None
+
+    def __init__(
+        self, config: KafkaConfig, password: str = "", extra: dict[str, Any] | None = None
+    ) -> None:
+        self.topic = Topic(config, password, extra)
+        self._config = config
+
+    async def batches(self, cursor: Cursor | None) -> AsyncGenerator[Batch]:
+        """Yield messages as documents, from the cursor on."""
+        async for entries in self.topic.entries(cursor):
+            yield Batch(
+                changes=[self._change(entry) for entry in entries.entries],
+                complete=False,
+                cursor=entries.cursor,
+                remark=entries.remark,
+            )
+
+    def _change(self, entry: Entry) -> Found | Gone:
+        if entry.fault:
+            return _unreadable(entry)
+        if entry.record is None:
+            return Gone(key=entry.key, cursor=entry.cursor)
+        return records.found(self._config, entry.key, entry.record, entry.place, entry.cursor)
+
+
+class KafkaRows:
+    """Rows of a topic, for a table.
+
+    A row is known by ``key_field``, by the column ``key`` (the message's own), or by the columns
+    ``partition`` and ``offset`` where every message is a row of its own.
+    """
+
+    interval: float | None = None
+
+    def __init__(
+        self, config: KafkaConfig, password: str = "", extra: dict[str, Any] | None = None
+    ) -> None:
+        self.topic = Topic(config, password, extra)
+        self.key = _columns(config)
+        self._config = config
+
+    async def batches(self, cursor: Cursor | None) -> AsyncGenerator[RowBatch]:
+        """Yield messages as rows, from the cursor on."""
+        unreadable, last = 0, ""
+        async for entries in self.topic.entries(cursor):
+            faults = [entry.fault for entry in entries.entries if entry.fault]
+            unreadable, last = unreadable + len(faults), faults[-1] if faults else last
+            remark = f"{unreadable} messages were left out, the last {last}." if last else ""
+            yield RowBatch(
+                upserts=[self._row(entry) for entry in entries.entries if entry.record is not None],
+                deletes=[self._gone(entry) for entry in entries.entries if _is_delete(entry)],
+                cursor=entries.cursor,
+                remark=" ".join(part for part in (entries.remark, remark) if part),
+            )
+
+    def _row(self, entry: Entry) -> Row:
+        own: dict[str, Any] = {}
+        if self.key == ("key",):
+            own["key"] = entry.key
+        elif self._config.key == "position":
+            own |= {"partition": entry.partition, "offset": entry.offset}
+        if self._config.time:
+            own[self._config.time] = datetime.fromtimestamp(entry.timestamp / 1000, UTC)
+        return {**(entry.record or {}), **own}
+
+    def _gone(self, entry: Entry) -> Key:
+        return (entry.key,)
+
+
+def _unreadable(entry: Entry) -> Found:
+    async def read() -> Content:
+        raise UnreadableDocument(f"The message cannot be read: {entry.fault}.")
+
+    return Found(
+        key=entry.key,
+        signature=entry.place,
+        name=entry.key,
+        read=read,
+        media_type=records.MEDIA_TYPE,
+        cursor=entry.cursor,
+    )
+
+
+def _columns(config: KafkaConfig) -> tuple[str, ...]:
+    if config.key == "position":
+        return ("partition", "offset")
+    return (config.key_field or "key",)
+
+
+def _is_delete(entry: Entry) -> bool:
+    return entry.record is None and not entry.fault

@@ -1,0 +1,352 @@
+"""Reads a Kafka topic: messages in their order, each with the offsets to go on from.
+
+Every partition is assigned to us, no group is joined and nothing is committed to the broker: the
+offsets live in the cursor, which is stored with the change they stand for. A message is asked for
+only when those before it are stored; what the client fetches ahead is bounded.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from ponant.live.sources import records
+from ponant.live.sources.port import Cursor, SourceFault
+
+_ANSWER_SECONDS = 10.0
+_SLICE_SECONDS = 0.5
+_WAIT_SECONDS = 0.25  # for a first message; a close waits as long
+_LOOK_SECONDS = 30.0  # between two looks for new partitions
+_AHEAD_KIB = 16 * 1024  # fetched ahead at most
+_LONGEST_KEY = 512
+
+_DOWN = frozenset({"_ALL_BROKERS_DOWN"})
+_REFUSED = frozenset({"_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED"})
+_FORBIDDEN = frozenset({"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"})
+_UNKNOWN = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"})
+
+T = TypeVar("T")
+
+
+class KafkaConfig(records.Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A topic.
+
+    Attributes:
+        servers: brokers to ask first, ``host:port`` with commas between.
+        format: how values are written; of JSON the objects' members are fields, anything else, and
+            text, is the field ``value``.
+        key: what tells messages apart: their key, or their place, so that none replaces another.
+        key_field: a member of the value that is the key instead.
+        time: the column that holds when a message was sent, in tables.
+        start: where to begin at the first time.
+        security: whether the connection is encrypted.
+        mechanism: how ``user`` signs in, with the secret ``password``; none without a user.
+        ca: a file of certificates to trust instead of the system's.
+    """
+
+    servers: str
+    topic: str
+    format: Literal["json", "text"] = "json"
+    key: Literal["message", "position"] = "message"
+    key_field: str = ""
+    time: str = ""
+    start: Literal["earliest", "latest"] = "earliest"
+    security: Literal["tls", "plaintext"] = "tls"
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    user: str = ""
+    ca: str = ""
+    batch: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message: its key, its value (None deletes) and where the topic goes on after it."""
+
+    key: str
+    record: dict[str, Any] | None
+    partition: int
+    offset: int
+    timestamp: int  # milliseconds since 1970
+    cursor: Cursor
+    place: str
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Messages in their order, the last of each key alone."""
+
+    entries: list[Entry]
+    cursor: Cursor
+    remark: str = ""
+
+
+@dataclass(slots=True)
+class _Position:
+    """The next offset of each partition, and what was left out on the way."""
+
+    offsets: dict[int, int]
+    keyless: int = 0
+    lost: str = ""
+    last_keyless: str = ""
+    ends: dict[int, int] = field(default_factory=dict)
+
+    def cursor(self) -> Cursor:
+        return {"offsets": {str(number): offset for number, offset in self.offsets.items()}}
+
+
+class Topic:
+    """The messages of a topic, for documents and for rows alike."""
+
+    def __init__(
+        self, config: KafkaConfig, password: str = "", extra: dict[str, Any] | None = None
+    ) -> None:
+        self._config = config
+        self._settings = _settings(config, password) | (extra or {})
+        self._last_error: KafkaError | None = None
+        self._down: KafkaError | None = None
+
+    async def entries(self, cursor: Cursor | None) -> AsyncGenerator[Entries]:
+        """Yield messages from the cursor on; a yield without any tells a remark or a cursor.
+
+        Raises:
+            SourceFault: the brokers cannot be reached, or refuse.
+        """
+        async with self._consumer() as (consumer, call):
+            position = _Position({int(k): v for k, v in (cursor or {}).get("offsets", {}).items()})
+            await call(partial(self._assign, first=cursor is None), consumer, position)
+            yield Entries([], position.cursor(), self._remark(consumer, position))
+            looked, told = time.monotonic(), ""
+            while True:
+                if time.monotonic() - looked > _LOOK_SECONDS:
+                    looked = time.monotonic()
+                    await call(partial(self._assign, first=False), consumer, position)
+                messages = await call(self._fetch, consumer)
+                entries = [e for m in messages if (e := self._entry(consumer, m, position))]
+                remark = self._remark(consumer, position)
+                if entries or messages or remark != told:
+                    told = remark
+                    yield Entries(_last_of_each(entries), position.cursor(), remark)
+
+    @asynccontextmanager
+    async def _consumer(self) -> AsyncIterator[tuple[Consumer, Callable[..., Any]]]:
+        """A consumer and a way to call it: in its own thread, one call after the other."""
+        self._last_error = self._down = None
+        loop = asyncio.get_running_loop()
+        thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
+
+        async def call(function: Callable[..., T], *arguments: Any) -> T:
+            try:
+                return await loop.run_in_executor(thread, function, *arguments)
+            except KafkaException as e:
+                raise self._fault(e.args[0]) from e
+
+        try:
+            consumer = Consumer(self._settings | {"error_cb": self._note})
+        except KafkaException as e:
+            thread.shutdown(wait=False)
+            raise self._fault(e.args[0]) from e
+        try:
+            yield consumer, call
+        finally:
+            thread.submit(consumer.close)
+            thread.shutdown(wait=False)
+
+    def _assign(self, consumer: Consumer, position: _Position, *, first: bool) -> None:
+        """Take every partition, from where the cursor says or else from its end or begin."""
+        name = self._config.topic
+        topic = self._described(consumer)
+        if set(topic.partitions) == set(position.ends):
+            return
+        for number in topic.partitions:
+            begin, end = consumer.get_watermark_offsets(
+                TopicPartition(name, number), timeout=_ANSWER_SECONDS
+            )
+            position.ends[number] = end
+            _settle(position, number, begin, end, late=first and self._config.start == "latest")
+        consumer.assign([TopicPartition(name, n, position.offsets[n]) for n in topic.partitions])
+
+    def _described(self, consumer: Consumer) -> Any:
+        """What the brokers say of the topic; asked in slices, since a refusal shows between."""
+        name, last = self._config.topic, time.monotonic() + _ANSWER_SECONDS
+        while True:
+            try:
+                topic = consumer.list_topics(name, timeout=_SLICE_SECONDS).topics[name]
+            except KafkaException:
+                consumer.poll(0)
+                if self._down is not None or time.monotonic() > last:
+                    raise
+                continue
+            if topic.error is not None:
+                raise KafkaException(topic.error)
+            return topic
+
+    def _fetch(self, consumer: Consumer) -> list[Message]:
+        """Wait for a message, then take what is there already."""
+        first = consumer.poll(_WAIT_SECONDS)
+        if first is None:
+            if self._down is not None:
+                raise KafkaException(self._down)
+            return []
+        return [first, *consumer.consume(self._config.batch - 1, 0)]
+
+    def _entry(self, consumer: Consumer, message: Message, position: _Position) -> Entry | None:
+        error = message.error()
+        if error is not None:
+            self._recover(consumer, message, error, position)
+            return None
+        number, offset = _place(message)
+        if offset < position.offsets.get(number, 0):
+            return None
+        position.offsets[number] = offset + 1
+        place = f"{self._config.topic}/{number}/{offset}"
+        record, fault = _decoded(message.value(), self._config.format)
+        key = self._key(message, record, place)
+        if not key:
+            position.keyless += 1
+            position.last_keyless = place
+            return None
+        fault = f"{place}: {fault}" if fault else ""
+        sent = message.timestamp()[1]
+        return Entry(key, record, number, offset, sent, position.cursor(), place, fault)
+
+    def _key(self, message: Message, record: dict[str, Any] | None, place: str) -> str:
+        if self._config.key == "position":
+            return place
+        if self._config.key_field and record is not None:
+            return records.written(record.get(self._config.key_field))[:_LONGEST_KEY]
+        return (message.key() or b"").decode(errors="backslashreplace")[:_LONGEST_KEY]
+
+    def _recover(
+        self, consumer: Consumer, message: Message, error: KafkaError, position: _Position
+    ) -> None:
+        """Go on at the first message that is left where the wanted one is deleted."""
+        if error.name() != "_AUTO_OFFSET_RESET":
+            raise self._fault(error)
+        number, _ = _place(message)
+        begin, end = consumer.get_watermark_offsets(
+            TopicPartition(self._config.topic, number), timeout=_ANSWER_SECONDS
+        )
+        _settle(position, number, begin, end, late=False)
+        consumer.seek(TopicPartition(self._config.topic, number, position.offsets[number]))
+
+    def _remark(self, consumer: Consumer, position: _Position) -> str:
+        parts = [position.lost] if position.lost else []
+        if position.keyless:
+            parts.append(
+                f"{position.keyless} messages without a key were left out, the last at "
+                f"{position.last_keyless}. Give messages a key, name a member of their value in "
+                "key_field, or set key to position."
+            )
+        if lag := self._lag(consumer, position):
+            parts.append(f"{lag:,} messages behind.")
+        return " ".join(parts)
+
+    def _lag(self, consumer: Consumer, position: _Position) -> int:
+        for number in position.ends:
+            place = TopicPartition(self._config.topic, number)
+            known = consumer.get_watermark_offsets(place, cached=True)
+            if known is not None:
+                position.ends[number] = max(position.ends[number], known[1])
+        return sum(
+            max(0, end - position.offsets.get(number, 0)) for number, end in position.ends.items()
+        )
+
+    def _note(self, error: KafkaError) -> None:
+        if error.name() in _DOWN | _REFUSED:
+            self._down = error
+        else:
+            self._last_error = error
+
+    def _fault(self, error: KafkaError) -> SourceFault:
+        noted, name = self._last_error, self._config.topic
+        names = {known.name() for known in (error, noted, self._down) if known is not None}
+        if names & _REFUSED:
+            return SourceFault(
+                f"Kafka at {self._config.servers} refused the user or the password. Set the "
+                "source's password anew."
+            )
+        if names & _FORBIDDEN:
+            return SourceFault(f"Kafka does not let this user read {name}. Ask for that right.")
+        if names & _UNKNOWN:
+            return SourceFault(f"Kafka has no topic {name}. Check its name, or create it.")
+        return SourceFault(
+            f"Kafka at {self._config.servers} cannot be read: "
+            f"{records.shortened((noted or error).str())}. Check the address and `security`, and "
+            "that it runs. What was read before answers."
+        )
+
+
+def _settings(config: KafkaConfig, password: str) -> dict[str, Any]:
+    encrypted = config.security == "tls"
+    settings: dict[str, Any] = {
+        "bootstrap.servers": config.servers,
+        "group.id": "ponant",  # a name that librdkafka asks for; no group is joined
+        "client.id": "ponant",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "isolation.level": "read_committed",
+        "allow.auto.create.topics": False,
+        "queued.max.messages.kbytes": _AHEAD_KIB,
+        "max.poll.interval.ms": 86_400_000,
+        "fetch.wait.max.ms": 100,
+        "log_level": 0,
+    }
+    if config.user:
+        settings |= {
+            "security.protocol": "sasl_ssl" if encrypted else "sasl_plaintext",
+            "sasl.mechanism": config.mechanism,
+            "sasl.username": config.user,
+            "sasl.password": password,
+        }
+    else:
+        settings["security.protocol"] = "ssl" if encrypted else "plaintext"
+    if config.ca:
+        settings["ssl.ca.location"] = config.ca
+    return settings
+
+
+def _settle(position: _Position, number: int, begin: int, end: int, *, late: bool) -> None:
+    """Where to read a partition: as the cursor says, as long as the broker still has that."""
+    wanted = position.offsets.setdefault(number, end if late else begin)
+    if wanted < begin:
+        position.lost = (
+            f"Kafka deleted {begin - wanted:,} messages of partition {number} before they were "
+            "read. Keep them longer there."
+        )
+    elif wanted > end:
+        position.lost = f"Partition {number} was made anew, and is read from its begin."
+    if not begin <= wanted <= end:
+        position.offsets[number] = begin
+
+
+def _place(message: Message) -> tuple[int, int]:
+    """Its partition and offset, which only messages that are to be sent can lack."""
+    return message.partition() or 0, message.offset() or 0
+
+
+def _decoded(value: bytes | None, form: str) -> tuple[dict[str, Any] | None, str]:
+    """A message's value as fields, or why it cannot be read."""
+    if value is None:
+        return None, ""
+    if form == "text":
+        return {"value": value.decode(errors="replace")}, ""
+    try:
+        decoded = msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        return None, f"the message is not JSON ({e})"
+    return (decoded if isinstance(decoded, dict) else {"value": decoded}), ""
+
+
+def _last_of_each(entries: list[Entry]) -> list[Entry]:
+    """What later entries of the same key replace is not worth a document."""
+    last = {entry.key: entry for entry in entries}
+    return [entry for entry in entries if last[entry.key] is entry]
