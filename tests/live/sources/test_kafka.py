@@ -15,7 +15,6 @@ from ponant.live.sources.port import Batch, SourceFault
 from tests.live.sources.following import Shelf
 from tests.servers import kafka
 
-
 pytestmark = pytest.mark.anyio
 
 
@@ -100,8 +99,8 @@ async def test_a_message_that_is_not_json_leaves_the_old_version(broker: kafka.K
     broker.send("broken", "a", {"body": "good"})
     broker.flush()
     await shelf.follow(_source(broker, "broken"), until={"a": "good"})
-    broker.send("broken", "a", b"{not json")
-    broker.send("broken", "b", {"body": "after"})
+    broker.send("broken", "a", b"{not json", partition=0)
+    broker.send("broken", "b", {"body": "after"}, partition=0)
     broker.flush()
     await shelf.follow(_source(broker, "broken"), until={"a": "good", "b": "after"})
     assert "is not JSON" in shelf.faults["a"]
@@ -154,7 +153,7 @@ async def test_messages_are_rows_too(broker: kafka.Kafka) -> None:
     assert source.key == ("id",)
     assert [(row["id"], row["sum"]) for row in batch.upserts] == [(1, 11)]
     assert isinstance(batch.upserts[0]["sent"], datetime)
-    assert batch.deletes == [("2",)]
+    assert batch.deletes == [(2,)]
     assert "rows/0/4: the message is not JSON" in batch.remark
     placed = KafkaRows(_config(broker, "rows", key="position"))
     assert placed.key == ("partition", "offset")

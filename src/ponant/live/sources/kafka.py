@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from ponant.live.reading.parsing import UnreadableDocument
 from ponant.live.relations.port import Key, Row, RowBatch
 from ponant.live.sources import records
@@ -85,7 +87,12 @@ class KafkaRows:
         return {**(entry.record or {}), **own}
 
     def _gone(self, entry: Entry) -> Key:
-        return (entry.key,)
+        if self.key == ("key",):
+            return (entry.key,)
+        try:  # a key that is a member of the value has that member's type
+            return (msgspec.json.decode(entry.key),)
+        except msgspec.DecodeError:
+            return (entry.key,)
 
 
 def _unreadable(entry: Entry) -> Found:
