@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from itertools import count
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -25,6 +25,7 @@ from ponant.live.port import (
     Embedder,
     FolderListing,
     Library,
+    Notice,
     PassageRef,
     PassageState,
     PassageView,
@@ -34,6 +35,7 @@ from ponant.live.port import (
     Source,
     Status,
 )
+from ponant.live.standing.client import StandingClient
 from ponant.store import Scope
 
 _ANSWER_SECONDS = 60.0
@@ -66,6 +68,8 @@ class LiveClient:
         self._numbers = count()
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._listeners: WeakSet[asyncio.Queue[Change]] = WeakSet()
+        self._noticing: dict[str, set[Callable[[Notice], None]]] = {}
+        self.standing = StandingClient(self)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._process: asyncio.subprocess.Process | None = None
 
@@ -231,6 +235,13 @@ class LiveClient:
         finally:
             self._listeners.discard(queue)
 
+    def notices(self, part: str, listener: Callable[[Notice], None]) -> None:
+        """Call ``listener`` on the event loop with what a part has to tell, from now on.
+
+        Only those that are alive are told: what a part tells it also keeps to be asked for.
+        """
+        self._noticing.setdefault(part, set()).add(listener)
+
     # The conversation with the process
 
     async def call(
@@ -343,6 +354,9 @@ class LiveClient:
                     if queue.full():
                         queue.get_nowait()
                     queue.put_nowait(change)
+            case wire.Noticed(notice):
+                for listener in self._noticing.get(notice.part, ()):
+                    listener(notice)
             case wire.Embed():
                 self._spawn(self._embed(tell))
 

@@ -13,7 +13,7 @@ from ponant.live import freshness
 from ponant.live.calls import Part
 from ponant.live.declarations import Declarations
 from ponant.live.indexing.backfill import Backfill
-from ponant.live.indexing.embedding import EmbeddingGate
+from ponant.live.indexing.embedding import EmbeddingGate, Vector
 from ponant.live.indexing.index import Index, Moved
 from ponant.live.indexing.ingestion import Home, Ingestion
 from ponant.live.indexing.search import search
@@ -24,6 +24,7 @@ from ponant.live.port import (
     FolderListing,
     Freshness,
     Library,
+    Notice,
     PassageRef,
     PassageState,
     PassageView,
@@ -37,6 +38,7 @@ from ponant.live.queries import Queries
 from ponant.live.sources.following import FolderFollower, SourceState
 from ponant.live.sources.samples import copy_sample
 from ponant.live.sources.uploads import Uploads
+from ponant.live.standing.part import Standing
 from ponant.live.tables import LibraryRow, SourceRow
 from ponant.live.telling import Teller
 from ponant.store import Database, Scope
@@ -57,6 +59,7 @@ class Knowledge:
         roots: folders that HTTP callers may declare sources in, resolved.
         database: live.db, migrated.
         listener: told of every change, on the event loop.
+        notify: told what else is worth a look, on the event loop.
 
     Attributes:
         parts: what has a room of its own; callers reach its methods as ``part.method``.
@@ -94,6 +97,7 @@ class Knowledge:
         database: Database,
         clock: Clock,
         listener: Callable[[Change], None],
+        notify: Callable[[Notice], None] = lambda _: None,
     ) -> None:
         self._home = home
         self._clock = clock
@@ -108,7 +112,16 @@ class Knowledge:
         self._readers = ThreadPoolExecutor(_READERS, "live-reader")
         self._followers: dict[str, tuple[FolderFollower, asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self.parts: dict[str, Part] = {}
+        self._standing = Standing(
+            database,
+            read=self._read,
+            write=self._ingestion.write,
+            search=self._search,
+            embed=self._gate.question,
+            identity=lambda: self._gate.identity,
+            tell=notify,
+        )
+        self.parts: dict[str, Part] = {"standing": self._standing}
 
     async def start(self) -> None:
         """Begin to follow every source."""
@@ -116,6 +129,8 @@ class Knowledge:
             scope = Scope(workspace_id=workspace_id)
             for row in await self._read(self._queries.sources, scope, library_id):
                 self._follow(scope, row)
+        await self._standing.load()
+        self._spawn(self._standing.run())
         self._spawn(self._uploads.run())
         self._spawn(self._backfill.run())
 
@@ -134,6 +149,7 @@ class Knowledge:
         if embedder.identity != self._index.identity:
             await self._ingestion.write(self._index.load_vectors, embedder.identity)
         self._gate.connect(embedder)
+        self._standing.refresh()
         self._ingestion.waiting.set()
         for library_id, workspace_id in await self._read(self._queries.places):
             self._teller.announce(Scope(workspace_id=workspace_id), library_id)
@@ -183,6 +199,7 @@ class Knowledge:
         await self._ingestion.write(self._declarations.delete_library, scope, library_id)
         await self._ingestion.write(self._uploads.remove, library_id)
         self._index.forget_library(library_id)
+        self._standing.gone(library_id)
         version, now = library.freshness.version + 1, self._clock.now()
         gone = Freshness(state="in_step", version=version, as_of=now, message="Deleted.")
         self._teller.ended(scope, library_id, gone, [(one.id, one.name) for one in documents])
@@ -320,8 +337,19 @@ class Knowledge:
             raise BadRequest(f"The limit must be from 1 to {_MOST_HITS}.", param="limit")
         query, chosen = query[:_LONGEST_QUERY], options or SearchOptions()
         vector = await self._gate.question(query) if chosen.mode != "keyword" else None
+        return await self._search(scope, library_ids, query, vector, limit, chosen)
+
+    async def _search(
+        self,
+        scope: Scope,
+        library_ids: Sequence[str],
+        query: str,
+        vector: Vector | None,
+        limit: int,
+        options: SearchOptions,
+    ) -> SearchResult:
         index = self._index
-        return await self._read(search, index, scope, library_ids, query, vector, limit, chosen)
+        return await self._read(search, index, scope, library_ids, query, vector, limit, options)
 
     async def get_passage(self, scope: Scope, passage_id: str) -> PassageView:
         """A passage in its document; NotFound where it is not there, or not any more."""
@@ -377,6 +405,7 @@ class Knowledge:
         return await loop.run_in_executor(self._readers, partial(function, *args, **kwargs))
 
     def _moved(self, scope: Scope, moved: Moved) -> None:
+        self._standing.notice(scope, moved)
         self._teller.moved(scope, moved.library_id, moved.documents)
 
     # Rows as callers see them

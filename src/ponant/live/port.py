@@ -240,6 +240,19 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     freshness: Freshness
 
 
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """Told to those who listen when something in a room of live knowledge is worth a look.
+
+    Attributes:
+        part: the room, such as ``standing``.
+        keys: of what is worth it, by the room's own names.
+    """
+
+    part: str
+    workspace_id: str
+    keys: tuple[str, ...]
+
+
 class Embedder(Protocol):
     """Turns text into vectors; ``identity`` changes whenever the vectors would."""
 

@@ -32,7 +32,7 @@ from ponant.live import wire
 from ponant.live.address import lock_file
 from ponant.live.calls import arguments_of, callable_methods
 from ponant.live.knowledge import Knowledge
-from ponant.live.port import Change
+from ponant.live.port import Change, Notice
 from ponant.store import Database
 
 _LOCK_SECONDS = 10.0
@@ -68,7 +68,7 @@ class Server:
         self._socket = socket
         database = Database.at(home / "live.db")
         database.migrate("live")
-        self._knowledge = Knowledge(home, roots, database, SystemClock(), self._tell)
+        self._knowledge = Knowledge(home, roots, database, SystemClock(), self._tell, self._notify)
         self._calls = callable_methods(self._knowledge)
         self._listeners: set[bytes] = set()
         self._asked: dict[int, asyncio.Future[NDArray[np.float32]]] = {}
@@ -142,11 +142,16 @@ class Server:
         return await function(call.scope, **arguments_of(function, call.arguments))
 
     def _tell(self, change: Change) -> None:
-        told = wire.Told(change)
+        self._tell_all(wire.Told(change))
+
+    def _notify(self, notice: Notice) -> None:
+        self._tell_all(wire.Noticed(notice))
+
+    def _tell_all(self, told: wire.Tell) -> None:
         for client in list(self._listeners):
             self._spawn(self._tell_one(client, told))
 
-    async def _tell_one(self, client: bytes, told: wire.Told) -> None:
+    async def _tell_one(self, client: bytes, told: wire.Tell) -> None:
         try:
             await self._send(client, told)
         except Unavailable:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ponant.kit import PonantError
 from ponant.kit.errors import Unavailable
-from ponant.live.port import Change
+from ponant.live.port import Change, Notice
 from ponant.store import Scope
 
 
@@ -92,6 +92,10 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     change: Change
 
 
+class Noticed(msgspec.Struct, frozen=True, tag="noticed"):
+    notice: Notice
+
+
 class Embed(msgspec.Struct, frozen=True, tag="embed"):
     id: int
     texts: list[str]
@@ -103,7 +107,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready"):
 
 
 Ask = Call | Subscribe | Offer | Vectors | NotEmbedded
-Tell = Reply | Told | Embed | Ready
+Tell = Reply | Told | Noticed | Embed | Ready
 
 encode = msgspec.msgpack.Encoder().encode
 decode_ask = msgspec.msgpack.Decoder(Ask).decode

@@ -18,7 +18,7 @@ from ponant.live.tables import AccessRow, DocumentRow, LibraryRow, PassageRow
 from ponant.store import Scope, ScopeKind, scoped_text
 
 _CANDIDATES = 50
-_SMOOTHING = 10  # the paper's 60 is for lists of thousands; short lists want their tops apart
+SMOOTHING = 10  # the paper's 60 is for lists of thousands; short lists want their tops apart
 
 _KEYWORDS = """
     SELECT p.id FROM live_keywords k JOIN live_passages p ON p.id = k.rowid
@@ -34,7 +34,7 @@ class _Ranks:
 
     @property
     def score(self) -> float:
-        return sum(1 / (_SMOOTHING + rank) for rank in (self.keyword, self.vector) if rank)
+        return sum(1 / (SMOOTHING + rank) for rank in (self.keyword, self.vector) if rank)
 
 
 def search(

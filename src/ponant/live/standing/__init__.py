@@ -1,0 +1,1 @@
+"""Standing queries: searches that are kept, and matched in reverse when passages change."""
