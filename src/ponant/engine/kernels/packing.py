@@ -208,7 +208,9 @@ def _forget(stored: NDArray[np.uint8]) -> None:
 def _allocate(size: int) -> NDArray[np.uint8]:
     """Zeroed pages that go back to the system with the array; whole huge pages where they fit."""
     large = size >= _HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE")
-    pages = mmap.mmap(-1, size + _HUGE_PAGE if large else size)
+    # Private, since the system gives memory that may be shared no huge pages unless it is told to.
+    kind = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    pages = mmap.mmap(-1, size + _HUGE_PAGE if large else size, flags=kind)
     memory = np.frombuffer(pages, np.uint8)
     start = -memory.ctypes.data % _HUGE_PAGE if large else 0
     if large:
