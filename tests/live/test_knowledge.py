@@ -32,7 +32,7 @@ def test_every_kind_of_file_is_found(installation: Installation) -> None:
         installation.write("c.html", "<html><body><h1>Bees</h1><p>Bees dance.</p></body></html>")
         (installation.folder / "d.docx").write_bytes(docx("Whales sing.", heading="Whales"))
         (installation.folder / "e.pdf").write_bytes(pdf("Ants carry leaves."))
-        (installation.folder / "f.xlsx").write_bytes(b"PK")
+        (installation.folder / "f.iso").write_bytes(b"PK")
         async with installation.running() as knowledge:
             library_id = await _library(knowledge, installation)
             library = await in_step(knowledge, library_id, 5)

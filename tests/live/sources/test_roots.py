@@ -78,7 +78,7 @@ def test_a_walk_passes_over_links_hidden_files_and_private_places(tree: Path) ->
     (tree / "root" / "a" / ".git" / "c.md").write_text("x")
     (tree / "root" / "secret.md").symlink_to(tree / "out" / "secret.md")
     (tree / "root" / "b" / "d.md").write_text("x")
-    (tree / "root" / "e.xlsx").write_text("x")
+    (tree / "root" / "e.iso").write_text("x")
     (tree / "home" / "models" / "card.md").write_text("x")
     assert list(files.scan(tree / "root", private_inside(tree / "home", tree / "root")).files) == [
         "b/d.md"

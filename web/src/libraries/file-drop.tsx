@@ -3,14 +3,11 @@ import { useState, type DragEvent, type ReactNode } from "react";
 
 import { classes } from "@/ui/classes";
 
-const ACCEPTED = ".txt,.md,.markdown,.html,.htm,.docx,.pdf";
-
 /** Opens the browser's file chooser. */
 export function pickFiles(onFiles: (files: File[]) => void): void {
   const input = document.createElement("input");
   input.type = "file";
   input.multiple = true;
-  input.accept = ACCEPTED;
   input.addEventListener("change", () => {
     take(input.files, onFiles);
   });
