@@ -151,9 +151,15 @@ class ChatBody(GenerationFields):
                 prompt_logprobs=(self.top_prompt_logprobs or 0) if self.prompt_logprobs else None,
                 cache_scope=scope,
                 owner=scope,
+                priority=self.priority,
             ),
-            extra=dict(self.model_extra or {}),
+            extra=self._for_others(),
         )
+
+    def _for_others(self) -> dict[str, Any]:
+        """What an upstream server may know and we do not, or not alone."""
+        tier = {} if self.service_tier is None else {"service_tier": self.service_tier}
+        return dict(self.model_extra or {}) | tier
 
     def _choice(self) -> str:
         if isinstance(self.tool_choice, ToolChoiceBody):

@@ -85,6 +85,7 @@ class CompletionBody(GenerationFields):
                 prompt_logprobs=echoed if echoed is not None else self.prompt_logprobs,
                 cache_scope=scope,
                 owner=scope,
+                priority=self.priority,
             ),
         )
 

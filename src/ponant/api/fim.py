@@ -40,6 +40,7 @@ class FimBody(GenerationFields):
                 stop=self.stop,
                 cache_scope=scope,
                 owner=scope,
+                priority=self.priority,
             ),
         )
 

@@ -88,6 +88,16 @@ class GenerationFields(BaseModel):
     stop: Strings = ()
     n: int | None = Field(default=None, ge=1, le=16)
     stream_options: dict[str, Any] | None = None
+    service_tier: str | None = Field(
+        default=None,
+        max_length=40,
+        description="`flex` lets what others ask go first; every other tier is the usual one.",
+    )
+
+    @property
+    def priority(self) -> int:
+        """Below the usual 0 for who has time; nobody puts themselves above others."""
+        return -1 if self.service_tier == "flex" else 0
 
     @property
     def choices(self) -> int:

@@ -1126,6 +1126,11 @@ export interface components {
             /** Seed */
             seed?: number | null;
             /**
+             * Service Tier
+             * @description `flex` lets what others ask go first; every other tier is the usual one.
+             */
+            service_tier?: string | null;
+            /**
              * Stop
              * @default []
              */
@@ -1232,6 +1237,11 @@ export interface components {
             /** Seed */
             seed?: number | null;
             /**
+             * Service Tier
+             * @description `flex` lets what others ask go first; every other tier is the usual one.
+             */
+            service_tier?: string | null;
+            /**
              * Stop
              * @default []
              */
@@ -1330,6 +1340,11 @@ export interface components {
             repetition_penalty?: number | null;
             /** Seed */
             seed?: number | null;
+            /**
+             * Service Tier
+             * @description `flex` lets what others ask go first; every other tier is the usual one.
+             */
+            service_tier?: string | null;
             /**
              * Stop
              * @default []
