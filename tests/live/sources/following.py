@@ -1,7 +1,7 @@
 """Drives a source without a library: keeps what it tells, as a library would."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -59,3 +59,12 @@ class Shelf:
     def _forget(self, key: str) -> None:
         self.texts.pop(key, None)
         self.found.pop(key, None)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until it is so, ten seconds at most."""
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("what was waited for did not come")

@@ -1,0 +1,128 @@
+"""A PostgreSQL server of a test's own, from Debian's packages, with logical replication."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
+_PASSWORD = "ebb-and-flow"
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "wal_level": "logical",
+    "max_wal_senders": "10",
+    "max_replication_slots": "10",
+    "wal_sender_timeout": "5s",
+    "fsync": "off",  # a crash of the machine ends the test too
+    "shared_buffers": "16MB",
+    "autovacuum": "off",
+}
+
+
+@dataclass
+class Postgres:
+    """A server; ``owner`` may do everything.
+
+    Attributes:
+        password: everybody's.
+    """
+
+    folder: Path
+    port: int
+    host: str = "127.0.0.1"
+    user: str = "owner"
+    password: str = _PASSWORD
+    database: str = "postgres"
+
+    def connect(self, database: str | None = None) -> psycopg.Connection[Any]:
+        """A connection of the owner's that commits each statement."""
+        return psycopg.connect(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            password=self.password,
+            dbname=database or self.database,
+            autocommit=True,
+        )
+
+    def run(self, *statements: str) -> None:
+        """Run statements as the owner, each by itself."""
+        with self.connect() as connection:
+            for statement in statements:
+                connection.execute(sql.SQL(statement))  # type: ignore[arg-type]
+
+    def is_busy(self, slot: str) -> bool:
+        """Whether somebody still reads a replication slot."""
+        query = "select active from pg_replication_slots where slot_name = %s"
+        with self.connect() as connection:
+            return bool((connection.execute(query, (slot,)).fetchone() or (False,))[0])
+
+    def start(self) -> None:
+        """Start it, or start it again."""
+        options = " ".join(f"-c {name}='{value}'" for name, value in _SETTINGS.items())
+        log = str(self.folder / "log")
+        self._control("start", "-w", "-l", log, "-o", f"-p {self.port} {options}")
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it at once, as a crash does, or by another of pg_ctl's modes."""
+        self._control("stop", "-w", "-m", mode)
+
+    def _control(self, *arguments: str) -> None:
+        _as_unprivileged(str(_PROGRAMS / "pg_ctl"), "-D", str(self.folder / "data"), *arguments)
+
+
+@contextmanager
+def running() -> Iterator[Postgres]:
+    """A new server until the end of the block."""
+    folder = Path(tempfile.mkdtemp(prefix="ponant-postgres-"))
+    server = Postgres(folder, _free_port())
+    try:
+        _create(folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _create(folder: Path) -> None:
+    password = folder / "password"
+    password.write_text(_PASSWORD)
+    folder.chmod(0o755)
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres")
+    _as_unprivileged(
+        str(_PROGRAMS / "initdb"),
+        *("-D", str(folder / "data"), "-U", "owner", "--pwfile", str(password)),
+        *("-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
+    )
+
+
+def _as_unprivileged(*command: str) -> None:
+    """PostgreSQL refuses to run as root."""
+    if os.getuid() == 0:
+        group = str(pwd.getpwnam("postgres").pw_gid)
+        command = ("setpriv", "--reuid=postgres", f"--regid={group}", "--clear-groups", *command)
+    done = subprocess.run(
+        command, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
