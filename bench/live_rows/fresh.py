@@ -1,0 +1,245 @@
+"""File saved → search sees it, by a word of the edit and by a paraphrase of it.
+
+A trial replaces one paragraph of one file and asks until a search returns it; what counts is the
+time from the end of the write to the end of the first answer that has it. Everyone has a copy of
+the corpus; while one is measured, the others stand still.
+"""
+
+import random
+import statistics
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench.live_peers.contender import Contender, Setup, alone, copied
+from bench.live_peers.embedding import embed
+from bench.live_peers.environments import prepare, setups
+from bench.live_rows.measured import Place, SharedEmbedder, Told, embedder, folder, spread
+from bench.live_texts import manual, synthetic
+from bench.live_texts.edits import Edit, by_paraphrase, by_word
+
+_LONGEST = 20.0  # seconds that an edit may take to be seen
+_GAP = 0.002  # seconds between two questions
+_MEAN_ARRIVAL = 0.3  # seconds between two edits that come at random
+_ROUNDS = 5
+_LOAD_SECONDS = 900.0
+
+
+@dataclass
+class Trial:
+    """An edit of one contender's folder, and when its end was seen."""
+
+    edit: Edit
+    kind: str
+    saved: float = 0.0
+    seen: float = 0.0
+
+    @property
+    def milliseconds(self) -> float:
+        return 1000 * (self.seen - self.saved) if self.seen else 1000 * _LONGEST
+
+
+def at_2k(place: Place) -> Told:
+    """2,000 passages of a real manual in three languages."""
+    trials = 10 if place.quick else 50
+    with folder("fresh") as work:
+        paths = manual.write(work / "corpus", 2000)
+        told = _compare(place, work, [path.name for path in paths], 2000, trials, everyone=True)
+    told.measure = "file saved → search sees it, 2,000 passages"
+    told.goals = _goals(30, 100)
+    return told
+
+
+def at_100k(place: Place) -> Told:
+    """100,000 synthetic passages, so that only what is edited is embedded for real."""
+    passages = 10_000 if place.quick else 100_000
+    trials = 10 if place.quick else 50
+    with folder("fresh") as work:
+        files = synthetic.write(work / "corpus", passages)
+        corpus = work / "corpus"
+        names = [
+            synthetic.place(corpus, number).relative_to(corpus).as_posix()
+            for number in range(files)
+        ]
+        told = _compare(place, work, names, passages, trials, everyone=place.full)
+    told.measure = f"file saved → search sees it, {passages:,} passages"
+    told.goals = _goals(60, 150)
+    return told
+
+
+def _goals(median: float, worst: float) -> dict[str, float]:
+    return {
+        f"{kind}, {loop}, beyond the embedder, {name} ms": goal
+        for kind in ("word", "paraphrase")
+        for loop in ("closed", "random")
+        for name, goal in (("median", median), ("p95", worst))
+    }
+
+
+def _compare(
+    place: Place, work: Path, names: Sequence[str], passages: int, trials: int, *, everyone: bool
+) -> Told:
+    told = Told("")
+    prepare(place.peers, ("pathway", "cocoindex"))
+    with embedder("e5", work) as embedding:
+        contenders: list[Contender] = []
+        try:
+            for setup in setups(place.peers, all_of_pathway=everyone):
+                contender = _loaded(setup, work, embedding, passages, contenders, told)
+                contenders.append(contender)
+            _measure(contenders, embedding, names, trials, told)
+        finally:
+            for contender in contenders:
+                contender.close()
+    return told
+
+
+def _loaded(
+    setup: Setup,
+    work: Path,
+    embedding: SharedEmbedder,
+    passages: int,
+    others: list[Contender],
+    told: Told,
+) -> Contender:
+    """A contender over its copy of the corpus, all of it embedded."""
+    name = setup.name
+    corpus = copied(work / "corpus", work / f"corpus-{len(others)}")
+    for other in others:
+        other.served.stop()
+    begun = time.perf_counter()
+    contender = Contender(setup, corpus, embedding.url, work)
+    try:
+        contender.wait_until(lambda one: embedding.passages(one.key) >= passages, _LOAD_SECONDS)
+        contender.wait_until(lambda one: len(one.search("anything at all")) > 0)
+    except BaseException:
+        contender.close()
+        raise
+    finally:
+        for other in others:
+            other.served.go_on()
+    seconds = time.perf_counter() - begun
+    print(f"{name}: {passages} passages in {seconds:.1f} s", flush=True)
+    told.figures[name] = {"loaded, passages/s": round(passages / seconds, 1)}
+    return contender
+
+
+def _measure(
+    contenders: list[Contender],
+    embedding: SharedEmbedder,
+    names: Sequence[str],
+    trials: int,
+    told: Told,
+) -> None:
+    files = random.Random(1).sample(range(len(names)), min(len(names), 4 * trials))
+    edits = [by_word(n) if n % 2 else by_paraphrase(n) for n in range(4 * trials)]
+    alone_ms = _embedding_alone(embedding, edits)
+    told.notes["the embedder alone, one edited passage, median ms"] = round(alone_ms, 1)
+    for loop, run, first in (("closed", closed, 0), ("random", arrivals, 2 * trials)):
+        done: dict[str, list[Trial]] = {one.name: [] for one in contenders}
+        spent = 0.0
+        walled = time.perf_counter()
+        step = max(1, 2 * trials // _ROUNDS)
+        for begin in range(first, first + 2 * trials, step):
+            span = range(begin, begin + step)
+            ordered = contenders if begin // step % 2 == 0 else contenders[::-1]
+            for one in ordered:
+                with alone(one, contenders):
+                    before = _cpu()
+                    work = [(one.folder / names[files[n % len(files)]], edits[n]) for n in span]
+                    done[one.name] += run(one, work)
+                    spent += _cpu() - before
+        share = 100 * spent / (time.perf_counter() - walled)
+        told.notes[f"load generator, {loop}, % of one core"] = round(share, 1)
+        for name, trials_done in done.items():
+            _tell(told, name, loop, trials_done, alone_ms)
+
+
+def _tell(told: Told, name: str, loop: str, trials: Sequence[Trial], alone_ms: float) -> None:
+    for kind in ("word", "paraphrase"):
+        times = [trial.milliseconds for trial in trials if trial.kind == kind]
+        told.figures[name] |= spread(f"{kind}, {loop}", times)
+        beyond = spread(f"{kind}, {loop}, beyond the embedder", [t - alone_ms for t in times])
+        told.figures[name] |= beyond
+        unseen = sum(not trial.seen for trial in trials if trial.kind == kind)
+        told.figures[name][f"{kind}, {loop}, never seen"] = unseen
+
+
+def closed(contender: Contender, work: Sequence[tuple[Path, Edit]]) -> list[Trial]:
+    """Edit, ask until it is seen, then the next."""
+    trials = []
+    for path, edit in work:
+        trial = _trial(edit)
+        save(path, edit.text)
+        trial.saved = time.perf_counter()
+        while time.perf_counter() - trial.saved < _LONGEST:
+            if contender.sees(edit.mark, edit.query):
+                trial.seen = time.perf_counter()
+                break
+            time.sleep(_GAP)
+        trials.append(trial)
+    return trials
+
+
+def arrivals(contender: Contender, work: Sequence[tuple[Path, Edit]]) -> list[Trial]:
+    """Edits come at random times, whether or not those before were seen (Poisson)."""
+    chance = random.Random(len(work))
+    trials = [_trial(edit) for _, edit in work]
+
+    def write() -> None:
+        for trial, (path, edit) in zip(trials, work, strict=True):
+            time.sleep(chance.expovariate(1 / _MEAN_ARRIVAL))
+            save(path, edit.text)
+            trial.saved = time.perf_counter()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        _watch(contender, trials, writer.is_alive)
+    finally:
+        writer.join()
+    return trials
+
+
+def _watch(contender: Contender, trials: Sequence[Trial], more_come: Callable[[], bool]) -> None:
+    while True:
+        now = time.perf_counter()
+        waiting = [
+            one for one in trials if one.saved and not one.seen and now - one.saved < _LONGEST
+        ]
+        if not waiting and not more_come():
+            return
+        for trial in waiting:
+            if contender.sees(trial.edit.mark, trial.edit.query):
+                trial.seen = time.perf_counter()
+        time.sleep(_GAP)
+
+
+def save(path: Path, text: str) -> None:
+    """Put ``text`` in the place of a file's third paragraph, as an editor without care does."""
+    parts = path.read_text().split("\n\n")
+    parts[min(2, len(parts) - 1)] = text
+    path.write_text("\n\n".join(parts))
+
+
+def _trial(edit: Edit) -> Trial:
+    return Trial(edit, "word" if edit.query == edit.mark else "paraphrase")
+
+
+def _embedding_alone(embedding: SharedEmbedder, edits: Sequence[Edit]) -> float:
+    """Milliseconds that the embedder takes for one edited passage while nothing else asks."""
+    times = []
+    for edit in edits[:30]:
+        begun = time.perf_counter()
+        embed(f"{embedding.url}/embed/alone", [edit.text], "passage")
+        times.append(1000 * (time.perf_counter() - begun))
+    return statistics.median(times)
+
+
+def _cpu() -> float:
+    times = psutil.Process().cpu_times()
+    return times.user + times.system

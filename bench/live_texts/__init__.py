@@ -1,0 +1,1 @@
+"""What the rows of live knowledge are measured on."""

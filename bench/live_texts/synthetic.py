@@ -1,0 +1,90 @@
+"""Synthetic corpora of any size: Zipf's words with real names between them, drawn by a seed.
+
+A passage begins with ``Record `` and its number; its vector is drawn from one of `CLUSTERS`
+clusters by that number, so that search by meaning has neighbourhoods to tell apart and nothing
+has to be embedded for hours.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+RECORD = "Record "
+CLUSTERS = 2000
+_WORDS = 40  # of a passage
+_VOCABULARY = 30_000
+_SEED = 20_261_122
+_NOISE = 0.6  # length of what a passage adds to its cluster's centre
+_NUMBER = re.compile(r"Record (\d+)")
+_DIMENSION = 384
+
+
+def passage(number: int, extra: str = "") -> str:
+    """The passage of this number; ``extra`` stands at its end."""
+    ranks = np.random.default_rng((_SEED, number)).zipf(1.15, _WORDS) % _VOCABULARY
+    words = " ".join(_word(int(rank)) for rank in ranks)
+    return f"{RECORD}{number} of the archive. {words}. {extra}".rstrip()
+
+
+def vector_of(text: str) -> NDArray[np.float32]:
+    """The vector of a passage of a synthetic corpus, of length 1."""
+    match = _NUMBER.match(text)
+    return vector(int(match.group(1)) if match else 0)
+
+
+def vector(number: int) -> NDArray[np.float32]:
+    """The vector of the passage of this number."""
+    centre = _centres()[number % CLUSTERS]
+    noise = np.random.default_rng((_SEED + 1, number)).standard_normal(_DIMENSION, np.float32)
+    row = centre + noise * np.float32(_NOISE / np.sqrt(_DIMENSION))
+    return row / np.linalg.norm(row)
+
+
+def write(folder: Path, passages: int, per_file: int = 10) -> int:
+    """Lay a corpus out as files of ``per_file`` passages, 500 files a folder.
+
+    Returns:
+        How many files there are.
+    """
+    files = 0
+    for begin in range(0, passages, per_file):
+        path = place(folder, files)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        numbers = range(begin, min(begin + per_file, passages))
+        path.write_text("\n\n".join(passage(number) for number in numbers) + "\n")
+        files += 1
+    return files
+
+
+def place(folder: Path, file: int) -> Path:
+    """Where a file of the corpus lies."""
+    return folder / f"part{file // 500:04}" / f"file{file:06}.md"
+
+
+def vectors(count: int, rows: int = 10_000) -> Iterator[NDArray[np.float32]]:
+    """The vectors of the first ``count`` passages, block by block."""
+    for begin in range(0, count, rows):
+        yield np.stack([vector(number) for number in range(begin, min(begin + rows, count))])
+
+
+@cache
+def _centres() -> NDArray[np.float32]:
+    rows = np.random.default_rng(_SEED).standard_normal((CLUSTERS, _DIMENSION), np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@cache
+def _word(rank: int) -> str:
+    """A word that can be spoken, the same for a rank at every call."""
+    syllables = "ba be bi bo bu da de di do du fa fe fi fo ga go ka ke ki ko la le li lo lu ma me "
+    syllables += "mi mo na ne ni no pa pe pi po ra re ri ro sa se si so ta te ti to va ve vi vo"
+    parts = syllables.split()
+    letters, rest = [], rank + 1
+    while rest:
+        rest, digit = divmod(rest, len(parts))
+        letters.append(parts[digit])
+    return "".join(letters) + ("n" if rank % 3 == 0 else "")
