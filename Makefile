@@ -10,7 +10,7 @@ PAGE := src/ponant/api/page/index.html
 PAGE_WHEEL ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve setup test check format page web-check debian wheel bench bench-engine clean
+.PHONY: help serve setup test check format page web-check debian wheel bench bench-engine bench-live clean
 
 help: ## List what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -87,6 +87,9 @@ bench: setup $(STAMPS)/dev ## Measure what the README states
 bench-engine: setup $(STAMPS)/dev ## Measure the engine beside the engines one could embed
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.embeddings
+
+bench-live: setup $(STAMPS)/dev debian ## Measure live knowledge beside Pathway and CocoIndex (ROWS=…)
+	$(BIN)/python -m bench.live $(if $(ROWS),--rows $(ROWS))
 
 clean: ## Remove what was built, not what was stored
 	rm -rf $(STAMPS) build dist web/dist src/ponant/api/page

@@ -45,11 +45,11 @@ class Trial:
 
 def at_2k(place: Place) -> Told:
     """2,000 passages of a real manual in three languages."""
-    trials = 10 if place.quick else 50
+    trials, passages = (10, 500) if place.quick else (50, 2000)
     with folder("fresh") as work:
-        paths = manual.write(work / "corpus", 2000)
-        told = _compare(place, work, [path.name for path in paths], 2000, trials, everyone=True)
-    told.measure = "file saved → search sees it, 2,000 passages"
+        names = [path.name for path in manual.write(work / "corpus", passages)]
+        told = _compare(place, work, names, passages, trials, everyone=True)
+    told.measure = f"file saved → search sees it, {passages:,} passages"
     told.goals = _goals(30, 100)
     return told
 
