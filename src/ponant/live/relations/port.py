@@ -7,7 +7,10 @@ values of the columns that the source's ``key`` names; a row without one is refu
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import msgspec
 
 Cursor = dict[str, Any]
 """Where a source goes on; plain JSON that only its kind understands."""
@@ -64,3 +67,91 @@ class RowSource(Protocol):
                 shows that and tries again.
         """
         ...
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column by name and DuckDB's name of its type."""
+
+    name: str
+    type: str
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that SQL may ask.
+
+    Attributes:
+        kind: a table that a source fills, a view, a window, or a standing query's last result.
+        key: the columns that a row is known by; empty where there are none.
+        late: rows that came after their window was closed, and are not in it.
+        sql: what a view or a standing query asks.
+    """
+
+    name: str
+    kind: Literal["table", "view", "window", "query"]
+    columns: tuple[Column, ...]
+    rows: int | None = None
+    key: tuple[str, ...] = ()
+    version: int = 0
+    updated_at: datetime | None = None
+    late: int = 0
+    sql: str = ""
+    message: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that answer a query, all of one version of the workspace's tables."""
+
+    columns: tuple[Column, ...]
+    rows: list[list[Any]]
+    truncated: bool
+    version: int
+    as_of: datetime
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch did: the version that shows it and the rows that could not be stored."""
+
+    version: int
+    rows: int
+    late: int = 0
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """How a standing query's result changed; each row is an object by column.
+
+    Attributes:
+        seq: counts up over a workspace's standing queries.
+        changed: the row before and after, where the query's key says which row is which.
+    """
+
+    seq: int
+    workspace_id: str
+    query: str
+    version: int
+    as_of: datetime
+    added: tuple[dict[str, Any], ...]
+    removed: tuple[dict[str, Any], ...]
+    changed: tuple[tuple[dict[str, Any], dict[str, Any]], ...]
+    truncated: bool = False
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """Tumbling windows over a table's rows, kept as a table with a column ``window_start``.
+
+    A window is closed once a row ``lateness`` seconds past its end was stored. Rows that come
+    later are counted, and stand in the table but not in the window.
+
+    Attributes:
+        time: the column with each row's time.
+        every: the windows' length in seconds.
+        by: columns that split a window.
+        columns: what to compute by name, such as ``{"clicks": "count(*)"}``.
+    """
+
+    name: str
+    table: str
+    time: str
+    every: float
+    lateness: float
+    columns: dict[str, str]
+    by: tuple[str, ...] = ()
