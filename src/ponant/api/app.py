@@ -26,6 +26,7 @@ from ponant.api import (
     people,
     rerank,
     session,
+    tables,
     usage,
 )
 from ponant.api import errors as error_handlers
@@ -43,6 +44,8 @@ _ROUTERS = (
     libraries.router,
     passages.router,
     folders.router,
+    tables.router,
+    tables.inboxes,
     session.router,
     identity.router,
     keys.router,

@@ -35,6 +35,7 @@ from ponant.live.port import (
     Source,
     Status,
 )
+from ponant.live.relations.client import RelationsClient
 from ponant.live.standing.client import StandingClient
 from ponant.store import Scope
 
@@ -72,6 +73,7 @@ class LiveClient:
         self.standing = StandingClient(self)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._process: asyncio.subprocess.Process | None = None
+        self.relations = RelationsClient(self.call)
 
     @property
     def ready(self) -> bool:

@@ -35,6 +35,7 @@ from ponant.live.port import (
     Status,
 )
 from ponant.live.queries import Queries
+from ponant.live.relations.service import Relations
 from ponant.live.sources.following import FolderFollower, SourceState
 from ponant.live.sources.samples import copy_sample
 from ponant.live.sources.uploads import Uploads
@@ -121,7 +122,8 @@ class Knowledge:
             identity=lambda: self._gate.identity,
             tell=notify,
         )
-        self.parts: dict[str, Part] = {"standing": self._standing}
+        self._relations = Relations(home)
+        self.parts: dict[str, Part] = {"standing": self._standing, "relations": self._relations}
 
     async def start(self) -> None:
         """Begin to follow every source."""
@@ -131,6 +133,7 @@ class Knowledge:
                 self._follow(scope, row)
         await self._standing.load()
         self._spawn(self._standing.run())
+        self._spawn(self._relations.start())
         self._spawn(self._uploads.run())
         self._spawn(self._backfill.run())
 
@@ -140,6 +143,7 @@ class Knowledge:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._relations.close()
         await self._teller.close()
         await self._ingestion.close()
         self._readers.shutdown(wait=True)

@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
-
-import structlog
+from typing import Any, ClassVar, TypeVar, cast
 
 from ponant.kit.errors import BadRequest, NotFound
 from ponant.live.relations.frames import TablesSpec
@@ -18,7 +16,7 @@ FOLDER = "tables"
 _LONGEST_WAIT = 30.0
 _MOST_CHANGES = 1000
 
-_log = structlog.get_logger(__name__)
+_R = TypeVar("_R")
 
 
 class Relations:
@@ -104,10 +102,8 @@ class Relations:
 
     async def cursor(self, scope: Scope, table: str, source: str = "") -> Cursor | None:
         """The last cursor that was stored for a table's source."""
-        found: Cursor | None = await self._call(
-            dict, scope, "cursor", table=table, source=source
-        )
-        return found
+        kind = cast("type[Cursor | None]", Cursor | None)
+        return await self._call(kind, scope, "cursor", table=table, source=source)
 
     async def keys(self, scope: Scope, table: str) -> list[list[Any]]:
         """Every key in a table."""
@@ -124,9 +120,7 @@ class Relations:
         Raises:
             BadRequest: it is no SELECT, it fails, or takes too long.
         """
-        return await self._call(
-            Answer, scope, "query", sql=sql, parameters=parameters, limit=limit
-        )
+        return await self._call(Answer, scope, "query", sql=sql, parameters=parameters, limit=limit)
 
     async def tables(self, scope: Scope) -> list[Table]:
         """Everything that SQL may ask, by name."""
@@ -223,7 +217,9 @@ class Relations:
                 return found
             await _waited(news, left)
 
-    async def _call(self, kind: Any, scope: Scope, method: str, /, **arguments: Any) -> Any:
+    async def _call(
+        self, kind: type[_R] | None, scope: Scope, method: str, /, **arguments: Any
+    ) -> _R:
         if not scope.workspace_id:
             raise NotFound("There are no tables outside a workspace.")
         return await self._process.call(kind, scope.workspace_id, method, **arguments)

@@ -96,7 +96,7 @@ def rows_of(rows: bytes, types: Mapping[str, str]) -> tuple[str, list[str]]:
         for name, kind in types.items()
     )
     unnested = f"SELECT unnest(from_json(?, {literal(structure.decode())}), recursive := true)"
-    return f"SELECT {columns} FROM ({unnested})", [rows.decode()]  # noqa: S608 - names are quoted
+    return f"SELECT {columns} FROM ({unnested})", [rows.decode()]
 
 
 def one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

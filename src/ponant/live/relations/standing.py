@@ -58,7 +58,9 @@ class Standing:
     def affected(self, reader: duckdb.DuckDBPyConnection, changed: set[str] | None) -> list[str]:
         """The queries that rest on changed tables; all of them where None is given."""
         found = reader.execute(f"SELECT name, sql FROM {BOOKS}.queries ORDER BY name").fetchall()
-        return [name for name, select in found if changed is None or _rests_on(reader, select, changed)]
+        return [
+            name for name, select in found if changed is None or _rests_on(reader, select, changed)
+        ]
 
     def ask(self, reader: duckdb.DuckDBPyConnection, name: str) -> Answer | str | None:
         """A query's rows now, or why there are none; None where the query is gone."""

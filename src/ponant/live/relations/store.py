@@ -183,9 +183,13 @@ class Tables:
                 else quoted(name)
                 for name, kind in given.items()
             )
-            self.connection.execute(f"INSERT INTO {target} ({columns}) SELECT {turned} FROM incoming")
+            self.connection.execute(
+                f"INSERT INTO {target} ({columns}) SELECT {turned} FROM incoming"
+            )
 
-    def _shape_table(self, table: str, key: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    def _shape_table(
+        self, table: str, key: Sequence[str], given: Mapping[str, str]
+    ) -> dict[str, str]:
         """Make the table, or give it the columns and types that new rows need."""
         known = self._known(table)
         if known is None:
@@ -289,11 +293,13 @@ class Tables:
         )
 
     def _next_version(self, table: str | None, now: datetime) -> int:
-        self.connection.execute(f'UPDATE {BOOKS}.state SET version = version + 1, stored = ?', [now])
+        self.connection.execute(
+            f"UPDATE {BOOKS}.state SET version = version + 1, stored = ?", [now]
+        )
         version: int = value(self.connection, f"SELECT version FROM {BOOKS}.state")
         if table is not None:
             self.connection.execute(
-                f'UPDATE {BOOKS}.tables SET version = ?, stored = ? WHERE name = ?',
+                f"UPDATE {BOOKS}.tables SET version = ?, stored = ? WHERE name = ?",
                 [version, now, table],
             )
         return version

@@ -76,7 +76,8 @@ class Windows:
         for number, window in enumerate(self._of(table)):
             starts = f"touched_{number}"
             columns = {
-                name.casefold() for (name,) in self._connection.execute(
+                name.casefold()
+                for (name,) in self._connection.execute(
                     "SELECT column_name FROM (DESCRIBE incoming)"
                 ).fetchall()
             }
@@ -102,7 +103,9 @@ class Windows:
         return sum(self._refresh(table, one.window, one.starts) for one in touched)
 
     def _refresh(self, table: str, window: Window, starts: str) -> int:
-        watermark = f"(SELECT watermark FROM {BOOKS}.windows WHERE name = {sql.literal(window.name)})"
+        watermark = (
+            f"(SELECT watermark FROM {BOOKS}.windows WHERE name = {sql.literal(window.name)})"
+        )
         end = f"to_microseconds({round((window.every + window.lateness) * 1e6)})"
         closed = f"coalesce({_START} + {end} <= {watermark}, false)"
         late = self._late(window, closed)

@@ -142,7 +142,10 @@ class Workspace:
         if dirty is not None and not dirty:
             return []
         reader = self._cursor()
-        asked = [(name, self._standing.ask(reader, name)) for name in self._standing.affected(reader, dirty)]
+        asked = [
+            (name, self._standing.ask(reader, name))
+            for name in self._standing.affected(reader, dirty)
+        ]
         return [(name, answer) for name, answer in asked if answer is not None]
 
     def note(self, name: str, answer: Answer | str) -> None:

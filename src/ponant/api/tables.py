@@ -1,0 +1,79 @@
+"""Live tables over HTTP: shown, asked in SQL, and pushed to."""
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, Field
+
+from ponant.api.auth import Caller, Member
+from ponant.api.platform import Services
+
+router = APIRouter(prefix="/v1/tables", tags=["tables"])
+inboxes = APIRouter(prefix="/v1/inboxes", tags=["tables"])
+
+_MOST_ITEMS = 10_000
+
+
+class QueryBody(BaseModel):
+    """The request of ``POST /v1/tables/query``."""
+
+    sql: str = Field(description="One SELECT, in DuckDB's SQL.")
+    parameters: list[Any] | dict[str, Any] | None = Field(
+        default=None, description="A list for `?` and `$1`, or an object for `$name`."
+    )
+    limit: int = Field(default=100, ge=1, le=10_000, description="Most rows to return.")
+
+
+class PushBody(BaseModel):
+    """The request of ``POST /v1/inboxes/{name}``."""
+
+    items: list[dict[str, Any]] = Field(
+        max_length=_MOST_ITEMS, description="What the pipeline takes, one after the other."
+    )
+
+
+@router.get("", summary="List tables")
+async def list_tables(caller: Caller, services: Services) -> dict[str, Any]:
+    """Tables, views, windows and standing queries that SQL may ask, with their columns."""
+    found = await services.live.relations.tables(caller.scope)
+    return {"object": "list", "data": msgspec.to_builtins(found)}
+
+
+@router.post("/query", summary="Ask tables in SQL")
+async def query(body: QueryBody, caller: Caller, services: Services) -> Response:
+    """The rows that one SELECT answers, all of one version of the workspace's tables."""
+    answer = await services.live.relations.query(
+        caller.scope, body.sql, body.parameters, body.limit
+    )
+    return Response(msgspec.json.encode(answer), media_type="application/json")
+
+
+@router.get("/changes", summary="List changes of standing queries")
+async def changes(
+    caller: Caller,
+    services: Services,
+    after: Annotated[int, Query(ge=0, description="Number of the last change seen.")] = 0,
+    query: Annotated[str | None, Query(description="One standing query alone.")] = None,
+    wait: Annotated[float, Query(ge=0, le=30, description="Seconds to wait for the first.")] = 0,
+) -> Response:
+    """Rows added, removed and changed in the results, the oldest change first."""
+    found = await services.live.relations.changes(caller.scope, after, query, wait)
+    body = msgspec.json.encode({"object": "list", "data": found})
+    return Response(body, media_type="application/json")
+
+
+@router.get("/{name}", summary="Show a table")
+async def show_table(name: str, caller: Caller, services: Services) -> dict[str, Any]:
+    """Its columns, its rows' number, and the rows that came too late for a window."""
+    body: dict[str, Any] = msgspec.to_builtins(
+        await services.live.relations.describe(caller.scope, name)
+    )
+    return body
+
+
+@inboxes.post("/{name}", status_code=202, summary="Push to a pipeline")
+async def push(name: str, body: PushBody, caller: Member, services: Services) -> dict[str, int]:
+    """Items for a pipeline that declares `live.push(name)`; they are on disk when this answers."""
+    last = await services.live.relations.push(caller.scope, name, body.items)
+    return {"accepted": len(body.items), "last": last}
