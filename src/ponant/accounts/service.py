@@ -1,5 +1,6 @@
 """Who there is and who is asking: the first start, keys, sign-in links and sessions."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -7,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from ponant.accounts import credentials, issuing, people, repository
 from ponant.accounts.directory import Directory
-from ponant.accounts.principal import Principal, Role
+from ponant.accounts.principal import Principal, Role, lower
 from ponant.accounts.recent import RecentKeys
 from ponant.accounts.schemas import ApiKey, FirstStart, Identity, NewKey
 from ponant.accounts.tables import (
@@ -111,6 +112,20 @@ class Accounts:
     def known_for_key(self, key: str) -> Principal | None:
         """As `principal_for_key` within a second of its last answer, else None; never waits."""
         return self._recent.find(key)
+
+    def present(self, owner: Scope, key_id: str | None) -> Principal | None:
+        """What somebody may do now, by the key that they did something with or by themselves.
+
+        None where they are no member of the workspace any more, or the key was revoked.
+        """
+        with self._database.read() as session:
+            found = repository.principal(session, owner, owner.person_id or "")
+            if found is None or key_id is None:
+                return found
+            key = repository.key(session, owner, key_id)
+            if key is None or key.revoked_at is not None or key.person_id != found.person_id:
+                return None
+            return replace(found, key_id=key.id, role=lower(Role(key.role), found.role))
 
     def create_key(self, caller: Principal, name: str, role: Role | None = None) -> NewKey:
         """Make a key that speaks for the caller, with at most the caller's role.

@@ -28,6 +28,7 @@ from ponant.api import (
     session,
     tables,
     usage,
+    watches,
 )
 from ponant.api import errors as error_handlers
 from ponant.api.platform import Platform
@@ -42,6 +43,7 @@ _ROUTERS = (
     models.router,
     conversations.router,
     libraries.router,
+    watches.router,
     passages.router,
     folders.router,
     tables.router,

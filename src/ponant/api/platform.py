@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from ponant.accounts import Accounts
 from ponant.assistant import Assistant
+from ponant.assistant.watches import Watches
 from ponant.billing import Ledger
 from ponant.kit import Clock, Settings
 from ponant.live import LiveClient
@@ -28,14 +29,17 @@ class Platform:
     models: Models
     live: LiveClient
     assistant: Assistant
+    watches: Watches
 
     async def start(self) -> None:
         """Start the processes that the server owns."""
         await self.models.start()
         await self.live.start()
+        await self.watches.start()
 
     async def close(self) -> None:
         """End them, the newest first."""
+        await self.watches.close()
         await self.assistant.close()
         await self.live.close()
         await self.models.close()

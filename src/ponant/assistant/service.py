@@ -202,7 +202,7 @@ class Assistant:
             live=self._live,
             ledger=self._ledger,
             archive=self._archive,
-            judging=self._judging,
+            judging=self.judging,
         )
         run.begin(answering.run(), self._runs.trim)
         return run
@@ -215,7 +215,7 @@ class Assistant:
                 f"POST /v1/conversations/{conversation_id}/stop."
             )
 
-    async def _judging(self) -> Judge:
+    async def judging(self) -> Judge:
         """The judge of this process; one without an embedder where there is none now."""
         if self._judge is None:
             try:

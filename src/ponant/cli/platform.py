@@ -6,6 +6,7 @@ from typing import cast
 from ponant.accounts import Accounts, FirstStart
 from ponant.api.platform import Platform
 from ponant.assistant import Assistant
+from ponant.assistant.watches import Watches
 from ponant.billing import Ledger
 from ponant.cli.home import open_database
 from ponant.hub import Catalogue
@@ -28,6 +29,7 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
     models = Models(settings, catalogue, upstreams)
     live = LiveClient(settings, served_embedder(models, catalogue))
     assistant = Assistant(database, clock, models, live, ledger)
+    watches = Watches(database, clock, models, live, ledger, accounts, assistant.judging)
     return (
         Platform(
             settings=settings,
@@ -39,6 +41,7 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
             models=models,
             live=live,
             assistant=assistant,
+            watches=watches,
         ),
         first,
     )

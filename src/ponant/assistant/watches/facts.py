@@ -1,0 +1,135 @@
+"""Whether two answers to one question state the same facts, told without a model.
+
+What is compared, in this order; the first that decides does:
+
+1. the documents say something in one and nothing in the other: other facts
+2. the same words in the same order: the same facts
+3. numbers, times and amounts in one spelling, names, denials, and words that restrict or relate
+   ("except", "only", "before"): any difference is another fact
+4. both rest on the very same sentences of the documents: the same facts in other words
+5. the question asks for a value (when, who, how much), both give the same values, and no word
+   took the place of another: the same facts
+6. every word that came stood in the sentence that the old answer rests on, and every word that
+   went stands in the one that the new answer rests on, in the same order: the same facts
+
+Whatever is left counts as other facts: to tell once too often is the lesser fault.
+"""
+
+import re
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from ponant.assistant.grounding import prompt, words
+from ponant.assistant.grounding.sentences import split
+from ponant.assistant.watches.schemas import Answer
+
+_NAME = re.compile(r"(?<=[\w,;:] )[^\W\d_a-zà-öø-ÿ]\w*")  # a capital inside a sentence
+_RELATING = frozenset(
+    words.words(
+        """
+        above after all always before below between both but down during either every except first
+        from last least left less lower maximum minimum more most must neither never no nobody none
+        nor not off only optional or out outside over right since than under unless until up upper
+        with within without
+        alle außer bis erst immer kein keine mehr minder nach nie niemals nicht niemand nur oben
+        oder ohne seit über unter unten vor weniger wenn
+        après aucun avant depuis jamais jusque moins ni ou plus sans sauf seulement sous sur tous
+        toujours
+        antes después desde hasta más menos nadie ni ninguno nunca salvo siempre sin sobre solo
+        todos
+        """
+    )
+)
+
+
+def difference(question: str, old: Answer, new: Answer) -> str:
+    """How the facts of two answers differ, in a few words; empty where they do not."""
+    empty = _folded(prompt.documents_do_not_say(question))
+    before, after = _folded(old.text), _folded(new.text)
+    if (before == empty) != (after == empty):
+        return "The documents say it now." if before == empty else "The documents do not say it."
+    if before == after:
+        return ""
+    return _values(old.text, new.text) or _wording(question, old, new)
+
+
+def _values(old: str, new: str) -> str:
+    """A difference that stands in single words or numbers."""
+    for name, before, after in (
+        ("numbers", words.numbers(old), words.numbers(new)),
+        ("names", _names(old) - set(words.words(new)), _names(new) - set(words.words(old))),
+        ("relations", _relating(old), _relating(new)),
+    ):
+        if before != after:
+            return f"{name}: {_listed(before - after)} → {_listed(after - before)}"
+    if words.denies(old) != words.denies(new):
+        return "denial"
+    return ""
+
+
+def _wording(question: str, old: Answer, new: Answer) -> str:
+    """A difference in the other words, of answers with the same values."""
+    rests, rested = _support(new), _support(old)
+    if rests and rests == rested:
+        return ""
+    before, after = _told(question, old.text), _told(question, new.text)
+    gone = [word for word in before if not words.among(word, after)]
+    came = [word for word in after if not words.among(word, before)]
+    values = words.numbers(new.text) or _names(new.text)
+    if words.asks_for_a_fact(question) and values and not _replaced(before, after):
+        return ""
+    known = all(words.among(word, words.content_words(" ".join(rested))) for word in came)
+    kept = all(words.among(word, words.content_words(" ".join(rests))) for word in gone)
+    if (gone or came) and not (known and kept):
+        return f"words: {_listed(gone)} → {_listed(came)}"
+    same_order = (
+        [w for w in before if words.among(w, after)],
+        [w for w in after if words.among(w, before)],
+    )
+    if not all(words.same(a, b) for a, b in zip(*same_order, strict=False)):
+        return "order of words"
+    return ""
+
+
+def _told(question: str, text: str) -> list[str]:
+    """The telling words of an answer that its question does not have already."""
+    asked = words.content_words(question)
+    return [word for word in words.content_words(text) if not words.among(word, asked)]
+
+
+def _replaced(before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether in the one a word stands where in the other another does."""
+    merged = [next((old for old in before if words.same(old, word)), word) for word in after]
+    codes = SequenceMatcher(None, before, merged, autojunk=False).get_opcodes()
+    return any(what == "replace" for what, *_ in codes)
+
+
+def _support(answer: Answer) -> tuple[str, ...]:
+    """The sentence of each cited passage that is nearest to the answer, folded."""
+    said = [*words.content_words(answer.text), *words.numbers(answer.text)]
+    found: set[str] = set()
+    for source in answer.cited:
+        sentences = [one for one in split(source.text) if not one.startswith("#")]
+        if sentences:
+            found.add(_folded(max(sentences, key=lambda one: _shared(said, one))))
+    return tuple(sorted(found))
+
+
+def _shared(said: Sequence[str], sentence: str) -> float:
+    return words.coverage(said, [*words.content_words(sentence), *words.numbers(sentence)])
+
+
+def _names(text: str) -> set[str]:
+    return {word for name in _NAME.findall(text) for word in words.words(name)}
+
+
+def _relating(text: str) -> set[str]:
+    return set(words.words(text)) & _RELATING
+
+
+def _folded(text: str) -> str:
+    return " ".join(words.words(text))
+
+
+def _listed(found: Sequence[str] | set[str]) -> str:
+    return ", ".join(sorted(found)) or "nothing"

@@ -1,0 +1,64 @@
+"""What watches need of live knowledge and of accounts, and no more."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from ponant.accounts import Principal
+from ponant.live.port import (
+    Document,
+    Library,
+    Notice,
+    PassageRef,
+    PassageState,
+    SearchOptions,
+    SearchResult,
+)
+from ponant.store import Scope
+
+
+class StandingQueries(Protocol):
+    """Searches that live knowledge keeps (`ponant.live.standing`)."""
+
+    async def put(
+        self,
+        scope: Scope,
+        query_id: str,
+        library_ids: Sequence[str],
+        query: str,
+        limit: int,
+        evidence: Sequence[PassageRef],
+        options: SearchOptions | None = None,
+    ) -> bool: ...
+
+    async def remove(self, scope: Scope, query_id: str) -> None: ...
+
+    async def moved(self, scope: Scope) -> list[str]: ...
+
+    async def missing(self, scope: Scope, query_ids: Sequence[str]) -> list[str]: ...
+
+
+class Live(Protocol):
+    """Live knowledge."""
+
+    @property
+    def standing(self) -> StandingQueries: ...
+
+    async def get_library(self, scope: Scope, library_id: str) -> Library: ...
+
+    async def get_document(self, scope: Scope, library_id: str, document_id: str) -> Document: ...
+
+    async def search(
+        self, scope: Scope, library_ids: Sequence[str], query: str, limit: int = 10
+    ) -> SearchResult: ...
+
+    async def check_passages(
+        self, scope: Scope, passages: Sequence[PassageRef]
+    ) -> list[PassageState]: ...
+
+    def notices(self, part: str, listener: Callable[[Notice], None]) -> None: ...
+
+
+class Owners(Protocol):
+    """Says what somebody may do now. It asks the database: call it in a thread."""
+
+    def present(self, owner: Scope, key_id: str | None) -> Principal | None: ...
