@@ -1,4 +1,4 @@
-"""A question is watched over HTTP: a file changes, and the change of the answer comes as an event."""
+"""A question is watched over HTTP: a file changes, and the answer's change comes as an event."""
 
 import json
 import time
