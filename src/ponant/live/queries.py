@@ -7,12 +7,11 @@ import msgspec
 
 from ponant.kit.errors import NotFound
 from ponant.live import repository
-from ponant.live.indexing import vector_rows
+from ponant.live.indexing import access, vector_rows
 from ponant.live.indexing.index import Index
 from ponant.live.indexing.search import hit
 from ponant.live.port import Document, DocumentState, PassageRef, PassageState, PassageView
 from ponant.live.questions import MOST, propose
-from ponant.live.repository import sizes
 from ponant.live.sources.roots import Roots
 from ponant.live.tables import AccessRow, DocumentRow, LibraryRow, SourceRow
 from ponant.store import Scope
@@ -43,7 +42,7 @@ class Queries:
     def libraries(self, scope: Scope) -> list[tuple[LibraryRow, int, int]]:
         """Each library of a workspace with its number of documents and of bytes."""
         with self._database.read() as session:
-            counts = sizes(session, scope)
+            counts = access.sizes(session, scope)
             rows = repository.libraries(session, scope)
         return [(row, *counts.get(row.id, (0, 0))) for row in rows]
 
@@ -74,7 +73,7 @@ class Queries:
         """
         with self._database.read() as session:
             repository.library(session, scope, library_id)
-            return [as_document(row) for row in repository.documents(session, scope, library_id)]
+            return [as_document(*found) for found in access.documents(session, scope, library_id)]
 
     def document(self, scope: Scope, library_id: str, document_id: str) -> Document:
         """One document.
@@ -83,7 +82,7 @@ class Queries:
             NotFound: it is not there for this scope.
         """
         with self._database.read() as session:
-            return as_document(repository.document(session, scope, library_id, document_id))
+            return as_document(*access.document(session, scope, library_id, document_id))
 
     def text(self, scope: Scope, library_id: str, document_id: str) -> str:
         """A document's text.
@@ -92,7 +91,7 @@ class Queries:
             NotFound: it is not there for this scope.
         """
         with self._database.read() as session:
-            row = repository.document(session, scope, library_id, document_id, whole=True)
+            row, _ = access.document(session, scope, library_id, document_id, whole=True)
             return row.text
 
     def passage(self, scope: Scope, passage_id: str) -> PassageView:
@@ -104,18 +103,17 @@ class Queries:
         with self._database.read() as session:
             row = repository.passage(session, scope, passage_id)
             if row is None:
-                raise NotFound(
-                    f"The passage {passage_id} is not there. It may have changed or been deleted; "
-                    "search again."
-                )
-            document = repository.document(
-                session, scope, row.library_id, row.document_id, whole=True
-            )
+                raise _no_passage(passage_id)
             library = repository.library(session, scope, row.library_id)
-            access = repository.access_list(session, scope, document.access_id)
+            try:
+                document, readers = access.document(
+                    session, scope, row.library_id, row.document_id, whole=True
+                )
+            except NotFound as e:
+                raise _no_passage(passage_id) from e
         return PassageView(
-            passage=hit(row, document, access, library),
-            document=as_document(document, access),
+            passage=hit(row, document, readers, library),
+            document=as_document(document, readers),
             text=document.text,
         )
 
@@ -123,7 +121,7 @@ class Queries:
         """What became of passages, in their order."""
         ids = [passage.id for passage in passages]
         with self._database.read() as session:
-            hashes = repository.hashes(session, scope, ids)
+            hashes = access.hashes(session, scope, ids)
             fates = repository.tombstones(session, scope, ids)
         states = []
         for passage in passages:
@@ -175,12 +173,18 @@ class Queries:
         with self._database.read() as session:
             for workspace_id in {workspace_id for _, workspace_id in places}:
                 scope = Scope(workspace_id=workspace_id)
-                documents += sum(count for count, _ in sizes(session, scope).values())
+                documents += sum(count for count, _ in repository.sizes(session, scope).values())
                 passages += repository.count_passages(session, scope)
         return len(places), documents, passages
 
 
-def as_document(row: DocumentRow, access: AccessRow | None = None) -> Document:
+def _no_passage(passage_id: str) -> NotFound:
+    return NotFound(
+        f"The passage {passage_id} is not there. It may have changed or been deleted; search again."
+    )
+
+
+def as_document(row: DocumentRow, readers: AccessRow | None) -> Document:
     """A row as callers see it."""
     return Document(
         id=row.id,
@@ -197,5 +201,5 @@ def as_document(row: DocumentRow, access: AccessRow | None = None) -> Document:
         updated_at=row.updated_at,
         url=row.url,
         metadata=row.attributes,
-        access=tuple(access.marks) if access else None,
+        access=tuple(readers.marks) if readers else None,
     )

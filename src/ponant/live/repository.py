@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import and_, delete, func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, undefer
 
 from ponant.kit.errors import NotFound
 from ponant.live.indexing.words import spaced
 from ponant.live.tables import (
-    AccessRow,
     DocumentRow,
     LibraryRow,
     PassageRow,
@@ -164,17 +163,6 @@ def passage(session: Session, scope: Scope, passage_id: str) -> PassageRow | Non
     return session.scalar(statement)
 
 
-def hashes(session: Session, scope: Scope, passage_ids: Sequence[str]) -> dict[str, str]:
-    """The hashes of those passages that are there."""
-    found: dict[str, str] = {}
-    for some in batches(passage_ids):
-        statement = select(PassageRow.passage_id, PassageRow.hash).where(
-            PassageRow.passage_id.in_(some), in_scope(PassageRow, scope)
-        )
-        found.update((key, digest) for key, digest in session.execute(statement))
-    return found
-
-
 def count_passages(session: Session, scope: Scope) -> int:
     """How many passages a workspace has."""
     statement = select(func.count()).select_from(PassageRow).where(in_scope(PassageRow, scope))
@@ -189,30 +177,6 @@ def passages_at(
         PassageRow.id.in_(rows), PassageRow.library_id == library_id, in_scope(PassageRow, scope)
     )
     return list(session.scalars(statement))
-
-
-def passages_with_documents(
-    session: Session, scope: Scope, rows: Sequence[int]
-) -> dict[int, tuple[PassageRow, DocumentRow, AccessRow | None]]:
-    """Passages by row id, each with its document and the access list that stands over it."""
-    statement = (
-        select(PassageRow, DocumentRow, AccessRow)
-        .join(DocumentRow, DocumentRow.id == PassageRow.document_id)
-        .outerjoin(
-            AccessRow, and_(AccessRow.id == DocumentRow.access_id, in_scope(AccessRow, scope))
-        )
-        .where(PassageRow.id.in_(rows), in_scope(PassageRow, scope), in_scope(DocumentRow, scope))
-    )
-    found = session.execute(statement)
-    return {row.id: (row, document, access) for row, document, access in found}
-
-
-def access_list(session: Session, scope: Scope, access_id: int | None) -> AccessRow | None:
-    """The access list of that id; None stands for everybody."""
-    if access_id is None:
-        return None
-    statement = select(AccessRow).where(AccessRow.id == access_id, in_scope(AccessRow, scope))
-    return session.scalar(statement)
 
 
 def tombstones(

@@ -75,6 +75,19 @@ class AccessRow(Base):
     marks: Mapped[list[str]] = mapped_column(JSON)
 
 
+class MarkRow(Base):
+    """One mark of an access list, so that the lists somebody stands on are found at once."""
+
+    __tablename__ = "live_marks"
+    __scope__ = ScopeKind.WORKSPACE
+
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    mark: Mapped[str] = mapped_column(primary_key=True)
+    access_id: Mapped[int] = mapped_column(
+        ForeignKey("live_access.id", ondelete="CASCADE"), primary_key=True
+    )
+
+
 class DocumentRow(Base):
     """A file as last read. ``signature`` is what the file system said of it at that time.
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ponant.live.indexing.vectors import LibraryVectors
+from ponant.live.indexing.vectors import LibraryVectors, Rows
 
 _STEPS = st.lists(
     st.tuples(st.integers(0, 400), st.integers(0, 1000), st.booleans()), min_size=1, max_size=30
@@ -25,7 +25,7 @@ def test_every_version_keeps_its_rows(steps: list[tuple[int, int, bool]]) -> Non
         for _ in range(adds):
             added[next_row] = rng.standard_normal(4).astype(np.float32)
             next_row += 1
-        index.stage(version, removed, added)
+        index.stage(version, removed, Rows.of({row: ("doc", v) for row, v in added.items()}))
         if not commits:
             index.discard(version)
             continue

@@ -8,23 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, column, literal_column, select, table, text
 from sqlalchemy.orm import Session
 
 from ponant.live import repository
+from ponant.live.indexing import access
+from ponant.live.indexing.filters import condition
 from ponant.live.indexing.index import Index
 from ponant.live.indexing.words import expression
 from ponant.live.port import Hit, SearchOptions, SearchResult
 from ponant.live.tables import AccessRow, DocumentRow, LibraryRow, PassageRow
-from ponant.store import Scope, ScopeKind, scoped_text
+from ponant.store import Scope, in_scope
 
 _CANDIDATES = 50
 SMOOTHING = 10  # the paper's 60 is for lists of thousands; short lists want their tops apart
-
-_KEYWORDS = """
-    SELECT p.id FROM live_keywords k JOIN live_passages p ON p.id = k.rowid
-    WHERE k.live_keywords MATCH :expression AND {scope}
-    ORDER BY bm25(k.live_keywords, 0.0, 1.0, 2.0, 1.0), p.id LIMIT :limit
-"""
+_KEYWORDS = table("live_keywords", column("rowid"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +57,13 @@ def search(
     with index.database.read() as session:
         libraries = {key: repository.library(session, scope, key) for key in library_ids}
         versions = {key: row.version for key, row in libraries.items()}
+        wanted = None if options.filters is None else condition(options.filters)
         by_keyword: list[int] = []
         by_vector: list[int] = []
         if options.mode != "vector":
-            by_keyword = _by_keyword(session, scope, tuple(versions), query)
+            by_keyword = _by_keyword(session, scope, tuple(versions), query, wanted)
         if options.mode != "keyword" and vector is not None:
-            by_vector = _by_vector(index, versions, vector)
+            by_vector = _by_vector(session, scope, index, versions, vector, wanted)
         ranks = _fuse(by_keyword, by_vector)
         best = sorted(ranks, key=lambda row: (-ranks[row].score, row))[:limit]
         hits = _hits(session, scope, libraries, best, ranks)
@@ -77,21 +76,45 @@ def search(
 
 
 def _by_keyword(
-    session: Session, scope: Scope, library_ids: tuple[str, ...], query: str
+    session: Session,
+    scope: Scope,
+    library_ids: tuple[str, ...],
+    query: str,
+    wanted: ColumnElement[bool] | None,
 ) -> list[int]:
     if (words := expression(query, library_ids)) is None:
         return []
-    statement = scoped_text(_KEYWORDS, scope, ScopeKind.WORKSPACE, "p")
-    found = session.execute(statement, {"expression": words, "limit": _CANDIDATES})
-    return [row for (row,) in found]
+    conditions = [in_scope(PassageRow, scope), in_scope(DocumentRow, scope), access.readable(scope)]
+    statement = (
+        select(PassageRow.id)
+        .select_from(_KEYWORDS)
+        .join(PassageRow, PassageRow.id == _KEYWORDS.c.rowid)
+        .join(DocumentRow, DocumentRow.id == PassageRow.document_id)
+        .where(literal_column("live_keywords").op("MATCH")(words), *conditions)
+        .order_by(text("bm25(live_keywords, 0.0, 1.0, 2.0, 1.0)"), PassageRow.id)
+        .limit(_CANDIDATES)
+    )
+    return list(session.scalars(statement if wanted is None else statement.where(wanted)))
 
 
-def _by_vector(index: Index, versions: dict[str, int], vector: NDArray[np.float32]) -> list[int]:
+def _by_vector(
+    session: Session,
+    scope: Scope,
+    index: Index,
+    versions: dict[str, int],
+    vector: NDArray[np.float32],
+    wanted: ColumnElement[bool] | None,
+) -> list[int]:
+    lists = access.lists_with(session, scope)
     found: list[tuple[int, float]] = []
     for library_id, version in versions.items():
-        snapshot = index.snapshot(library_id, version)
-        if snapshot is not None:
-            found.extend(snapshot.search(vector, _CANDIDATES))
+        if (snapshot := index.snapshot(library_id, version)) is None:
+            continue
+        if wanted is None:
+            allowed = snapshot.readable(lists)
+        else:
+            allowed = snapshot.only(access.matching(session, scope, library_id, wanted))
+        found.extend(snapshot.search(vector, _CANDIDATES, allowed))
     found.sort(key=lambda item: (-item[1], item[0]))
     return [row for row, _ in found[:_CANDIDATES]]
 
@@ -109,20 +132,20 @@ def _hits(
     rows: Sequence[int],
     ranks: dict[int, _Ranks],
 ) -> list[Hit]:
-    found = repository.passages_with_documents(session, scope, rows)
+    found = access.passages(session, scope, rows)
     hits = []
     for row in rows:
         if row in found:  # a row that is not is no part of this version
-            passage, document, access = found[row]
+            passage, document, readers = found[row]
             library = libraries[passage.library_id]
-            hits.append(hit(passage, document, access, library, ranks[row]))
+            hits.append(hit(passage, document, readers, library, ranks[row]))
     return hits
 
 
 def hit(
     passage: PassageRow,
     document: DocumentRow,
-    access: AccessRow | None,
+    readers: AccessRow | None,
     library: LibraryRow,
     ranks: _Ranks = _Ranks(None, None),
 ) -> Hit:
@@ -145,5 +168,5 @@ def hit(
         library_version=library.version,
         url=document.url,
         metadata=document.attributes,
-        readers=access.name if access else "",
+        readers=readers.name if readers else "",
     )

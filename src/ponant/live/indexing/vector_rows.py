@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
+from ponant.live.indexing.vectors import Rows
 from ponant.live.repository import batches
 from ponant.live.tables import PassageRow, VectorRow
 from ponant.store import Scope, in_scope
@@ -26,12 +28,10 @@ def known_vectors(
     return found
 
 
-def library_vectors(
-    session: Session, scope: Scope, library_id: str, identity: str
-) -> list[tuple[int, bytes]]:
+def library_vectors(session: Session, scope: Scope, library_id: str, identity: str) -> Rows:
     """Every vector of a library, by its passage's row id."""
     statement = (
-        select(PassageRow.id, VectorRow.vector)
+        select(PassageRow.id, PassageRow.document_id, VectorRow.vector)
         .join(
             VectorRow,
             (VectorRow.input_hash == PassageRow.input_hash)
@@ -46,7 +46,12 @@ def library_vectors(
         )
         .order_by(PassageRow.id)
     )
-    return [(row, vector) for row, vector in session.execute(statement)]
+    found = session.execute(statement).all()
+    if not found:
+        return Rows.of({})
+    ids, documents, vectors = zip(*found, strict=True)
+    matrix = np.frombuffer(b"".join(vectors), np.float32).reshape(len(ids), -1)
+    return Rows(np.array(ids, np.int64), documents, matrix)
 
 
 def without_vector(session: Session, scope: Scope, library_id: str, limit: int) -> list[PassageRow]:

@@ -1,8 +1,8 @@
 """An exact vector index whose every version stays readable while the next is made.
 
 Vectors are appended to segments and never moved; a version is a row count per segment and a
-bitmap of the rows that are alive in it. A search takes one version and sees exactly its rows.
-Written by one thread, read by many.
+bitmap of the rows that are alive in it. What a change does not touch is shared with the version
+before. A search takes one version and sees exactly its rows. Written by one thread, read by many.
 """
 
 from collections import OrderedDict
@@ -15,40 +15,106 @@ from numpy.typing import NDArray
 _FIRST_ROWS = 256
 _MOST_ROWS = 65_536
 _KEPT_VERSIONS = 16
+_FEW = 0.1  # share of a segment below which its rows are gathered before they are multiplied
+
+Vector = NDArray[np.float32]
+Bitmap = NDArray[np.bool_]
+Placed = tuple[str, Vector]
+"""A vector and the id of its document."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Vectors in bulk: row ids (n,), the id of each one's document, vectors (n, dimension)."""
+
+    ids: NDArray[np.int64]
+    documents: Sequence[str]
+    vectors: Vector
+
+    @classmethod
+    def of(cls, placed: Mapping[int, Placed]) -> "Rows":
+        """The same of single vectors."""
+        if not placed:
+            return cls(np.zeros(0, np.int64), (), np.zeros((0, 0), np.float32))
+        documents, vectors = zip(*placed.values(), strict=True)
+        return cls(np.fromiter(placed, np.int64), documents, np.stack(vectors))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Segment:
-    vectors: NDArray[
-        np.float32
-    ]  # (capacity, dimension); rows past a version's count are its future
+    """Rows up to a capacity; those past a version's count are its future."""
+
+    vectors: Vector  # (capacity, dimension)
     ids: NDArray[np.int64]  # (capacity,)
+    documents: NDArray[np.int32]  # (capacity,), numbers of the rows' documents
+
+    @classmethod
+    def empty(cls, capacity: int, dimension: int) -> "_Segment":
+        return cls(
+            np.zeros((capacity, dimension), np.float32),
+            np.zeros(capacity, np.int64),
+            np.zeros(capacity, np.int32),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """One version of a library's vectors."""
+    """One version of a library's vectors.
+
+    Attributes:
+        alive: per segment, as long as its count in this version.
+        access: the access list of each document by its number; 0 is everybody's.
+        numbers: the numbers of documents by id; later versions add to it.
+    """
 
     version: int
     segments: tuple[_Segment, ...]
-    alive: tuple[NDArray[np.bool_], ...]  # per segment, as long as its count in this version
+    alive: tuple[Bitmap, ...]
+    access: NDArray[np.int32]
+    numbers: dict[str, int]
 
-    def search(self, query: NDArray[np.float32], limit: int) -> list[tuple[int, float]]:
+    def readable(self, lists: Sequence[int]) -> Bitmap | None:
+        """The documents, by number, that may be read by who stands on these access lists.
+
+        Returns:
+            None where everybody may read all of them.
+        """
+        if not self.access.any():
+            return None
+        return np.isin(self.access, [0, *lists])
+
+    def only(self, documents: Iterable[str]) -> Bitmap:
+        """These documents by number."""
+        wanted = np.zeros(len(self.access), np.bool_)
+        numbers = [self.numbers[one] for one in documents if one in self.numbers]
+        # A number past the end came after this version.
+        wanted[[number for number in numbers if number < len(wanted)]] = True
+        return wanted
+
+    def search(
+        self, query: Vector, limit: int, allowed: Bitmap | None = None
+    ) -> list[tuple[int, float]]:
         """Row ids and cosine similarities of the nearest vectors, the nearest first.
 
         Args:
             query: shape (dimension,), length 1.
+            allowed: the documents to look at, by number; None is all.
         """
         ids: list[NDArray[np.int64]] = []
-        scores: list[NDArray[np.float32]] = []
+        scores: list[Vector] = []
         for segment, alive in zip(self.segments, self.alive, strict=True):
-            rows = np.flatnonzero(alive)
-            similarities = segment.vectors[: len(alive)] @ query
+            count = len(alive)
+            kept = alive if allowed is None else alive & allowed[segment.documents[:count]]
+            rows = np.flatnonzero(kept)
+            if len(rows) < _FEW * count:
+                similarities = segment.vectors[rows] @ query
+            else:
+                similarities = (segment.vectors[:count] @ query)[rows]
             ids.append(segment.ids[rows])
-            scores.append(similarities[rows])
+            scores.append(similarities)
         if not ids:
             return []
-        return _best(np.concatenate(ids), np.concatenate(scores), limit)
+        return best(np.concatenate(ids), np.concatenate(scores), limit)
 
     @property
     def ids(self) -> set[int]:
@@ -59,9 +125,8 @@ class Snapshot:
         return found
 
 
-def _best(
-    ids: NDArray[np.int64], scores: NDArray[np.float32], limit: int
-) -> list[tuple[int, float]]:
+def best(ids: NDArray[np.int64], scores: Vector, limit: int) -> list[tuple[int, float]]:
+    """The highest scores with their ids, the highest first; among equals the lower id."""
     if len(scores) > limit:
         near = np.argpartition(-scores, limit - 1)[:limit]
         ids, scores = ids[near], scores[near]
@@ -74,9 +139,7 @@ class LibraryVectors:
 
     def __init__(self, version: int) -> None:
         self._versions: OrderedDict[int, Snapshot] = OrderedDict()
-        self._places: dict[int, tuple[int, int]] = {}  # row id to segment and row
-        self._staged_places: dict[int, tuple[int, int]] = {}
-        self._latest = Snapshot(version, (), ())
+        self._latest = Snapshot(version, (), (), np.zeros(0, np.int32), {})
         self._versions[version] = self._latest
 
     @property
@@ -88,25 +151,28 @@ class LibraryVectors:
         return self._versions.get(version)
 
     def stage(
-        self, version: int, removed: Iterable[int], added: Mapping[int, NDArray[np.float32]]
+        self,
+        version: int,
+        removed: Sequence[int],
+        added: Rows,
+        access: Mapping[str, int] | None = None,
     ) -> None:
-        """Make ``version`` readable: the latest without ``removed`` and with ``added``."""
-        alive = [bitmap.copy() for bitmap in self._latest.alive]
-        segments = list(self._latest.segments)
-        for row in removed:
-            if (place := self._places.get(row)) is not None:
-                alive[place[0]][place[1]] = False
-        places = self._places
-        if _is_mostly_dead(alive):
-            added = _survivors(segments, alive) | dict(added)
-            segments, alive, places = [], [], {}
-        self._staged_places = places | _append(segments, alive, added)
-        self._versions[version] = Snapshot(version, tuple(segments), tuple(alive))
+        """Make ``version`` readable: the latest without ``removed`` and with ``added``.
+
+        Args:
+            access: the access lists of documents that are new or changed theirs.
+        """
+        draft = _Draft(self._latest)
+        draft.remove(removed)
+        if draft.is_mostly_dead:
+            draft.compact()
+        draft.append(added)
+        draft.set_access(access or {})
+        self._versions[version] = draft.snapshot(version)
 
     def publish(self, version: int) -> None:
         """Make a staged version the one that the next is built on."""
         self._latest = self._versions[version]
-        self._places = self._staged_places
         while len(self._versions) > _KEPT_VERSIONS:
             self._versions.popitem(last=False)
 
@@ -115,43 +181,78 @@ class LibraryVectors:
         self._versions.pop(version, None)
 
 
-def _survivors(
-    segments: Sequence[_Segment], alive: Sequence[NDArray[np.bool_]]
-) -> dict[int, NDArray[np.float32]]:
-    return {
-        int(segment.ids[i]): segment.vectors[i]
-        for segment, bitmap in zip(segments, alive, strict=True)
-        for i in np.flatnonzero(bitmap)
-    }
+class _Draft:
+    """The next version: shares with the last what it does not change."""
 
+    def __init__(self, last: Snapshot) -> None:
+        self._segments = list(last.segments)
+        self._alive = list(last.alive)
+        self._access = last.access
+        self._numbers = last.numbers  # shared: who looks into it knows how far a version reaches
 
-def _is_mostly_dead(alive: Sequence[NDArray[np.bool_]]) -> bool:
-    total = sum(len(bitmap) for bitmap in alive)
-    return total > _FIRST_ROWS and sum(int(bitmap.sum()) for bitmap in alive) * 2 < total
+    def remove(self, removed: Sequence[int]) -> None:
+        dead = np.asarray(removed, np.int64)
+        if not len(dead):
+            return
+        for number, (segment, alive) in enumerate(zip(self._segments, self._alive, strict=True)):
+            hit = np.isin(segment.ids[: len(alive)], dead)
+            if hit.any():
+                self._alive[number] = alive & ~hit
 
+    @property
+    def is_mostly_dead(self) -> bool:
+        total = sum(map(len, self._alive))
+        return total > _FIRST_ROWS and 2 * sum(map(np.count_nonzero, self._alive)) < total
 
-def _append(
-    segments: list[_Segment],
-    alive: list[NDArray[np.bool_]],
-    added: Mapping[int, NDArray[np.float32]],
-) -> dict[int, tuple[int, int]]:
-    """Put rows behind the last; returns where each went, as (segment, row)."""
-    places: dict[int, tuple[int, int]] = {}
-    items = list(added.items())
-    while items:
-        if not segments or len(alive[-1]) == len(segments[-1].ids):
-            capacity = min(max(_FIRST_ROWS, sum(map(len, alive)), len(items)), _MOST_ROWS)
-            segments.append(
-                _Segment(
-                    np.zeros((capacity, len(items[0][1])), np.float32), np.zeros(capacity, np.int64)
-                )
-            )
-            alive.append(np.zeros(0, np.bool_))
-        segment, begin = segments[-1], len(alive[-1])
-        taken, items = items[: len(segment.ids) - begin], items[len(segment.ids) - begin :]
-        for i, (row, vector) in enumerate(taken, start=begin):
-            segment.vectors[i] = vector
-            segment.ids[i] = row
-            places[row] = (len(segments) - 1, i)
-        alive[-1] = np.concatenate([alive[-1], np.ones(len(taken), np.bool_)])
-    return places
+    def compact(self) -> None:
+        """Lay the living rows out anew."""
+        pairs = list(zip(self._segments, self._alive, strict=True))
+        names = {number: name for name, number in self._numbers.items()}
+        kept = [(segment, np.flatnonzero(alive)) for segment, alive in pairs]
+        documents = np.concatenate([segment.documents[rows] for segment, rows in kept])
+        rows = Rows(
+            np.concatenate([segment.ids[rows] for segment, rows in kept]),
+            [names[number] for number in documents.tolist()],
+            np.concatenate([segment.vectors[rows] for segment, rows in kept]),
+        )
+        known = {names[number]: int(self._access[number]) for number in set(documents.tolist())}
+        self._segments, self._alive, self._numbers = [], [], {}
+        self._access = np.zeros(0, np.int32)
+        self.append(rows)
+        self.set_access(known)
+
+    def append(self, rows: Rows) -> None:
+        done, total = 0, len(rows.ids)
+        numbers = np.fromiter(map(self._number, rows.documents), np.int32, total)
+        while done < total:
+            if not self._segments or len(self._alive[-1]) == len(self._segments[-1].ids):
+                held = sum(map(len, self._alive))
+                capacity = min(max(_FIRST_ROWS, held, total - done), _MOST_ROWS)
+                self._segments.append(_Segment.empty(capacity, rows.vectors.shape[1]))
+                self._alive.append(np.zeros(0, np.bool_))
+            segment, begin = self._segments[-1], len(self._alive[-1])
+            count = min(total - done, len(segment.ids) - begin)
+            segment.vectors[begin : begin + count] = rows.vectors[done : done + count]
+            segment.ids[begin : begin + count] = rows.ids[done : done + count]
+            segment.documents[begin : begin + count] = numbers[done : done + count]
+            self._alive[-1] = np.concatenate([self._alive[-1], np.ones(count, np.bool_)])
+            done += count
+
+    def set_access(self, access: Mapping[str, int]) -> None:
+        numbers = [self._number(document) for document in access]
+        if len(self._numbers) > len(self._access):
+            grown = np.zeros(len(self._numbers), np.int32)
+            grown[: len(self._access)] = self._access
+            self._access = grown
+        values = np.fromiter(access.values(), np.int32, len(access))
+        if numbers and (self._access[numbers] != values).any():
+            self._access = self._access.copy()
+            self._access[numbers] = values
+
+    def snapshot(self, version: int) -> Snapshot:
+        return Snapshot(
+            version, tuple(self._segments), tuple(self._alive), self._access, self._numbers
+        )
+
+    def _number(self, document: str) -> int:
+        return self._numbers.setdefault(document, len(self._numbers))
