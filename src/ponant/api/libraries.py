@@ -51,8 +51,11 @@ class LibraryChangeBody(BaseModel):
 class SourceBody(BaseModel):
     """The request of ``POST …/sources``."""
 
-    kind: str = Field(description="`folder`.")
+    kind: str = Field(description="Such as `folder`; see the guide to sources.")
     config: dict[str, Any] = Field(description='For a folder: {"path": "/…"}.')
+    secrets: dict[str, str] | None = Field(
+        default=None, description="Passwords and keys of the kind; kept, and never shown."
+    )
 
 
 class SearchBody(BaseModel):
@@ -139,12 +142,14 @@ async def list_sources(library_id: str, caller: Caller, services: Services) -> d
     return {"object": "list", "data": [msgspec.to_builtins(one) for one in sources]}
 
 
-@router.post("/{library_id}/sources", status_code=201, summary="Follow a folder")
+@router.post("/{library_id}/sources", status_code=201, summary="Follow a source")
 async def add_source(
     library_id: str, body: SourceBody, caller: Administrator, services: Services
 ) -> dict[str, Any]:
-    """A folder inside the allowed roots (PONANT_LIVE_ROOTS)."""
-    source = await services.live.add_source(caller.scope, library_id, body.kind, body.config)
+    """A folder inside the allowed roots (PONANT_LIVE_ROOTS), or another kind of place."""
+    source = await services.live.add_source(
+        caller.scope, library_id, body.kind, body.config, secrets=body.secrets
+    )
     return _builtins(source)
 
 

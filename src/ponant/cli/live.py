@@ -12,12 +12,15 @@ from rich.table import Table
 from ponant.cli.home import open_accounts
 from ponant.kit import Settings, SystemClock
 from ponant.kit.errors import BadRequest, Conflict, NotFound, SetupError
+from ponant.kit.network import Network
 from ponant.live import LiveClient
 from ponant.live.address import is_running
 from ponant.live.declarations import Declarations
 from ponant.live.indexing.index import Index
 from ponant.live.port import Library
 from ponant.live.queries import Queries
+from ponant.live.sources.followers import check
+from ponant.live.sources.kinds import Context
 from ponant.store import Database, Scope
 
 app = typer.Typer(help="Libraries that follow folders.", no_args_is_help=True)
@@ -117,14 +120,20 @@ async def _add(live: LiveClient, scope: Scope, name: str, path: Path) -> None:
 def _declare(settings: Settings, name: str, path: Path) -> None:
     """Write a source for the next start to follow."""
     queries, scope = _queries(settings), _scope(settings)
-    roots = queries.roots()
-    folder = roots.checked(str(path), trusted=True)
+    context = Context(
+        home=settings.home,
+        roots=queries.roots(),
+        network=Network(everything=True),
+        trusted=True,
+        aside=asyncio.to_thread,
+    )
+    declared = check("folder", {"path": str(path)}, {}, context)
     declarations = Declarations(_database(settings), SystemClock())
     known = [row.id for row, _, _ in queries.libraries(scope) if row.name == name]
     if len(known) > 1:
         raise _several(name)
     library_id = known[0] if known else declarations.create_library(scope, name, "", None)
-    declarations.add_folder(scope, library_id, folder, allow=not roots.covers(folder))
+    declarations.add_source(scope, library_id, declared, trusted=True)
 
 
 def _asking(settings: Settings, ask: Callable[[LiveClient, Scope], Awaitable[_R]]) -> _R:

@@ -43,6 +43,13 @@ class Settings(BaseSettings):
             "default the home folder when bound to loopback, else none."
         ),
     )
+    live_networks: str | None = Field(
+        default=None,
+        description=(
+            "Networks (CIDR, separated by commas) inside the operator's own that sources declared "
+            "over HTTP may reach; public addresses always may be."
+        ),
+    )
     engine: str = Field(
         default="auto",
         pattern="^(auto|native|llamacpp)$",
@@ -133,6 +140,12 @@ class Settings(BaseSettings):
             parts = (part for part in self.live_roots.split(os.pathsep) if part)
             return tuple(Path(part).expanduser().resolve() for part in parts)
         return (Path.home().resolve(),) if self.on_loopback else ()
+
+    @property
+    def source_networks(self) -> tuple[str, ...]:
+        """The inner networks that sources declared over HTTP may reach."""
+        parts = (part.strip() for part in (self.live_networks or "").split(","))
+        return tuple(part for part in parts if part)
 
 
 def _refuse_unknown_names(known: set[str]) -> None:

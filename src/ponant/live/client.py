@@ -136,10 +136,17 @@ class LiveClient:
         kind: str,
         config: dict[str, Any],
         *,
+        secrets: dict[str, str] | None = None,
         trusted: bool = False,
     ) -> Source:
-        """Follow a folder; ``trusted`` is for the system user's command line alone."""
-        arguments = {"library_id": library_id, "kind": kind, "config": config, "trusted": trusted}
+        """Follow a place; ``trusted`` is for the system user's command line alone."""
+        arguments = {
+            "library_id": library_id,
+            "kind": kind,
+            "config": config,
+            "secrets": secrets,
+            "trusted": trusted,
+        }
         return await self.call(Source, "add_source", scope, **arguments)
 
     async def list_sources(self, scope: Scope, library_id: str) -> list[Source]:
@@ -297,6 +304,7 @@ class LiveClient:
             roots=[str(root) for root in settings.source_roots],
             endpoint=endpoint(settings.home),
             log_level=settings.log_level,
+            networks=list(settings.source_networks),
         )
         hidden = {"PONANT_ADMIN_KEY", "PONANT_DATABASE_URL"}
         process = await asyncio.create_subprocess_exec(

@@ -1,6 +1,7 @@
 """Writes what people declare: libraries, sources and allowed roots."""
 
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
@@ -12,6 +13,22 @@ from ponant.live.tables import LibraryRow, PlaceRow, SourceRow, TombstoneRow
 from ponant.store import Database, Scope, in_scope
 
 _LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A source that was checked and may be kept.
+
+    Attributes:
+        title: what it is called in a sentence.
+        folder: joins the folders that sources may lie in.
+    """
+
+    kind: str
+    config: dict[str, Any]
+    secrets: dict[str, str]
+    title: str
+    folder: str | None = None
 
 
 class Declarations:
@@ -78,38 +95,39 @@ class Declarations:
             repository.remove(session, scope, LibraryRow, library_id)
             session.execute(delete(PlaceRow).where(PlaceRow.library_id == library_id))
 
-    def add_folder(self, scope: Scope, library_id: str, path: Path, *, allow: bool) -> SourceRow:
-        """Declare a folder as a source.
-
-        Args:
-            allow: whether the folder joins the allowed roots.
+    def add_source(
+        self, scope: Scope, library_id: str, declared: Declared, *, trusted: bool
+    ) -> SourceRow:
+        """Declare a source.
 
         Raises:
             NotFound: there is no such library for this scope.
-            Conflict: the library follows that folder already.
+            Conflict: the library follows the same already.
         """
         now = self._clock.now()
         with self._database.write() as session:
             repository.library(session, scope, library_id)
-            _refuse_twice(session, scope, library_id, path)
-            if allow:
-                repository.allow_root(session, str(path), now)
+            _refuse_twice(session, scope, library_id, declared)
+            if declared.folder is not None:
+                repository.allow_root(session, declared.folder, now)
             row = SourceRow(
                 id=new_id("src"),
                 workspace_id=scope.workspace_id,
                 library_id=library_id,
-                kind="folder",
-                config={"path": str(path)},
+                kind=declared.kind,
+                config=declared.config,
+                secrets=declared.secrets,
+                trusted=trusted,
                 created_at=now,
             )
             session.add(row)
         return row
 
 
-def _refuse_twice(session: Session, scope: Scope, library_id: str, path: Path) -> None:
+def _refuse_twice(session: Session, scope: Scope, library_id: str, declared: Declared) -> None:
     for row in repository.sources(session, scope, library_id):
-        if row.config == {"path": str(path)}:
-            raise Conflict(f"The library follows {path} already.")
+        if (row.kind, row.config) == (declared.kind, declared.config):
+            raise Conflict(f"The library follows {declared.title} already.")
 
 
 def _checked(name: str) -> str:

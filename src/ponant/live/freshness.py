@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ponant.live.port import Freshness
-from ponant.live.sources.following import SourceState
+from ponant.live.sources.state import SourceState
 from ponant.live.tables import LibraryRow
 
 _NO_MEANING = "Search goes by keywords alone, since no embedding model is ready (ponant setup)."

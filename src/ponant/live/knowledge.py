@@ -11,11 +11,11 @@ from ponant.kit import Clock
 from ponant.kit.errors import BadRequest, Conflict, NotFound
 from ponant.live import freshness
 from ponant.live.calls import Part
-from ponant.live.declarations import Declarations
+from ponant.live.declarations import Declarations, Declared
 from ponant.live.indexing.backfill import Backfill
 from ponant.live.indexing.embedding import EmbeddingGate, Vector
 from ponant.live.indexing.index import Index, Moved
-from ponant.live.indexing.ingestion import Home, Ingestion
+from ponant.live.indexing.ingestion import Ingestion
 from ponant.live.indexing.search import search
 from ponant.live.port import (
     Change,
@@ -36,11 +36,11 @@ from ponant.live.port import (
 )
 from ponant.live.queries import Queries
 from ponant.live.relations.service import Relations
-from ponant.live.sources.following import FolderFollower, SourceState
+from ponant.live.sources.followers import Followers
 from ponant.live.sources.samples import copy_sample
 from ponant.live.sources.uploads import Uploads
 from ponant.live.standing.part import Standing
-from ponant.live.tables import LibraryRow, SourceRow
+from ponant.live.tables import LibraryRow
 from ponant.live.telling import Teller
 from ponant.store import Database, Scope
 
@@ -61,6 +61,7 @@ class Knowledge:
         database: live.db, migrated.
         listener: told of every change, on the event loop.
         notify: told what else is worth a look, on the event loop.
+        networks: addresses in the operator's own network that HTTP callers' sources may reach.
 
     Attributes:
         parts: what has a room of its own; callers reach its methods as ``part.method``.
@@ -99,6 +100,7 @@ class Knowledge:
         clock: Clock,
         listener: Callable[[Change], None],
         notify: Callable[[Notice], None] = lambda _: None,
+        networks: Sequence[str] = (),
     ) -> None:
         self._home = home
         self._clock = clock
@@ -111,7 +113,14 @@ class Knowledge:
         self._uploads = Uploads(home, self._ingestion, self._teller.announce)
         self._backfill = Backfill(self._queries, self._gate, self._ingestion, self._teller.announce)
         self._readers = ThreadPoolExecutor(_READERS, "live-reader")
-        self._followers: dict[str, tuple[FolderFollower, asyncio.Task[None]]] = {}
+        self._followers = Followers(
+            home,
+            tuple(networks),
+            self._ingestion,
+            self._queries,
+            self._declarations,
+            self._teller.announce,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._standing = Standing(
             database,
@@ -130,7 +139,7 @@ class Knowledge:
         for library_id, workspace_id in await self._read(self._queries.places):
             scope = Scope(workspace_id=workspace_id)
             for row in await self._read(self._queries.sources, scope, library_id):
-                self._follow(scope, row)
+                self._followers.follow(scope, row)
         await self._standing.load()
         self._spawn(self._standing.run())
         self._spawn(self._relations.start())
@@ -139,7 +148,8 @@ class Knowledge:
 
     async def close(self) -> None:
         """End everything; what was stored is stored."""
-        tasks = [task for _, task in self._followers.values()] + list(self._tasks)
+        await self._followers.close()
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -199,7 +209,7 @@ class Knowledge:
         library = await self.get_library(scope, library_id)
         documents = await self.list_documents(scope, library_id)
         for row in await self._read(self._queries.sources, scope, library_id):
-            await self._unfollow(row.id)
+            await self._followers.unfollow(row.id)
         await self._ingestion.write(self._declarations.delete_library, scope, library_id)
         await self._ingestion.write(self._uploads.remove, library_id)
         self._index.forget_library(library_id)
@@ -217,37 +227,29 @@ class Knowledge:
         kind: str,
         config: dict[str, Any],
         *,
+        secrets: dict[str, str] | None = None,
         trusted: bool = False,
     ) -> Source:
-        """Follow a folder.
+        """Follow a place that documents come from; see `ponant.live.sources.kinds`.
 
         Args:
-            trusted: the system user asks, on the command line: any folder may be followed, and
-                joins the allowed roots.
+            secrets: kept apart from the settings, and never shown.
+            trusted: the system user asks, on the command line: any folder and any address may be
+                followed, and the folder joins the allowed roots.
 
         Raises:
-            BadRequest: the kind is unknown or the folder is not there.
-            Forbidden: a source may not lie there.
-            Conflict: the library follows the folder already.
+            BadRequest: the kind is unknown or its settings do not fit.
+            Forbidden: a source may not reach what they name.
+            Conflict: the library follows the same already.
         """
-        if kind != "folder" or not isinstance(config.get("path"), str):
-            raise BadRequest('A source is {"kind": "folder", "config": {"path": "/…"}}.')
-        roots = await self._read(self._queries.roots)
-        path = await self._read(roots.checked, config["path"], trusted=trusted)
-        row = await self._ingestion.write(
-            self._declarations.add_folder,
-            scope,
-            library_id,
-            path,
-            allow=trusted and not roots.covers(path),
+        return await self._followers.add(
+            scope, library_id, kind, config, secrets or {}, trusted=trusted
         )
-        self._follow(scope, row)
-        return self._source(row)
 
     async def list_sources(self, scope: Scope, library_id: str) -> list[Source]:
         """A library's sources, the oldest first."""
         rows = await self._read(self._queries.sources, scope, library_id)
-        return [self._source(row) for row in rows]
+        return [self._followers.shown(row) for row in rows]
 
     async def remove_source(self, scope: Scope, library_id: str, source_id: str) -> None:
         """Stop following a folder; what it brought stops answering.
@@ -257,7 +259,7 @@ class Knowledge:
         """
         rows = await self._read(self._queries.sources, scope, library_id)
         if any(row.id == source_id for row in rows):
-            await self._unfollow(source_id)
+            await self._followers.unfollow(source_id)
         moved = await self._ingestion.write(self._index.remove_source, scope, library_id, source_id)
         self._moved(scope, moved)
 
@@ -281,10 +283,11 @@ class Knowledge:
         library = await self.create_library(
             scope, "Sample", "A small handbook to try things out with.", owner_id
         )
+        sample = Declared("folder", config, {}, str(folder))
         row = await self._ingestion.write(
-            self._declarations.add_folder, scope, library.id, folder, allow=False
+            self._declarations.add_source, scope, library.id, sample, trusted=False
         )
-        self._follow(scope, row)
+        self._followers.follow(scope, row)
         return Sample(library=await self.get_library(scope, library.id), path=str(folder))
 
     # Documents
@@ -382,23 +385,6 @@ class Knowledge:
 
     # What keeps it all going
 
-    def _follow(self, scope: Scope, row: SourceRow) -> None:
-        root = Path(row.config["path"])
-        follower = FolderFollower(
-            Home(scope, row.library_id, row.id),
-            root,
-            self._ingestion,
-            partial(self._teller.announce, scope, row.library_id),
-            home=self._home,
-        )
-        self._followers[row.id] = (follower, asyncio.create_task(follower.run()))
-
-    async def _unfollow(self, source_id: str) -> None:
-        if source_id in self._followers:
-            _, task = self._followers.pop(source_id)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -431,31 +417,10 @@ class Knowledge:
         return self._freshness(await self._read(self._queries.library, scope, library_id))
 
     def _freshness(self, row: LibraryRow) -> Freshness:
-        followers = (follower for follower, _ in self._followers.values())
         return freshness.of(
             row,
-            [one.state for one in followers if one.library_id == row.id],
+            self._followers.states(row.id),
             self._uploads.waiting(row.id),
             self._ingestion.lacking[row.id],
             has_meaning=self._gate.identity is not None,
-        )
-
-    def _state(self, source_id: str) -> SourceState:
-        found = self._followers.get(source_id)
-        return found[0].state if found else SourceState()
-
-    def _source(self, row: SourceRow) -> Source:
-        state = self._state(row.id)
-        return Source(
-            id=row.id,
-            library_id=row.library_id,
-            kind=row.kind,
-            config=row.config,
-            created_at=row.created_at,
-            state=state.state,
-            message=state.message,
-            seen=state.seen,
-            indexed=state.indexed,
-            failed=state.failed,
-            checked_at=state.checked_at,
         )

@@ -64,11 +64,19 @@ class OfferedEmbedder:
 class Server:
     """Serves `Knowledge` to the clients of one socket."""
 
-    def __init__(self, socket: zmq.asyncio.Socket, home: Path, roots: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        socket: zmq.asyncio.Socket,
+        home: Path,
+        roots: Sequence[Path],
+        networks: Sequence[str] = (),
+    ) -> None:
         self._socket = socket
         database = Database.at(home / "live.db")
         database.migrate("live")
-        self._knowledge = Knowledge(home, roots, database, SystemClock(), self._tell, self._notify)
+        self._knowledge = Knowledge(
+            home, roots, database, SystemClock(), self._tell, self._notify, networks
+        )
         self._calls = callable_methods(self._knowledge)
         self._listeners: set[bytes] = set()
         self._asked: dict[int, asyncio.Future[NDArray[np.float32]]] = {}
@@ -210,7 +218,7 @@ async def _serve(spec: wire.LiveSpec, home: Path) -> None:
         socket.set(zmq.SNDHWM, 0)
         socket.set(zmq.RCVHWM, 0)
         socket.bind(spec.endpoint)
-        await Server(socket, home, [Path(root) for root in spec.roots]).run()
+        await Server(socket, home, [Path(root) for root in spec.roots], spec.networks).run()
 
 
 def _end_with_parent() -> None:

@@ -65,6 +65,11 @@ class Queries:
             repository.library(session, scope, library_id)
             return repository.sources(session, scope, library_id)
 
+    def secrets(self, scope: Scope, library_id: str, source_id: str) -> dict[str, str]:
+        """What a source signs in with."""
+        with self._database.read() as session:
+            return repository.secrets(session, scope, library_id, source_id)
+
     def documents(self, scope: Scope, library_id: str) -> list[Document]:
         """A library's documents by path.
 

@@ -107,6 +107,14 @@ def source(session: Session, scope: Scope, library_id: str, source_id: str) -> S
     raise NotFound(f"There is no source {source_id} in this library.")
 
 
+def secrets(session: Session, scope: Scope, library_id: str, source_id: str) -> dict[str, str]:
+    """What a source signs in with; it is loaded for nothing else."""
+    statement = select(SourceRow.secrets).where(
+        SourceRow.id == source_id, SourceRow.library_id == library_id, in_scope(SourceRow, scope)
+    )
+    return dict(session.scalar(statement) or {})
+
+
 def documents(
     session: Session, scope: Scope, library_id: str, source_id: str | None = None
 ) -> list[DocumentRow]:

@@ -60,6 +60,7 @@ class SourceRow(Base):
     config: Mapped[dict[str, Any]] = mapped_column(JSON)
     secrets: Mapped[dict[str, str]] = mapped_column(JSON, deferred=True, default=dict)
     cursor: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    trusted: Mapped[bool] = mapped_column(default=False)  # declared on the command line
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

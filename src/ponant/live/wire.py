@@ -22,6 +22,7 @@ class LiveSpec(msgspec.Struct, frozen=True, kw_only=True):
     roots: list[str]
     endpoint: str
     log_level: str = "info"
+    networks: list[str] = []
 
 
 class Call(msgspec.Struct, frozen=True, tag="call"):

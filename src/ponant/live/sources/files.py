@@ -3,7 +3,7 @@
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,37 @@ def scan(root: Path, is_private: Callable[[Path], bool]) -> Scan:
         path = Path(entry.path).relative_to(root).as_posix()
         files[path] = Seen(path, status.st_size, signature(status))
     return Scan(files, others, tuple(faults))
+
+
+def glance(
+    root: Path, is_private: Callable[[Path], bool], paths: Iterable[str]
+) -> dict[str, Seen | None] | None:
+    """A few places of a folder, each with its file or None where there is none that is read.
+
+    Returns:
+        None where only a walk over everything can tell, since a folder came or cannot be read.
+    """
+    found: dict[str, Seen | None] = {}
+    for path in paths:
+        full = root / path
+        try:
+            status = full.lstat()
+        except FileNotFoundError:
+            found[path] = None
+            continue
+        except OSError:
+            return None
+        if stat.S_ISDIR(status.st_mode):
+            return None
+        regular = stat.S_ISREG(status.st_mode) and _suffix(path) in MEDIA_TYPES
+        shown = regular and not is_private(full) and _is_text(path) and _has_no_link(root, full)
+        found[path] = Seen(path, status.st_size, signature(status)) if shown else None
+    return found
+
+
+def _has_no_link(root: Path, full: Path) -> bool:
+    """Whether a walk would come to a place, since no folder on the way is a symbolic link."""
+    return not any(parent.is_symlink() for parent in full.parents if parent.is_relative_to(root))
 
 
 def _walk(

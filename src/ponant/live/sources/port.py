@@ -122,6 +122,7 @@ class Batch:
         stale: whether a newer look is worth more than the rest of this one; what is left of a
             batch that was given up comes with a later one.
         seen: how many documents the source has, where the changes do not tell.
+        waiting: how many are known to follow in later batches.
     """
 
     changes: Sequence[Found | Gone]
@@ -132,6 +133,7 @@ class Batch:
     identity: Callable[[str], str] | None = None
     stale: Callable[[], bool] | None = None
     seen: int | None = None
+    waiting: int = 0
 
 
 class DocumentSource(Protocol):

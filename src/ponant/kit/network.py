@@ -1,0 +1,151 @@
+"""Which addresses may be spoken to on behalf of somebody who is not the operator.
+
+A name is resolved once, what it resolves to is checked, and the connection goes to the address
+that was checked: a second answer of the name server cannot lead elsewhere. Redirects connect anew
+and so are checked too.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+import httpcore
+import httpx
+
+from ponant.kit.errors import Forbidden, SetupError
+
+_SECONDS = 20.0
+# IPv6 addresses that carry an IPv4 one, which a router may deliver to (RFC 6052, 3056, 4380).
+_CARRIERS = tuple(IPv6Network(one) for one in ("64:ff9b::/96", "2002::/16", "2001::/32"))
+
+SocketOption = httpcore.SOCKET_OPTION
+
+
+class AddressRefused(Forbidden):
+    """An address that may not be spoken to."""
+
+
+class Network:
+    """The addresses that may be spoken to: public ones, and those that the operator allowed.
+
+    Args:
+        allowed: networks in CIDR notation.
+        everything: allow every address, for whom the operator trusts.
+
+    Raises:
+        SetupError: a network is written in another way.
+    """
+
+    def __init__(self, allowed: Iterable[str] = (), *, everything: bool = False) -> None:
+        try:
+            self._allowed = tuple(ip_network(one.strip(), strict=False) for one in allowed)
+        except ValueError as e:
+            raise SetupError(
+                f"PONANT_LIVE_NETWORKS does not fit: {e}. Write networks like 10.0.0.0/8."
+            ) from e
+        self.everything = everything
+
+    def allows(self, address: str) -> bool:
+        """Whether a numeric address may be spoken to."""
+        if self.everything:
+            return True
+        number = ip_address(address.partition("%")[0])
+        if isinstance(number, IPv6Address) and number.ipv4_mapped is not None:
+            number = number.ipv4_mapped
+        if any(number in network for network in self._allowed if network.version == number.version):
+            return True
+        return _is_public(number)
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """The addresses of a host that may be spoken to, resolved now.
+
+        Raises:
+            AddressRefused: there is none that may be.
+            OSError: the name cannot be resolved.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return self._permitted(host, [str(entry[4][0]) for entry in found])
+
+    def check(self, host: str, port: int) -> None:
+        """Refuse a host that may not be spoken to; one that has no address now is let pass.
+
+        Raises:
+            AddressRefused: none of its addresses may be spoken to.
+        """
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError:
+            return  # it cannot be reached, which is shown when it is tried
+        self._permitted(host, [str(entry[4][0]) for entry in found])
+
+    def client(self, **settings: Any) -> httpx.AsyncClient:
+        """An HTTP client that connects to nothing else; ``settings`` are those of httpx."""
+        verify = settings.pop("verify", None) or ssl.create_default_context()
+        return httpx.AsyncClient(
+            transport=_Transport(self, verify),
+            trust_env=False,
+            timeout=settings.pop("timeout", _SECONDS),
+            **settings,
+        )
+
+    def _permitted(self, host: str, addresses: Sequence[str]) -> list[str]:
+        permitted = [one for one in dict.fromkeys(addresses) if self.allows(one)]
+        if not permitted:
+            raise AddressRefused(
+                f"{host} is an address inside this machine or its network. Ask the operator to "
+                "allow it with PONANT_LIVE_NETWORKS, or to run: ponant live add"
+            )
+        return permitted
+
+
+class _Transport(httpx.AsyncHTTPTransport):
+    """HTTP over connections whose addresses were checked."""
+
+    def __init__(self, network: Network, verify: ssl.SSLContext) -> None:
+        super().__init__(verify=verify, trust_env=False)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=verify, network_backend=_Backend(network), max_connections=10
+        )
+
+
+class _Backend(httpcore.AsyncNetworkBackend):
+    """Connects to addresses that the network allows."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._inner = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the backend's signature
+        local_address: str | None = None,
+        socket_options: Iterable[SocketOption] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            addresses = await self._network.addresses(host, port)
+        except OSError as e:
+            raise httpcore.ConnectError(f"{host} has no address ({e.strerror})") from e
+        failure: Exception | None = None
+        for address in addresses:
+            try:
+                return await self._inner.connect_tcp(
+                    address, port, timeout, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as e:
+                failure = e
+        raise failure or httpcore.ConnectError(f"{host} has no address")
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+
+def _is_public(number: IPv4Address | IPv6Address) -> bool:
+    if isinstance(number, IPv6Address) and any(number in carrier for carrier in _CARRIERS):
+        return False
+    return number.is_global and not number.is_multicast

@@ -1,0 +1,27 @@
+"""How a source fares: what its follower knows, and what callers are shown of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+
+@dataclass(slots=True)
+class SourceState:
+    """How a source fares now; counts are of documents.
+
+    Attributes:
+        rate: documents a second in the run that goes on; 0 when in step.
+        seconds_left: estimate for that run.
+        interval: seconds between two looks where the source is polled.
+    """
+
+    state: Literal["in_step", "syncing", "error"] = "syncing"
+    message: str = ""
+    seen: int = 0
+    indexed: int = 0
+    failed: int = 0
+    pending: int = 0
+    checked_at: datetime | None = None
+    rate: float = 0.0
+    seconds_left: float | None = None
+    interval: float | None = None
