@@ -21,9 +21,17 @@ class Shelf:
     reads: list[str] = field(default_factory=list)
 
     async def follow(
-        self, source: DocumentSource, *, until: Mapping[str, str] | None = None, stop: int = 0
+        self,
+        source: DocumentSource,
+        *,
+        until: Mapping[str, str] | Callable[[], bool] | None = None,
+        stop: int = 0,
     ) -> None:
-        """Follow until the texts are these (or for one batch), or die after ``stop`` changes."""
+        """Follow until the texts are these, or something holds, or for one batch.
+
+        Args:
+            stop: after so many changes it dies, between two of a batch.
+        """
         async with asyncio.timeout(20), aclosing(source.batches(self.cursor)) as batches:
             async for batch in batches:
                 keys = {change.key for change in batch.changes}
@@ -40,7 +48,7 @@ class Shelf:
                         return
                 self.cursor = batch.cursor or self.cursor
                 self.remark = batch.remark
-                if until is None or self.texts == until:
+                if until is None or (until() if callable(until) else self.texts == until):
                     return
 
     async def _take(self, change: Found) -> None:

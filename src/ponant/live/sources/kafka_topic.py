@@ -5,10 +5,8 @@ offsets live in the cursor, which is stored with the change they stand for. A me
 only when those before it are stored; what the client fetches ahead is bounded.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from ponant.live.sources import records
 from ponant.live.sources.port import Cursor, SourceFault
+from ponant.live.sources.thread import OneThread
 
 _ANSWER_SECONDS = 10.0
 _SLICE_SECONDS = 0.5
@@ -139,25 +138,22 @@ class Topic:
     async def _consumer(self) -> AsyncIterator[tuple[Consumer, Callable[..., Any]]]:
         """A consumer and a way to call it: in its own thread, one call after the other."""
         self._last_error = self._down = None
-        loop = asyncio.get_running_loop()
-        thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
+        thread = OneThread("kafka")
 
         async def call(function: Callable[..., T], *arguments: Any) -> T:
             try:
-                return await loop.run_in_executor(thread, function, *arguments)
+                return await thread.call(function, *arguments)
             except KafkaException as e:
                 raise self._fault(e.args[0]) from e
 
         try:
             consumer = Consumer(self._settings | {"error_cb": self._note})
         except KafkaException as e:
-            thread.shutdown(wait=False)
             raise self._fault(e.args[0]) from e
         try:
             yield consumer, call
         finally:
-            thread.submit(consumer.close)
-            thread.shutdown(wait=False)
+            thread.end(consumer.close)
 
     def _assign(self, consumer: Consumer, position: _Position, *, first: bool) -> None:
         """Take every partition, from where the cursor says or else from its end or begin."""
