@@ -1,37 +1,53 @@
 """Cuts a document's text into passages along its structure.
 
-Text is Markdown, or plain text, which has the same paragraphs. It falls into blocks (headings,
-paragraphs, lists, tables, code), and blocks into passages: a heading opens a new one and stands
-at its beginning; a paragraph is one, unless it is short or long. Whether a passage ends after a
-piece depends on that piece alone and not on what came before (content-defined chunking,
-Muthitacharoen et al., LBFS, SOSP 2001), so that an edit moves only its neighbours.
+Text falls into blocks (see `ponant.live.reading.blocks`), and blocks into passages: a heading
+opens a new one and stands at its beginning; a paragraph is one, unless it is short or long; a long
+table's passages carry its head. Whether a passage ends after a piece depends on that piece alone
+and not on what came before (content-defined chunking, Muthitacharoen et al., LBFS, SOSP 2001), so
+that an edit moves only its neighbours.
 """
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ponant.live.reading.blocks import Block, Kind, blocks, code_blocks
+
 LONGEST = 1100  # characters: a passage is short enough to point at
 SHORTEST = 120  # a paragraph below this joins the next one
+_LEAST_ROOM = 16  # tokens
 _SHORT_PARAGRAPHS = 4  # so many make a passage, on average
-_SENTENCES = 4
-_LINES = 8
-_WORDS = 64
+_LONGEST_HEADING = 200  # characters
+_WINDOW = 8  # characters that decide whether an endless word is cut after them
 
-_FENCE = re.compile(r"^\s{0,3}(`{3,}|~{3,})")
-_HEADING = re.compile(r"^(#{1,6})\s+(.*?)\s*#*\s*$")
-_UNDERLINE = re.compile(r"^\s{0,3}(=+|-+)\s*$")
-_SENTENCE = re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|(?<=[\u3002\uff01\uff1f])")
-_LINE = re.compile(r"\n")
-_SPACE = re.compile(r"\s+")
 _TOKEN = re.compile(r"[A-Za-z]+|\d|[^\W\d]|[^\w\s]")
+
+# Where a block that is too long is cut, and how many of its parts make a passage, on average.
+_SENTENCE = (re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|(?<=[\u3002\uff01\uff1f])"), 4)
+_LINE = (re.compile(r"\n"), 8)
+_SPACE = (re.compile(r"\s+"), 64)
+_SIGN = (re.compile(r"(?<=[,;:|})\]>\u3001\uff0c\uff1b\uff1a])"), 64)
+_ITEM = (re.compile(r"\n(?=[ \t]*(?:[-*+\u2022]|\d{1,3}[.)])\s)"), 4)
+_GAP = (re.compile(r"\n[ \t]*\n"), 2)
+_CUTS: dict[Kind, tuple[tuple[re.Pattern[str], int], ...]] = {
+    "heading": (_SPACE, _SIGN),
+    "prose": (_SENTENCE, _LINE, _SPACE, _SIGN),
+    "list": (_ITEM, _SENTENCE, _LINE, _SPACE, _SIGN),
+    "table": (_LINE, _SPACE, _SIGN),
+    "code": (_GAP, _LINE, _SPACE, _SIGN),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A passage to be: ``text`` is ``document[start:end]``; ``heading`` is the path down to it."""
+    """A passage to be.
+
+    Attributes:
+        text: ``document[start:end]``.
+        heading: the path of headings down to it, and where it begins amid a table, its head.
+    """
 
     start: int
     end: int
@@ -44,31 +60,44 @@ class Chunk:
         return f"{self.heading}\n{self.text}" if self.heading else self.text
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    start: int
-    end: int
-    level: int = 0  # of a heading; 0 is any other block
-    title: str = ""
-
-
-def chunk(text: str, *, max_tokens: int) -> list[Chunk]:
+def chunk(text: str, *, max_tokens: int, code: bool = False) -> list[Chunk]:
     """Passages in the order of the text; each is estimated to fit ``max_tokens`` with its heading.
 
-    The estimate is on the safe side for the sub-word vocabularies in use (see `estimate`).
+    The estimate is on the safe side for words of the sub-word vocabularies in use (see
+    `estimate`); where it fails, `split` makes two of one.
+
+    Args:
+        code: no sign in the text is a heading.
     """
     headings: dict[int, str] = {}
     chunks: list[Chunk] = []
-    for section in _sections(text):
+    for section in _sections(code_blocks(text) if code else blocks(text)):
         for block in section:
             if block.level:
                 headings = {n: title for n, title in headings.items() if n < block.level}
                 headings[block.level] = block.title
-        heading = _shorten(" > ".join(headings[level] for level in sorted(headings)))
-        room = max(16, max_tokens - estimate(heading) - 4)
-        for start, end in _spans(text, section, room):
+        path = _shorten(" > ".join(headings[level] for level in sorted(headings)))
+        room = max(_LEAST_ROOM, max_tokens - estimate(path) - 4)
+        for start, end, head in _spans(text, section, room):
+            heading = " > ".join(filter(None, (path, head)))
             chunks.append(Chunk(start, end, text[start:end], heading))
     return chunks
+
+
+def split(piece: Chunk) -> list[Chunk]:
+    """A passage that proved too long in about halves, or without its heading if it is one sign."""
+    if len(piece.text) < 2:
+        return [Chunk(piece.start, piece.end, piece.text, "")]
+    room = max(1, estimate(piece.text) // 2)
+    parts: list[Chunk] = []
+    for start, end, _ in _fitting(piece.text, Block(0, len(piece.text), "prose"), room):
+        if parts and estimate(piece.text[parts[-1].start - piece.start : end]) <= room:
+            start = parts.pop().start - piece.start
+        text = piece.text[start:end]
+        parts.append(Chunk(piece.start + start, piece.start + end, text, piece.heading))
+    if len(parts) == 1:  # nothing left to cut but what stands above it
+        return [Chunk(piece.start, piece.end, piece.text, "")]
+    return parts
 
 
 def estimate(text: str) -> int:
@@ -80,13 +109,13 @@ def estimate(text: str) -> int:
 
 
 def _shorten(heading: str) -> str:
-    return heading if len(heading) <= 200 else heading[-200:]
+    return heading if len(heading) <= _LONGEST_HEADING else heading[-_LONGEST_HEADING:]
 
 
-def _sections(text: str) -> Iterator[list[_Block]]:
+def _sections(found: Iterable[Block]) -> Iterator[list[Block]]:
     """Runs of blocks under the same headings, which come first."""
-    section: list[_Block] = []
-    for block in _blocks(text):
+    section: list[Block] = []
+    for block in found:
         if block.level and section and not section[-1].level:
             yield section
             section = []
@@ -95,77 +124,47 @@ def _sections(text: str) -> Iterator[list[_Block]]:
         yield section
 
 
-def _blocks(text: str) -> Iterator[_Block]:
-    """Paragraph-like blocks without the blank lines between them."""
-    fence = ""
-    start: int | None = None
-    previous = ""
-    offset = 0
-    for line in text.splitlines(keepends=True):
-        begin, offset = offset, offset + len(line)
-        if fence:
-            if line.strip().startswith(fence):
-                fence = ""
-            continue
-        if mark := _FENCE.match(line):
-            fence = mark.group(1)
-            start = begin if start is None else start
-            continue
-        if not line.strip():
-            if start is not None:
-                yield _trimmed(text, start, begin)
-            start, previous = None, ""
-            continue
-        if match := _HEADING.match(line):
-            if start is not None:
-                yield _trimmed(text, start, begin)
-            yield _Block(begin, begin + len(line.rstrip()), len(match.group(1)), match.group(2))
-            start, previous = None, ""
-            continue
-        if start is not None and previous and _UNDERLINE.match(line) and "|" not in previous:
-            level = 1 if line.strip().startswith("=") else 2
-            yield _Block(start, begin + len(line.rstrip()), level, previous.strip())
-            start, previous = None, ""
-            continue
-        previous = line if start is None else ""
-        start = begin if start is None else start
-    if start is not None:
-        yield _trimmed(text, start, len(text))
-
-
-def _trimmed(text: str, start: int, end: int) -> _Block:
-    return _Block(start, start + len(text[start:end].rstrip()))
-
-
-def _spans(text: str, section: list[_Block], room: int) -> Iterator[tuple[int, int]]:
-    """Where the passages of one section begin and end."""
-    pieces = [piece for block in section for piece in _pieces(text, block, room)]
-    start, end, ends = pieces[0].start, pieces[0].end, pieces[0].ends
-    for piece in pieces[1:]:
-        joined = text[start : piece.end]
-        if not ends and len(joined) <= LONGEST and estimate(joined) <= room:
-            end = piece.end
-        else:
-            yield start, end
-            start, end = piece.start, piece.end
-        ends = piece.ends
-    yield start, end
-
-
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A block or a part of one; ``ends`` is whether a passage ends after it."""
+    """A block or a part of one.
+
+    Attributes:
+        ends: whether a passage ends after it.
+        head: of the table that it continues.
+    """
 
     start: int
     end: int
     ends: bool
+    head: str
 
 
-def _pieces(text: str, block: _Block, room: int) -> Iterator[_Piece]:
-    parts = list(_fitting(text, block.start, block.end, room, _SHORT_PARAGRAPHS))
-    for start, end, run in parts:
+def _spans(text: str, section: list[Block], room: int) -> Iterator[tuple[int, int, str]]:
+    """Where the passages of one section begin and end, and the head that each carries."""
+    pieces = [piece for block in section for piece in _pieces(text, block, room)]
+    first = last = pieces[0]
+    size = estimate(text[first.start : first.end])
+    for piece in pieces[1:]:
+        more = estimate(text[last.end : piece.end])
+        fits = piece.end - first.start <= LONGEST and size + more <= room
+        if not last.ends and fits:
+            size += more
+        else:
+            yield first.start, last.end, first.head
+            first, size = piece, estimate(text[piece.start : piece.end])
+        last = piece
+    yield first.start, last.end, first.head
+
+
+def _pieces(text: str, block: Block, room: int) -> Iterator[_Piece]:
+    carried = block.title if block.kind == "table" else ""
+    if carried and (block.end - block.start > LONGEST or estimate(text[block.start : block.end]) > room):
+        room = max(_LEAST_ROOM, room - estimate(carried))
+    parts = list(_fitting(text, block, room))
+    for place, (start, end, run) in enumerate(parts):
         whole = len(parts) == 1 and end - start >= SHORTEST
-        yield _Piece(start, end, not block.level and (whole or _chance(text[start:end], run)))
+        ends = not block.level and (whole or _chance(text[start:end], run))
+        yield _Piece(start, end, ends, carried if place > 0 else "")
 
 
 def _chance(text: str, run: int) -> bool:
@@ -173,28 +172,30 @@ def _chance(text: str, run: int) -> bool:
     return zlib.crc32(text.encode("utf-8", "surrogatepass")) % run == 0
 
 
-def _fitting(
-    text: str, start: int, end: int, room: int, run: int
-) -> Iterator[tuple[int, int, int]]:
-    """A span whole, or cut at sentences, lines, spaces or anywhere, in that order, until each fits.
+def _fitting(text: str, block: Block, room: int) -> Iterator[tuple[int, int, int]]:
+    """A block whole, or cut where its kind is cut best, then finer, until each part fits.
 
     Yields:
         Where a part begins and ends, and how many like it make a passage.
     """
-    span = text[start:end]
-    if len(span) <= LONGEST and estimate(span) <= room:
-        if span.strip():
-            yield start, start + len(span.rstrip()), run
-        return
-    cuts, run = _cuts(span, start)
-    for begin, stop in pairwise([start, *cuts, end]):
-        yield from _fitting(text, begin, stop, room, run)
+    waiting = [(block.start, block.end, _SHORT_PARAGRAPHS)]
+    while waiting:
+        start, end, run = waiting.pop()
+        span = text[start:end]
+        if len(span) <= LONGEST and estimate(span) <= room:
+            if span.strip():
+                yield start, start + len(span.rstrip()), run
+            continue
+        cuts, run = _cuts(span, block.kind)
+        edges = [start, *(start + cut for cut in cuts), end]
+        waiting += [(begin, stop, run) for begin, stop in reversed(list(pairwise(edges)))]
 
 
-def _cuts(span: str, start: int) -> tuple[list[int], int]:
+def _cuts(span: str, kind: Kind) -> tuple[list[int], int]:
     """Where to cut a span that is too long, and how many of the parts make a passage."""
-    for boundary, run in ((_SENTENCE, _SENTENCES), (_LINE, _LINES), (_SPACE, _WORDS)):
+    for boundary, run in _CUTS[kind]:
         inside = {match.end() for match in boundary.finditer(span)} - {0, len(span)}
         if inside:
-            return [start + cut for cut in sorted(inside)], run
-    return [start + len(span) // 2], 1
+            return sorted(inside), run
+    inside = {end for end in range(_WINDOW, len(span)) if _chance(span[end - _WINDOW : end], 64)}
+    return sorted(inside) or [len(span) // 2], 8
