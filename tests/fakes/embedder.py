@@ -38,6 +38,9 @@ class FakeEmbedder:
             await asyncio.sleep(self.delay * len(texts))
         return np.stack([self._vector(text) for text in texts])
 
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(_WORD.findall(text)) for text in texts]
+
     def _vector(self, text: str) -> NDArray[np.float32]:
         words = _WORD.findall(text.lower())
         if len(words) > self.max_tokens:

@@ -367,7 +367,7 @@ class LiveClient:
             case wire.Noticed(notice):
                 for listener in self._noticing.get(notice.part, ()):
                     listener(notice)
-            case wire.Embed():
+            case wire.Embed() | wire.Count():
                 self._spawn(self._embed(tell))
 
     async def _offer(self) -> None:
@@ -385,12 +385,16 @@ class LiveClient:
                 await asyncio.sleep(_EMBEDDER_PAUSE)
         await self._send(wire.Offer(self._embedder.identity, self._embedder.max_tokens))
 
-    async def _embed(self, ask: wire.Embed) -> None:
+    async def _embed(self, ask: wire.Embed | wire.Count) -> None:
+        answer: wire.Ask
         try:
             if self._embedder is None:
                 raise Unavailable("There is no embedder.")
-            vectors = await self._embedder.embed(ask.texts, ask.kind)
-            answer: wire.Ask = wire.Vectors(ask.id, len(vectors), vectors.tobytes())
+            if isinstance(ask, wire.Count):
+                answer = wire.Counted(ask.id, await self._embedder.count_tokens(ask.texts))
+            else:
+                vectors = await self._embedder.embed(ask.texts, ask.kind)
+                answer = wire.Vectors(ask.id, len(vectors), vectors.tobytes())
         except PonantError as e:
             answer = wire.NotEmbedded(ask.id, wire.Failure.of(e))
         with contextlib.suppress(Unavailable):

@@ -265,3 +265,7 @@ class Embedder(Protocol):
     async def embed(
         self, texts: Sequence[str], kind: Literal["query", "passage"]
     ) -> NDArray[np.float32]: ...
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How long each is to this embedder, to be held against ``max_tokens``."""
+        ...

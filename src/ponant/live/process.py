@@ -39,6 +39,8 @@ _LOCK_SECONDS = 10.0
 
 _log = structlog.get_logger(__name__)
 
+_Answer = NDArray[np.float32] | list[int]
+
 
 class OfferedEmbedder:
     """The embedder that a client offered, asked over the socket."""
@@ -60,6 +62,10 @@ class OfferedEmbedder:
         """
         return await self._server.embed(self._client, list(texts), kind)
 
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """As `embed`, only counted."""
+        return await self._server.count_tokens(self._client, list(texts))
+
 
 class Server:
     """Serves `Knowledge` to the clients of one socket."""
@@ -79,7 +85,7 @@ class Server:
         )
         self._calls = callable_methods(self._knowledge)
         self._listeners: set[bytes] = set()
-        self._asked: dict[int, asyncio.Future[NDArray[np.float32]]] = {}
+        self._asked: dict[int, asyncio.Future[_Answer]] = {}
         self._numbers = count()
         self._tasks: set[asyncio.Future[object]] = set()
 
@@ -103,13 +109,26 @@ class Server:
     ) -> NDArray[np.float32]:
         """Have a client embed texts."""
         number = next(self._numbers)
-        answer: asyncio.Future[NDArray[np.float32]] = asyncio.get_running_loop().create_future()
-        self._asked[number] = answer
+        answer = await self._asking(client, wire.Embed(number, texts, kind))
+        if not isinstance(answer, np.ndarray):
+            raise Unavailable("The embedder answered something else.")
+        return answer
+
+    async def count_tokens(self, client: bytes, texts: list[str]) -> list[int]:
+        """Have a client count the tokens of texts."""
+        answer = await self._asking(client, wire.Count(next(self._numbers), texts))
+        if not isinstance(answer, list):
+            raise Unavailable("The embedder answered something else.")
+        return answer
+
+    async def _asking(self, client: bytes, ask: wire.Embed | wire.Count) -> _Answer:
+        answer: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
+        self._asked[ask.id] = answer
         try:
-            await self._send(client, wire.Embed(number, texts, kind))
+            await self._send(client, ask)
             return await answer
         finally:
-            del self._asked[number]
+            del self._asked[ask.id]
 
     def _take(self, client: bytes, ask: wire.Ask) -> None:
         match ask:
@@ -124,6 +143,9 @@ class Server:
             case wire.Vectors(number) if number in self._asked:
                 if not self._asked[number].done():
                     self._asked[number].set_result(ask.array())
+            case wire.Counted(number, counts) if number in self._asked:
+                if not self._asked[number].done():
+                    self._asked[number].set_result(counts)
             case wire.NotEmbedded(number, failure) if number in self._asked:
                 if not self._asked[number].done():
                     self._asked[number].set_exception(failure.error())

@@ -31,6 +31,10 @@ class ServedEmbedder:
         """Vectors of shape (len(texts), dimension), rows of length 1."""
         return (await self._model.embed(texts, kind)).vectors
 
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, with the marks around it but not the prompt before it."""
+        return [len(await self._model.tokenize(text)) for text in texts]
+
 
 def served_embedder(models: Models, catalogue: Catalogue) -> EmbedderSource:
     """Waits for the embedding model of this machine, loaded."""

@@ -76,6 +76,11 @@ class Failure(msgspec.Struct, frozen=True):
         return kind(self.message, param=self.param, retry_after=self.retry_after)
 
 
+class Counted(msgspec.Struct, frozen=True, tag="counted"):
+    id: int
+    counts: list[int]
+
+
 class NotEmbedded(msgspec.Struct, frozen=True, tag="not_embedded"):
     id: int
     failure: Failure
@@ -103,12 +108,19 @@ class Embed(msgspec.Struct, frozen=True, tag="embed"):
     kind: Literal["query", "passage"]
 
 
+class Count(msgspec.Struct, frozen=True, tag="count"):
+    """How many tokens has each text?"""
+
+    id: int
+    texts: list[str]
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """Answers `Subscribe`: the process serves."""
 
 
-Ask = Call | Subscribe | Offer | Vectors | NotEmbedded
-Tell = Reply | Told | Noticed | Embed | Ready
+Ask = Call | Subscribe | Offer | Vectors | NotEmbedded | Counted
+Tell = Reply | Told | Noticed | Embed | Ready | Count
 
 encode = msgspec.msgpack.Encoder().encode
 decode_ask = msgspec.msgpack.Decoder(Ask).decode

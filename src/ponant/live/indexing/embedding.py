@@ -12,6 +12,7 @@ from ponant.kit.errors import BadRequest, PonantError, Unavailable
 from ponant.live.port import Embedder
 
 _QUERY_SECONDS = 3.0
+_COUNT_SECONDS = 5.0
 _TURN_SECONDS = 0.12  # that passages may keep a question waiting
 _MOST_AT_ONCE = 16
 _FIRST_RATE = 1e-4  # seconds a character, until it is known better
@@ -49,6 +50,17 @@ class EmbeddingGate:
     @property
     def max_tokens(self) -> int | None:
         return None if self._embedder is None else self._embedder.max_tokens
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text as the embedder counts them; none where it does not answer."""
+        if self._embedder is None:
+            return []
+        try:
+            async with asyncio.timeout(_COUNT_SECONDS):
+                return await self._embedder.count_tokens(texts)
+        except (PonantError, TimeoutError) as e:
+            _log.info("Passages are cut by estimate alone.", reason=str(e))
+            return []
 
     async def question(self, text: str) -> Vector | None:
         """A question's vector; None where the embedder does not answer in time."""

@@ -16,7 +16,8 @@ from ponant.kit.errors import PonantError
 from ponant.live.indexing import vector_rows
 from ponant.live.indexing.embedding import EmbeddingGate, Vector
 from ponant.live.indexing.index import Index, Moved, Reading
-from ponant.live.reading.chunking import Chunk, chunk
+from ponant.live.reading.chunking import Chunk, chunk, most_tokens, split
+from ponant.live.reading.media import is_code
 from ponant.live.reading.parsing import Parser, UnreadableDocument
 from ponant.live.reading.passages import fingerprint
 from ponant.live.sources.files import media_type
@@ -24,6 +25,7 @@ from ponant.live.sources.port import About, Content, Cursor
 from ponant.store import Scope
 
 _MOST_TOKENS = 256  # a passage longer than this says too many things at once
+_MOST_HALVINGS = 8  # what is longer even then, the embedder takes as the mean of its parts
 _AT_ONCE = 16  # with more passages to embed, keywords answer first and vectors follow
 _PATIENCE = 0.3  # seconds that a document waits for vectors before keywords answer alone
 _LONGEST_WAIT = 0.7  # where the embedder does not answer
@@ -122,7 +124,7 @@ class Ingestion:
             return await self.fail(
                 home, known, path, name, content, str(e), about=about, cursor=cursor
             )
-        chunks = await self.aside(chunk, text, max_tokens=self._room)
+        chunks = await self._chunks(text, kind)
         reading = Reading(
             path=path,
             name=name,
@@ -196,11 +198,29 @@ class Ingestion:
     def _room(self) -> int:
         return min(self.gate.max_tokens or _MOST_TOKENS, _MOST_TOKENS)
 
+    async def _chunks(self, text: str, kind: str) -> list[Chunk]:
+        """Passages that fit the embedder by its own count, not only by estimate."""
+        chunks = await self.aside(chunk, text, max_tokens=self._room, code=is_code(kind))
+        limit = self.gate.max_tokens or _MOST_TOKENS
+        for _ in range(_MOST_HALVINGS):
+            doubtful = [piece for piece in chunks if most_tokens(piece.input) > limit]
+            counts = await self.gate.count_tokens([piece.input for piece in doubtful])
+            long = {
+                piece for piece, tokens in zip(doubtful, counts, strict=False) if tokens > limit
+            }
+            if not long:
+                break
+            chunks = [
+                part for piece in chunks for part in (split(piece) if piece in long else [piece])
+            ]
+        return chunks
+
     async def _text(self, content: Content, kind: str) -> str:
         text = await self._parser.text(content.data, kind)
         if not text.strip():
             raise UnreadableDocument(
-                "The file holds no text. Scanned pages are not read; add a file with text."
+                "The file holds no text. Add one that does; pictures and scanned pages are read "
+                "where Tesseract is installed."
             )
         return text
 

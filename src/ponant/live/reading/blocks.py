@@ -49,9 +49,7 @@ def blocks(text: str) -> Iterator[Block]:
         under = start is not None and previous and _UNDERLINE.match(line) and "|" not in previous
         if under:
             level = 1 if line.strip().startswith("=") else 2
-            yield Block(
-                start or 0, begin + len(line.rstrip()), "heading", level, previous.strip()
-            )
+            yield Block(start or 0, begin + len(line.rstrip()), "heading", level, previous.strip())
             start, previous = None, ""
         elif mark or heading or not line.strip():
             if start is not None:

@@ -22,13 +22,16 @@ _SHORT_PARAGRAPHS = 4  # so many make a passage, on average
 _LONGEST_HEADING = 200  # characters
 _WINDOW = 8  # characters that decide whether an endless word is cut after them
 
+_USUAL_WORD = 20  # characters
+_RUN = re.compile(r"[A-Za-z]+(?![A-Za-z0-9])|\w+|[^\w\s]")
+
 _TOKEN = re.compile(r"[A-Za-z]+|\d|[^\W\d]|[^\w\s]")
 
 # Where a block that is too long is cut, and how many of its parts make a passage, on average.
 _SENTENCE = (re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|(?<=[\u3002\uff01\uff1f])"), 4)
 _LINE = (re.compile(r"\n"), 8)
 _SPACE = (re.compile(r"\s+"), 64)
-_SIGN = (re.compile(r"(?<=[,;:|})\]>\u3001\uff0c\uff1b\uff1a])"), 64)
+_SIGN = (re.compile(r"(?<=[,;:|})\]>\u3001\uff0c\uff1b\uff1a])"), 8)
 _ITEM = (re.compile(r"\n(?=[ \t]*(?:[-*+\u2022]|\d{1,3}[.)])\s)"), 4)
 _GAP = (re.compile(r"\n[ \t]*\n"), 2)
 _CUTS: dict[Kind, tuple[tuple[re.Pattern[str], int], ...]] = {
@@ -85,19 +88,20 @@ def chunk(text: str, *, max_tokens: int, code: bool = False) -> list[Chunk]:
 
 
 def split(piece: Chunk) -> list[Chunk]:
-    """A passage that proved too long in about halves, or without its heading if it is one sign."""
-    if len(piece.text) < 2:
-        return [Chunk(piece.start, piece.end, piece.text, "")]
+    """A passage that proved too long in halves; one that cannot be cut loses its heading."""
+    whole = Block(0, len(piece.text), "prose")
     room = max(1, estimate(piece.text) // 2)
-    parts: list[Chunk] = []
-    for start, end, _ in _fitting(piece.text, Block(0, len(piece.text), "prose"), room):
-        if parts and estimate(piece.text[parts[-1].start - piece.start : end]) <= room:
-            start = parts.pop().start - piece.start
-        text = piece.text[start:end]
-        parts.append(Chunk(piece.start + start, piece.start + end, text, piece.heading))
-    if len(parts) == 1:  # nothing left to cut but what stands above it
-        return [Chunk(piece.start, piece.end, piece.text, "")]
-    return parts
+    edges: list[tuple[int, int]] = []
+    for start, end, _ in _fitting(piece.text, whole, room):
+        if edges and estimate(piece.text[edges[-1][0] : end]) <= room:
+            edges[-1] = (edges[-1][0], end)
+        else:
+            edges.append((start, end))
+    heading = piece.heading if len(edges) > 1 else ""
+    return [
+        Chunk(piece.start + start, piece.start + end, piece.text[start:end], heading)
+        for start, end in edges
+    ]
 
 
 def estimate(text: str) -> int:
@@ -105,6 +109,16 @@ def estimate(text: str) -> int:
     return sum(
         (len(match) + 2) // 3 if match.isascii() and match.isalpha() else 1
         for match in _TOKEN.findall(text)
+    )
+
+
+def most_tokens(text: str) -> int:
+    """What a text can hardly exceed: usual words by two letters, and all else sign by sign."""
+    return sum(
+        (len(match) + 1) // 2
+        if match.isascii() and match.isalpha() and len(match) <= _USUAL_WORD
+        else len(match)
+        for match in _RUN.findall(text)
     )
 
 
@@ -158,7 +172,9 @@ def _spans(text: str, section: list[Block], room: int) -> Iterator[tuple[int, in
 
 def _pieces(text: str, block: Block, room: int) -> Iterator[_Piece]:
     carried = block.title if block.kind == "table" else ""
-    if carried and (block.end - block.start > LONGEST or estimate(text[block.start : block.end]) > room):
+    if carried and (
+        block.end - block.start > LONGEST or estimate(text[block.start : block.end]) > room
+    ):
         room = max(_LEAST_ROOM, room - estimate(carried))
     parts = list(_fitting(text, block, room))
     for place, (start, end, run) in enumerate(parts):
