@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004_trusted"
-down_revision = "0003_standing"
+revision = "0005_trusted"
+down_revision = "0004_access"
 
 
 def upgrade() -> None:
