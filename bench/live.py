@@ -26,7 +26,7 @@ from rich.table import Table
 from bench.engine_peers.contender import HOME
 from bench.harness import QUICK, RESULTS, merge
 from bench.live_peers.environments import prepare, python
-from bench.live_rows import fresh
+from bench.live_rows import fresh, languages, large, rewrites, stall
 from bench.live_rows.measured import Place, Told
 
 _FILE: Final = RESULTS / "live.json"
@@ -35,6 +35,12 @@ _PLOT: Final = Path(__file__).parent.parent / "docs" / "live.png"
 Row = Callable[[Place], Told]
 _ROWS: Final[dict[str, Row]] = {
     "fresh-2k": fresh.at_2k,
+    "stall": stall.stall,
+    "rewrites": rewrites.rewrites,
+    "languages": languages.languages,
+    "query-100k": large.query,
+    "restart": large.restart,
+    "idle": large.idle,
     "fresh-100k": fresh.at_100k,
 }
 _LONG: Final = frozenset[str]()

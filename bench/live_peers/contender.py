@@ -155,9 +155,25 @@ class Contender:
         """Whether a passage with ``mark`` is among those found."""
         return any(mark in text for text in self.search(query, count))
 
+    def ask(self, query: str, count: int = 10, **options: Any) -> list[dict[str, Any]]:
+        """What Ponant finds, with all that it says of each passage."""
+        found = self._post(self.setup.path, {"query": query, "k": count, **options})
+        hits: list[dict[str, Any]] = found["hits"]
+        return hits
+
     def state(self) -> dict[str, Any]:
-        """What Ponant says of the library."""
-        return self._request("GET", "/state", None)
+        """What Ponant says of its libraries."""
+        state: dict[str, Any] = self._request("GET", "/state", None)
+        return state
+
+    def in_step(self) -> bool:
+        """Whether Ponant has everything, embedded too."""
+        return bool(self.state()["state"] == "in_step")
+
+    @property
+    def live(self) -> psutil.Process:
+        """Ponant's live process, which owns sources and indexes."""
+        return psutil.Process(self.state()["pid"])
 
     def wait_until(self, ready: Any, seconds: float = _START_SECONDS) -> float:
         """Seconds until ``ready(self)``; while it starts, nothing listens yet."""
@@ -177,16 +193,21 @@ class Contender:
         return self._request("POST", path, asked)
 
     def _request(self, method: str, path: str, asked: dict[str, Any] | None) -> Any:
-        if self._connection is None:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
+        """One request over a connection that is kept; made anew where it had been closed."""
         body = None if asked is None else json.dumps(asked)
-        try:
-            self._connection.request(method, path, body, {"Content-Type": "application/json"})
-            response = self._connection.getresponse()
-            data = response.read()
-        except (OSError, http.client.HTTPException):
-            self._connection = None
-            raise
+        headers = {"Content-Type": "application/json"}
+        for is_last in (False, True):
+            if self._connection is None:
+                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
+            try:
+                self._connection.request(method, path, body, headers)
+                response = self._connection.getresponse()
+                data = response.read()
+                break
+            except (OSError, http.client.HTTPException):
+                self._connection = None
+                if is_last:
+                    raise
         if response.status != 200:
             raise RuntimeError(f"{self.name} answered {response.status}: {data[:300]!r}")
         return json.loads(data)

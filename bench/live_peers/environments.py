@@ -13,6 +13,7 @@ PACKAGES: Final = {
     "cocoindex": ("cocoindex==1.0.26", "numpy==2.4.6", "watchdog==7.1.0"),
     "plot": ("matplotlib==3.11.2",),
 }
+_MODULES: Final = {"pathway": "pathway", "cocoindex": "cocoindex", "plot": "matplotlib"}
 
 PONANT: Final = Setup("Ponant", Path(sys.executable), "bench.live_peers.ponant_child")
 
@@ -20,10 +21,11 @@ PONANT: Final = Setup("Ponant", Path(sys.executable), "bench.live_peers.ponant_c
 def prepare(peers: Path, names: tuple[str, ...]) -> None:
     """Install what is missing below ``peers``; what is there is left alone."""
     for name in names:
-        if python(peers, name).exists():
+        if list((peers / name).glob(f"lib/python*/site-packages/{_MODULES[name]}")):
             continue
         print(f"installing {name} …", flush=True)
-        venv.create(peers / name, with_pip=True)
+        if not python(peers, name).exists():
+            venv.create(peers / name, with_pip=True)
         quiet = ("install", "--quiet", "--disable-pip-version-check")
         command = [python(peers, name), "-m", "pip", *quiet, *PACKAGES[name]]
         subprocess.run(command, check=True)

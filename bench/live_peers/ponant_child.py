@@ -21,7 +21,7 @@ from starlette.routing import Route
 from bench.live_peers.embedding import embed
 from ponant.kit import Settings
 from ponant.live import LiveClient
-from ponant.live.port import Embedder
+from ponant.live.port import Embedder, SearchOptions
 from ponant.store import Scope
 
 SCOPE = Scope("org_bench", "wsp_bench", "per_bench")
@@ -44,45 +44,61 @@ class SharedEmbedder:
 
 
 class Application:
-    """A library over one folder, searched over HTTP."""
+    """Libraries over folders, searched over HTTP."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
         settings = Settings(home=Path(options["home"]), live_roots=options["folder"])
         self._client = LiveClient(settings, self._embedder)
-        self._library = ""
+        self._libraries: dict[str, str] = {}
 
     async def _embedder(self) -> Embedder:
         return SharedEmbedder(self._options["embedder"])
 
     async def start(self) -> None:
-        """Start the live process and follow the folder, unless the home does already."""
+        """Start the live process; follow the folders that the home does not follow already."""
         await self._client.start()
-        for library in await self._client.list_libraries(SCOPE):
-            if library.name == _NAME:
-                self._library = library.id
-                return
-        library = await self._client.create_library(SCOPE, _NAME)
-        self._library = library.id
-        config = {"path": self._options["folder"]}
-        await self._client.add_source(SCOPE, library.id, "folder", config, trusted=True)
+        known = await self._client.list_libraries(SCOPE)
+        self._libraries = {library.name: library.id for library in known}
+        for name, folder in self._folders().items():
+            if name not in self._libraries:
+                library = await self._client.create_library(SCOPE, name)
+                config = {"path": str(folder)}
+                await self._client.add_source(SCOPE, library.id, "folder", config, trusted=True)
+                self._libraries[name] = library.id
+
+    def _folders(self) -> dict[str, Path]:
+        folder = Path(self._options["folder"])
+        if not self._options.get("each"):
+            return {_NAME: folder}
+        return {one.name: one for one in sorted(folder.iterdir()) if one.is_dir()}
 
     async def close(self) -> None:
         await self._client.close()
 
     async def search(self, request: Request) -> Response:
         asked = await request.json()
-        found = await self._client.search(SCOPE, [self._library], asked["query"], asked["k"])
-        return JSONResponse({"texts": [hit.text for hit in found.hits]})
+        library = self._libraries[asked.get("library", _NAME)]
+        options = SearchOptions(mode=asked.get("mode", "hybrid"))
+        found = await self._client.search(SCOPE, [library], asked["query"], asked["k"], options)
+        hits = [
+            {"text": hit.text, "heading": hit.heading, "document": hit.document_name}
+            | {"keyword": hit.keyword_rank, "vector": hit.vector_rank}
+            for hit in found.hits
+        ]
+        return JSONResponse({"texts": [hit["text"] for hit in hits], "hits": hits})
 
     async def state(self, request: Request) -> Response:  # noqa: ARG002
-        library = await self._client.get_library(SCOPE, self._library)
+        libraries = await self._client.list_libraries(SCOPE)
+        states = [library.freshness.state for library in libraries]
+        worst = max(states, key=("in_step", "syncing", "error").index, default="syncing")
         return JSONResponse(
             {
-                "state": library.freshness.state,
-                "documents": library.documents,
-                "pending": library.freshness.pending,
-                "message": library.freshness.message,
+                "state": worst,
+                "documents": sum(library.documents for library in libraries),
+                "pending": sum(library.freshness.pending for library in libraries),
+                "messages": [library.freshness.message for library in libraries],
+                "pid": self._client.pid,
             }
         )
 

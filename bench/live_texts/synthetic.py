@@ -1,4 +1,4 @@
-"""Synthetic corpora of any size: Zipf's words with real names between them, drawn by a seed.
+"""Synthetic corpora of any size: sentences of a real manual between words of Zipf's law, by a seed.
 
 A passage begins with ``Record `` and its number; its vector is drawn from one of `CLUSTERS`
 clusters by that number, so that search by meaning has neighbourhoods to tell apart and nothing
@@ -13,21 +13,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.live_texts import manual
+
 RECORD = "Record "
 CLUSTERS = 2000
-_WORDS = 40  # of a passage
+_WORDS = 12  # of a passage, beside its sentences
+_SENTENCES = 2
 _VOCABULARY = 30_000
 _SEED = 20_261_122
 _NOISE = 0.6  # length of what a passage adds to its cluster's centre
 _NUMBER = re.compile(r"Record (\d+)")
+_END = re.compile(r"(?<=[.!?])\s+")
 _DIMENSION = 384
 
 
 def passage(number: int, extra: str = "") -> str:
     """The passage of this number; ``extra`` stands at its end."""
-    ranks = np.random.default_rng((_SEED, number)).zipf(1.15, _WORDS) % _VOCABULARY
+    chance = np.random.default_rng((_SEED, number))
+    ranks = chance.zipf(1.15, _WORDS) % _VOCABULARY
     words = " ".join(_word(int(rank)) for rank in ranks)
-    return f"{RECORD}{number} of the archive. {words}. {extra}".rstrip()
+    known = _sentences()
+    said = " ".join(known[place] for place in chance.integers(len(known), size=_SENTENCES))
+    return f"{RECORD}{number} of the archive. {words}. {said} {extra}".rstrip()
 
 
 def vector_of(text: str) -> NDArray[np.float32]:
@@ -75,6 +82,14 @@ def vectors(count: int, rows: int = 10_000) -> Iterator[NDArray[np.float32]]:
 def _centres() -> NDArray[np.float32]:
     rows = np.random.default_rng(_SEED).standard_normal((CLUSTERS, _DIMENSION), np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@cache
+def _sentences() -> list[str]:
+    """Sentences of the manual that are neither very short nor very long."""
+    texts = "  ".join(manual.paragraphs("en"))
+    found = dict.fromkeys(one.strip() for one in _END.split(texts))
+    return [one for one in found if 30 <= len(one) <= 200]
 
 
 @cache

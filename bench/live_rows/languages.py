@@ -1,0 +1,77 @@
+"""Section title to passage, in six languages and from English to each.
+
+The relevant passages of a title are those that stand under that section. recall@5 counts titles of
+which one such passage is among the first five; nDCG@10 takes every relevant passage as equally good
+(Järvelin and Kekäläinen, TOIS 2002).
+"""
+
+import math
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from bench.live_peers.contender import Contender
+from bench.live_rows.libraries import library
+from bench.live_rows.measured import Place, Told, embedder, folder
+from bench.live_texts import manual
+from bench.live_texts.manual import LANGUAGES
+
+_MODES = ("keyword", "vector", "hybrid")
+_SECTION = re.compile(r"(\d+(?:\.\d+)+)\.")
+
+
+def languages(place: Place) -> Told:
+    """Every language by itself, and English titles against every other."""
+    told = Told("recall@5 and nDCG@10, section title to passage")
+    chosen = ("en", "zh") if place.quick else tuple(LANGUAGES)
+    with folder("languages") as work, embedder("e5", work) as embedding:
+        name = "manual-quick" if place.quick else "manual"
+        with library(name, lambda to: _lay_out(to, chosen), embedding, each=True) as ponant:
+            figures: dict[str, Any] = {}
+            for language in chosen:
+                figures |= _ask(ponant, language, language, language)
+                if language != "en":
+                    figures |= _ask(ponant, "en", language, f"en → {language}")
+    told.figures["Ponant"] = figures
+    told.goals = {f"{language}, hybrid, recall@5": -0.90 for language in chosen}
+    return told
+
+
+def _lay_out(corpus: Path, chosen: tuple[str, ...]) -> None:
+    for language in chosen:
+        (corpus / language).mkdir(parents=True)
+        for path in manual.FOLDER.glob(f"ch*.{LANGUAGES[language]}.html"):
+            shutil.copy(path, corpus / language / path.name)
+
+
+def _ask(ponant: Contender, asked_in: str, found_in: str, name: str) -> dict[str, float]:
+    there = {section.number for section in manual.sections(found_in)}
+    titles = [one for one in manual.sections(asked_in) if one.number in there]
+    figures = {}
+    for mode in _MODES:
+        within, gains = 0, 0.0
+        for section in titles:
+            hits = ponant.ask(section.title, 10, mode=mode, library=found_in)
+            relevant = [_is_under(hit["heading"], section.number) for hit in hits]
+            within += any(relevant[:5])
+            gains += _ndcg(relevant)
+        figures[f"{name}, {mode}, recall@5"] = round(within / len(titles), 3)
+        figures[f"{name}, {mode}, nDCG@10"] = round(gains / len(titles), 3)
+    return figures
+
+
+def _is_under(heading: str, number: str) -> bool:
+    """Whether the innermost numbered heading is that of the section."""
+    last = heading.rpartition("> ")[2]
+    match = _SECTION.match(last.strip())
+    return match is not None and match.group(1) == number
+
+
+def _ndcg(relevant: list[bool]) -> float:
+    """Against the best order of the relevant passages that were found."""
+    found = sum(relevant)
+    if not found:
+        return 0.0
+    gained = sum(1 / math.log2(rank + 2) for rank, is_good in enumerate(relevant) if is_good)
+    return gained / sum(1 / math.log2(rank + 2) for rank in range(found))
