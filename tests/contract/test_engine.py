@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ponant.engine import Engine, Event, FinishReason, Request, Sampling, Token
+from ponant.engine import Engine, Event, FinishReason, Request, Sampling, Tag, Token
 from ponant.engine.backends.echo import ANSWER, BEGIN, EchoEngine
 from ponant.kit import new_id
 from ponant.serving.backend import CAPABILITIES
@@ -85,6 +85,18 @@ class Answer:
     @property
     def last(self) -> Event:
         return self.events[-1]
+
+
+class HeldAnswer(Answer):
+    """Takes its first token only when `go` is set, so that no answer is over before one acts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+
+    def take(self, event: Event) -> None:
+        super().take(event)
+        self.go.wait(20)
 
 
 @pytest.fixture(
@@ -299,13 +311,33 @@ def test_many_requests_at_once(subject: Subject) -> None:
             assert answer.ids == alone[number % 3]
 
 
+def test_a_prompt_is_found_again_until_what_it_holds_is_forgotten(subject: Subject) -> None:
+    subject.needs("scoped_prefix_cache")
+    prompt = (subject.prompt * 40)[:100]
+    asked = {"prompt": prompt, "cache_scope": "mine", "tags": (Tag(40, "doc/passage"),)}
+    first = subject.run(**asked)
+    again = subject.run(**asked)
+    subject.engine.forget(["doc/passage"])
+    after = subject.run(**asked)
+    cached = [found.last.usage.cached_tokens for found in (first, again, after) if found.last.usage]
+    assert cached == [0, 96, 32]
+    assert first.ids == again.ids == after.ids
+
+
+def test_forgetting_what_nobody_named_changes_nothing(subject: Subject) -> None:
+    before = subject.tokens()
+    subject.engine.forget(["doc/unheard of"])
+    assert subject.tokens() == before
+
+
 def test_cancelling_ends_a_request_and_no_other(subject: Subject) -> None:
-    doomed, spared = Answer(), Answer()
+    doomed, spared = HeldAnswer(), Answer()
     request = subject.request(max_tokens=900)
     subject.engine.submit(request, doomed.take)
     subject.engine.submit(subject.request(max_tokens=20), spared.take)
     assert doomed.begun.wait(30)
     subject.engine.cancel(request.id)
+    doomed.go.set()
     assert doomed.wait(10).last.finish is FinishReason.CANCELLED
     assert 0 < len(doomed.ids) < 900
     assert doomed.last.usage is not None
@@ -316,11 +348,13 @@ def test_cancelling_ends_a_request_and_no_other(subject: Subject) -> None:
 def test_a_waiting_request_can_be_cancelled(subject: Subject) -> None:
     answers = []
     for _ in range(20):
-        answer, request = Answer(), subject.request(max_tokens=500)
+        answer, request = HeldAnswer(), subject.request(max_tokens=500)
         subject.engine.submit(request, answer.take)
         answers.append((answer, request))
     for _, request in answers:
         subject.engine.cancel(request.id)
+    for answer, _ in answers:
+        answer.go.set()
     for answer, _ in answers:
         assert answer.wait(30).last.finish is FinishReason.CANCELLED
 

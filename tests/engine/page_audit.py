@@ -14,6 +14,10 @@ def audit(table: PageTable, leases: Sequence[Lease]) -> None:
         AssertionError: a page leaked or is in two places, or a count is wrong.
     """
     nodes = [node for root in table._trees.values() for node in _below(root)]
+    held = {node for lease in leases if lease.node for node in lease.node.path()}
+    gone = [node for node in held if node.gone]
+    assert not any(node.gone for node in nodes), "what was forgotten can be found"
+    nodes += gone
     published = [page for node in nodes for page in node.pages]
     private = [page for lease in leases for page in lease.pages[lease.shared :]]
     places = sorted([*table._free, *published, *private])
@@ -26,7 +30,7 @@ def audit(table: PageTable, leases: Sequence[Lease]) -> None:
     assert table._idle == sum(len(node.pages) for node in nodes if not node.holders)
     for lease in leases:
         _check_lease(lease)
-    _check_shape(table, nodes)
+    _check_shape(table, [node for node in nodes if not node.gone])
 
 
 def _below(node: Node) -> Iterator[Node]:

@@ -15,6 +15,11 @@ ACTION = st.one_of(
     st.tuples(st.just("publish"), st.integers(0, 9), st.integers(0, 99)),
     st.tuples(st.just("close"), st.integers(0, 9), st.none()),
 )
+TAGS = [(0, "head"), (PAGE_TOKENS, "second"), (2 * PAGE_TOKENS + 3, "third")]
+TAGGED = st.one_of(
+    ACTION,
+    st.tuples(st.just("forget"), st.sampled_from(["head", "second", "third"]), st.none()),
+)
 
 
 def published(table: PageTable, scope: str, tokens: list[int]) -> Lease:
@@ -169,3 +174,89 @@ def test_a_scope_without_pages_leaves_nothing_behind() -> None:
     for number in range(100):
         table.close(published(table, str(number), [number] * PAGE_TOKENS))
     assert len(table._trees) <= 4
+
+
+@given(st.lists(TAGGED, max_size=60))
+def test_what_was_forgotten_is_never_found(actions: list[tuple]) -> None:
+    table = PageTable(12)
+    alive: list[tuple[Lease, list[int]]] = []
+    limit = 1000  # pages that may be found: forgotten names stay forgotten
+    for action, first, second in actions:
+        match action:
+            case "open":
+                lease = table.open(first, second, tags=TAGS)
+                assert len(lease.pages) <= limit
+                if table.extend(lease, len(second)):
+                    alive.append((lease, second))
+                else:
+                    table.close(lease)
+            case "publish" if first < len(alive):
+                lease, tokens = alive[first]
+                table.publish(lease, tokens, min(second, len(tokens)))
+            case "close" if first < len(alive):
+                table.close(alive.pop(first)[0])
+            case "forget":
+                table.forget([first])
+                limit = min(limit, next(start for start, name in TAGS if name == first) // 16)
+        audit(table, [lease for lease, _ in alive])
+    for lease, _ in alive:
+        table.close(lease)
+    assert table.available == 12
+
+
+def tagged(table: PageTable, tokens: list[int], tags: list[tuple[int, str]]) -> int:
+    """Publish a tagged prompt; how many of its tokens were found."""
+    lease = table.open("mine", tokens, tags=tags)
+    assert table.extend(lease, len(tokens))
+    table.publish(lease, tokens, len(tokens))
+    table.close(lease)
+    audit(table, [])
+    return lease.cached_tokens
+
+
+def test_what_stands_before_a_forgotten_passage_is_still_found() -> None:
+    table = PageTable(12)
+    tokens = list(range(5 * PAGE_TOKENS))
+    tagged(table, tokens, [(PAGE_TOKENS, "one"), (3 * PAGE_TOKENS + 5, "two")])
+    table.forget(["two"])
+    assert cached(table, "mine", tokens) == 3 * PAGE_TOKENS
+    table.forget(["one"])
+    assert cached(table, "mine", tokens) == PAGE_TOKENS
+    assert table.available == 12
+
+
+def test_who_found_pages_tags_them_too() -> None:
+    table = PageTable(12)
+    tokens = list(range(4 * PAGE_TOKENS))
+    tagged(table, tokens, [])
+    tagged(table, [*tokens, 7], [(2 * PAGE_TOKENS, "late")])
+    table.forget(["late"])
+    assert cached(table, "mine", [*tokens, 7]) == 2 * PAGE_TOKENS
+
+
+def test_a_prompt_that_was_under_way_keeps_to_itself_what_was_forgotten() -> None:
+    table = PageTable(12)
+    tokens = list(range(4 * PAGE_TOKENS))
+    lease = table.open("mine", tokens, tags=[(PAGE_TOKENS, "passage")])
+    assert table.extend(lease, len(tokens))
+    table.publish(lease, tokens, 2 * PAGE_TOKENS)
+    table.forget(["passage"])
+    audit(table, [lease])
+    table.publish(lease, tokens, len(tokens))
+    audit(table, [lease])
+    assert cached(table, "mine", tokens) == PAGE_TOKENS
+    table.close(lease)
+    audit(table, [])
+    assert tagged(table, tokens, [(PAGE_TOKENS, "passage")]) == PAGE_TOKENS
+    assert cached(table, "mine", tokens) == PAGE_TOKENS
+
+
+def test_what_is_found_again_and_again_goes_last() -> None:
+    table = PageTable(6)
+    often, once = [*[1] * 2 * PAGE_TOKENS, 9], [*[2] * 2 * PAGE_TOKENS, 9]
+    for _ in range(3):
+        tagged(table, often, [])
+    tagged(table, once, [])
+    tagged(table, [3] * 3 * PAGE_TOKENS, [])
+    assert cached(table, "mine", often) == 2 * PAGE_TOKENS
+    assert cached(table, "mine", once) < 2 * PAGE_TOKENS

@@ -15,7 +15,7 @@ from tests.fakes.pages import FakePages
 
 PAGES = 8
 DOCUMENT = list(range(5 * PAGE_TOKENS))
-FILE_BYTES = 8 + 32 + 8 * PAGE_TOKENS
+FILE_BYTES = 8 + 32 + 2 + 8 * PAGE_TOKENS
 
 
 class Machine:
@@ -26,9 +26,16 @@ class Machine:
         self.spill = Spill(folder, self.pages, most_bytes)
         self.table = PageTable(PAGES, model_hash="m", weight_form=form, store=self.spill)
 
-    def read(self, scope: str, tokens: list[int], *, adapter: str = "") -> int:
+    def read(
+        self,
+        scope: str,
+        tokens: list[int],
+        *,
+        adapter: str = "",
+        tags: list[tuple[int, str]] | None = None,
+    ) -> int:
         """Run a prompt, checking everything that is read; how much of it was cached."""
-        lease = self.table.open(scope, tokens, adapter=adapter)
+        lease = self.table.open(scope, tokens, adapter=adapter, tags=tags or [])
         assert self.table.extend(lease, len(tokens))
         sequence = Sequence("one", scope, tokens, lease=lease)
         self.pages.run([Work(sequence, lease.cached_tokens, len(tokens) - lease.cached_tokens)])
@@ -229,3 +236,29 @@ def test_what_is_unsaved_at_the_end_is_saved_then(folder: Path) -> None:
     machine.read("mine", DOCUMENT)
     machine.table.finish()
     assert len(list(folder.glob("*.page"))) == 5
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_what_is_forgotten_leaves_the_disk(folder: Path, restarts: bool) -> None:
+    machine = Machine(folder)
+    machine.read("mine", DOCUMENT, tags=[(2 * PAGE_TOKENS, "doc/passage")])
+    machine.read("mine", [99] * 2 * PAGE_TOKENS)
+    machine.end()
+    assert len(list(folder.glob("*.page"))) == 7
+    if restarts:
+        machine = Machine(folder)
+    machine.table.forget(["doc/passage", "unheard of"])
+    assert len(list(folder.glob("*.page"))) == 4
+    assert b"doc/passage" not in b"".join(path.read_bytes() for path in folder.iterdir())
+    later = Machine(folder)
+    assert later.read("mine", [*DOCUMENT, 7]) == 2 * PAGE_TOKENS
+    later.end()
+
+
+def test_what_is_forgotten_before_it_is_written_never_is(folder: Path) -> None:
+    machine = Machine(folder)
+    machine.read("mine", DOCUMENT, tags=[(0, "doc/passage")])
+    machine.table.save(5)
+    machine.table.forget(["doc/passage"])
+    machine.end()
+    assert list(folder.glob("*.page")) == []

@@ -13,6 +13,7 @@ from ponant.engine.port import (
     Request,
     Reranker,
     Sampling,
+    Tag,
     Token,
     Usage,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Request",
     "Reranker",
     "Sampling",
+    "Tag",
     "Token",
     "Usage",
 ]

@@ -7,12 +7,17 @@ is taken away may go to a store, from where it comes back when it is asked for.
 
 A page's digest is chained over the model, the weight form, the adapter, the scope and every token
 up to its end: nobody finds a page without knowing all of them.
+
+What a page holds may have to be forgotten before its time, such as a passage that was deleted. A
+lease says where such things begin (its tags), and `PageTable.forget` drops the pages from there on.
 """
 
 import hashlib
 import heapq
 import itertools
-from collections.abc import Iterator, Sequence
+import sys
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -24,17 +29,28 @@ PAGE_TOKENS: Final = 16
 
 _DIGEST_BYTES: Final = 32
 _STALE_ENTRIES: Final = 1024  # of the queue of leaves, before it is swept
+_HIT_WORTH: Final = 16  # leases that may end meanwhile, for each time that a page was found again
+_MOST_HITS: Final = 64
+_REMEMBERED: Final = 65_536  # forgotten names: prompts made before may still be on their way
 
 
 class PageStore(Protocol):
     """Where pages go that lose their place, by their digests."""
 
-    def save(self, digest: bytes, page: int) -> bool:
-        """Keep a page's contents as they are now; False where that is not possible now."""
+    def save(self, digest: bytes, page: int, tags: frozenset[str] = frozenset()) -> bool:
+        """Keep a page's contents as they are now; False where that is not possible now.
+
+        Args:
+            tags: what the page must be dropped with.
+        """
         ...
 
     def load(self, digest: bytes, page: int) -> bool:
         """Fill a page with what was saved under a digest; False where there is no such thing."""
+        ...
+
+    def forget(self, names: frozenset[str]) -> None:
+        """Drop what was saved under any of these tags."""
         ...
 
     def close(self) -> None:
@@ -54,6 +70,8 @@ class Lease:
         node: the published page that the lease has come to, which it holds; None once closed.
         shared: how many of the pages are published, from the first; the others are its own.
         digest: of the last published page.
+        tags: the page in which each begins, and its name.
+        limit: pages that may be published; those behind hold what was forgotten.
     """
 
     pages: list[int] = field(default_factory=list)
@@ -61,6 +79,17 @@ class Lease:
     node: Node | None = None
     shared: int = 0
     digest: bytes = b""
+    tags: tuple[tuple[int, str], ...] = ()
+    limit: int = sys.maxsize
+
+    def tags_until(self, page: int) -> frozenset[str]:
+        """Names of what begins in this page or before it."""
+        return frozenset(name for first, name in self.tags if first <= page)
+
+    def narrow(self, names: Iterable[str]) -> None:
+        """Publish nothing from where one of the names begins."""
+        wanted = set(names)
+        self.limit = min((page for page, name in self.tags if name in wanted), default=self.limit)
 
 
 class PageTable:
@@ -91,7 +120,9 @@ class PageTable:
         self._idle = 0  # published pages that nobody holds
         self._leaves: list[tuple[int, int, Node]] = []  # that nobody holds, oldest first; a heap
         self._numbers = itertools.count(1)
-        self._unsaved: dict[int, bytes] = {}
+        self._unsaved: dict[int, tuple[bytes, frozenset[str]]] = {}
+        self._tagged: set[Lease] = set()  # open leases that have tags
+        self._forgotten: OrderedDict[str, None] = OrderedDict()
 
     @property
     def available(self) -> int:
@@ -99,7 +130,13 @@ class PageTable:
         return len(self._free) + self._idle
 
     def open(
-        self, scope: str, tokens: Sequence[int], *, adapter: str = "", reuse: bool = True
+        self,
+        scope: str,
+        tokens: Sequence[int],
+        *,
+        adapter: str = "",
+        reuse: bool = True,
+        tags: Sequence[tuple[int, str]] = (),
     ) -> Lease:
         """Start a lease with the published pages that hold the beginning of ``tokens``.
 
@@ -110,11 +147,16 @@ class PageTable:
             tokens: the sequence so far.
             adapter: what changes the model's weights for this sequence.
             reuse: False computes everything afresh (scores of a prompt need every logit).
+            tags: tokens at which something begins that may have to be forgotten, and its name.
         """
         root = _digest(*self._model, adapter, scope)
         tree = self._trees.setdefault(root, Node(key=root))
         self._hold(tree)
         lease = Lease(node=tree, digest=root)
+        if tags:
+            lease.tags = tuple((start // PAGE_TOKENS, name) for start, name in tags)
+            lease.narrow(name for _, name in lease.tags if name in self._forgotten)
+            self._tagged.add(lease)
         if not reuse:
             return lease
         key = page_key(tokens, 0, (len(tokens) - 1) // PAGE_TOKENS)
@@ -142,7 +184,7 @@ class PageTable:
 
         Where another sequence has published the same meanwhile, the lease goes over to its pages.
         """
-        full = computed // PAGE_TOKENS
+        full = min(computed // PAGE_TOKENS, lease.limit)
         if full > lease.shared:
             self._graft(lease, page_key(tokens, lease.shared, full), dirty=True)
 
@@ -150,6 +192,7 @@ class PageTable:
         """Give every page of the lease back; published ones stay findable while space allows."""
         if lease.node is None:
             return
+        self._tagged.discard(lease)
         self._free += reversed(lease.pages[lease.shared :])
         now = next(self._numbers)
         for node in lease.node.path():
@@ -168,11 +211,30 @@ class PageTable:
         """
         if self._store is None:
             return 0
-        for page, digest in list(itertools.islice(self._unsaved.items(), most)):
-            if not self._store.save(digest, page):
+        for page, (digest, tags) in list(itertools.islice(self._unsaved.items(), most)):
+            if not self._store.save(digest, page, tags):
                 break
             del self._unsaved[page]
         return len(self._unsaved)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Drop every page that holds what one of these tags names, or comes behind it.
+
+        What a lease holds stays its own until it is closed; nobody else finds it.
+        """
+        wanted = frozenset(names)
+        for name in wanted:
+            self._forgotten[name] = None
+            self._forgotten.move_to_end(name)
+        while len(self._forgotten) > _REMEMBERED:
+            self._forgotten.popitem(last=False)
+        for lease in self._tagged:
+            lease.narrow(wanted)
+        for tree in list(self._trees.values()):
+            for node in _first_tagged(tree, wanted):
+                self._detach(node)
+        if self._store is not None:
+            self._store.forget(wanted)
 
     def finish(self) -> None:
         """Save what may be of use later and close the store; the table is not used any more."""
@@ -184,6 +246,8 @@ class PageTable:
         """Move the lease to the end of what is published of ``key``."""
         while key and lease.node is not None and (child := lease.node.child(key)) is not None:
             self._hold(child)
+            child.hits = min(child.hits + 1, _MOST_HITS)
+            _put_tags(child, len(lease.pages), lease)
             lease.node = child
             lease.pages += child.pages
             if self._store is not None:
@@ -214,11 +278,15 @@ class PageTable:
             if child is None:
                 last = done + len(key) // KEY_BYTES
                 own = lease.pages[done:last]
-                if dirty:
-                    self._unsaved.update(zip(own, digests[done - last :], strict=False))
+                if dirty and digests and not node.gone:
+                    tags = map(lease.tags_until, range(done, last))
+                    unsaved = zip(digests[done - last :], tags, strict=True)
+                    self._unsaved.update(zip(own, unsaved, strict=True))
                 node, done = node.grow(key, own), last
+                _put_tags(node, last - len(node.pages), lease)
                 break
             self._hold(child)
+            _put_tags(child, done, lease)
             last = done + len(child.pages)
             self._free += lease.pages[done:last]
             lease.pages[done:last] = child.pages
@@ -233,6 +301,9 @@ class PageTable:
 
     def _let_go(self, node: Node) -> None:
         """Note that nobody holds a node any more: if it is a leaf, it can be taken away."""
+        if node.gone:
+            self._release(node)
+            return
         if node.children:
             return
         if node.parent is None:
@@ -241,10 +312,33 @@ class PageTable:
         if len(self._leaves) > _STALE_ENTRIES:
             self._leaves = [entry for entry in self._leaves if _is_current(entry)]
             heapq.heapify(self._leaves)
-        heapq.heappush(self._leaves, (node.used, next(self._numbers), node))
+        heapq.heappush(self._leaves, (_rank(node), next(self._numbers), node))
+
+    def _detach(self, node: Node) -> None:
+        """Take a branch out of its tree; what nobody holds of it is free at once."""
+        parent = node.parent
+        node.leave()
+        for each in list(node.below()):
+            each.gone = True
+            for page in each.pages:
+                self._unsaved.pop(page, None)
+            if not each.holders:
+                self._release(each)
+        if parent is not None and not parent.holders:
+            self._let_go(parent)
+
+    def _release(self, node: Node) -> None:
+        """Free the pages of a node that is gone and that nobody holds any more."""
+        self._free += reversed(node.pages)
+        self._idle -= len(node.pages)
+        node.leave()
+        node.pages, node.key = [], b""
 
     def _take(self) -> int:
-        """A page for new contents; where none is free, the one that was unused for longest."""
+        """A page for new contents; where none is free, the one that was unused for longest.
+
+        Those that were found again and again count as used a little later than they were.
+        """
         if self._free:
             return self._free.pop()
         while not _is_current(self._leaves[0]):
@@ -252,9 +346,9 @@ class PageTable:
         leaf = self._leaves[0][2]
         parent, page = leaf.parent, leaf.shrink()
         self._idle -= 1
-        digest = self._unsaved.pop(page, None)
-        if digest is not None and self._store is not None:
-            self._store.save(digest, page)
+        unsaved = self._unsaved.pop(page, None)
+        if unsaved is not None and self._store is not None:
+            self._store.save(unsaved[0], page, unsaved[1])
         if not leaf.pages:
             heapq.heappop(self._leaves)
             leaf.parent = None
@@ -270,8 +364,35 @@ def pages_for(tokens: int) -> int:
 
 def _is_current(entry: tuple[int, int, Node]) -> bool:
     """Whether an entry of the queue still tells of a leaf that nobody holds."""
-    used, _, node = entry
-    return not (node.holders or node.children) and node.parent is not None and node.used == used
+    rank, _, node = entry
+    held = node.holders or node.children or node.gone
+    return not held and node.parent is not None and _rank(node) == rank
+
+
+def _rank(node: Node) -> int:
+    """Which of the leaves goes first: the lowest."""
+    return node.used + node.hits * _HIT_WORTH
+
+
+def _put_tags(node: Node, first: int, lease: Lease) -> None:
+    """Note on a node, whose first page is the lease's ``first``, what begins in its pages."""
+    for page, name in lease.tags:
+        if first <= page < first + len(node.pages):
+            node.tags.setdefault(page - first, set()).add(name)
+
+
+def _first_tagged(tree: Node, names: frozenset[str]) -> Iterator[Node]:
+    """The branches of a tree that begin with a page in which one of the names begins."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        place = node.tagged(names)
+        if place is None:
+            waiting += node.children.values()
+            continue
+        if place:
+            node.split(place)
+        yield node
 
 
 def page_key(tokens: Sequence[int], first: int, last: int) -> bytes:

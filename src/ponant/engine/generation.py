@@ -52,6 +52,7 @@ class Generation:
             reuse=request.prompt_logprobs is None,
             owner=request.owner,
             priority=request.priority,
+            tags=tuple((tag.start, tag.name) for tag in request.tags),
         )
         self._emit = emit
         self._constraint = constraint

@@ -70,6 +70,7 @@ class DecoderEngine:
         self._generations: dict[str, Generation] = {}
         self._arrived: list[Generation] = []
         self._cancelled: set[str] = set()
+        self._forgotten: set[str] = set()
         self._closed = False
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._serve, name="engine", daemon=True)
@@ -96,6 +97,11 @@ class DecoderEngine:
                 self._cancelled.add(request_id)
                 self._news.notify()
 
+    def forget(self, names: Sequence[str]) -> None:
+        with self._news:
+            self._forgotten.update(names)
+            self._news.notify()
+
     def close(self) -> None:
         with self._news:
             self._closed = True
@@ -115,13 +121,14 @@ class DecoderEngine:
     def _take_news(self) -> bool:
         """Wait for something to do; False once the engine is closed."""
         with self._news:
-            while not (
-                self._closed or self._arrived or self._cancelled or not self._scheduler.idle
-            ):
+            while not (self._has_news or not self._scheduler.idle):
                 unsaved = self._scheduler.save(_PAGES_SAVED)
                 self._news.wait(_SAVING_PAUSE if unsaved else None)
             arrived, self._arrived = self._arrived, []
             cancelled, self._cancelled = self._cancelled, set()
+            forgotten, self._forgotten = self._forgotten, set()
+        if forgotten:
+            self._scheduler.forget(forgotten)
         for generation in arrived:
             if generation.request.id not in cancelled:
                 self._begin(generation)
@@ -129,6 +136,10 @@ class DecoderEngine:
             if request_id in self._generations:
                 self._end(self._generations[request_id], FinishReason.CANCELLED)
         return not self._closed
+
+    @property
+    def _has_news(self) -> bool:
+        return bool(self._closed or self._arrived or self._cancelled or self._forgotten)
 
     def _begin(self, generation: Generation) -> None:
         self._scheduler.add(generation.sequence)

@@ -88,6 +88,13 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
 
 
+class Tag(msgspec.Struct, frozen=True, array_like=True):
+    """Something that a prompt holds from token ``start`` on, such as a passage of a document."""
+
+    start: int
+    name: str
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One generation.
 
@@ -99,6 +106,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         min_tokens: no stop token is drawn before so many tokens.
         grammar: source text for the `ConstraintFactory` (llguidance's Lark dialect), or None.
         cache_scope: whose KV pages may be shared; equal scopes share, others never do.
+        tags: what the prompt holds that may have to be forgotten; see `Engine.forget`.
         owner: whom the tokens are counted for; owners that wait get equal shares. Opaque.
         priority: a request with a higher one goes first, within its owner and across owners.
         logprobs: number of alternatives to report per token (0: the chosen one alone), or None.
@@ -113,6 +121,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     min_tokens: int = 0
     grammar: str | None = None
     cache_scope: str = ""
+    tags: tuple[Tag, ...] = ()
     owner: str = ""
     priority: int = 0
     logprobs: int | None = None
@@ -206,6 +215,14 @@ class Engine(Protocol):
 
     def cancel(self, request_id: str) -> None:
         """End a request soon; its last event has finish CANCELLED. Unknown ids are ignored."""
+        ...
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Drop soon what is kept of prompts from these tags on, in memory and on disk.
+
+        Requests in flight go on, and what they compute behind such a tag is not kept either. A
+        backend without ``scoped_prefix_cache`` keeps nothing of a prompt that has ended.
+        """
         ...
 
     def close(self) -> None:

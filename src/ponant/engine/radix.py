@@ -24,6 +24,9 @@ class Node:
         children: by the key of their first page.
         holders: leases that end here or below.
         used: when the last lease let go of it.
+        hits: how many leases found it published.
+        tags: names of what begins in its pages, by the place of the page in the node.
+        gone: taken out of its tree, for those alone who hold it still.
     """
 
     key: bytes = b""
@@ -32,6 +35,9 @@ class Node:
     children: dict[bytes, "Node"] = field(default_factory=dict)
     holders: int = 0
     used: int = 0
+    hits: int = 0
+    tags: dict[int, set[str]] = field(default_factory=dict)
+    gone: bool = False
 
     def path(self) -> Iterator["Node"]:
         """This node and those above it, up to the root."""
@@ -62,7 +68,11 @@ class Node:
             parent=self.parent,
             holders=self.holders,
             used=self.used,
+            hits=self.hits,
+            tags={place: names for place, names in self.tags.items() if place < count},
+            gone=self.gone,
         )
+        self.tags = {place - count: names for place, names in self.tags.items() if place >= count}
         if self.parent is not None:
             self.parent.children[upper.key[:KEY_BYTES]] = upper
         self.key, self.pages = self.key[len(upper.key) :], self.pages[count:]
@@ -79,7 +89,7 @@ class Node:
             self.key += key
             self.pages += pages
             return self
-        child = Node(key, list(pages), self, holders=1)
+        child = Node(key, list(pages), self, holders=1, gone=self.gone)
         self.children[key[:KEY_BYTES]] = child
         return child
 
@@ -88,9 +98,27 @@ class Node:
         page = self.pages.pop()
         first = self.key[:KEY_BYTES]
         self.key = self.key[:-KEY_BYTES]
+        self.tags.pop(len(self.pages), None)
         if not self.pages and self.parent is not None:
             del self.parent.children[first]
         return page
+
+    def tagged(self, names: frozenset[str]) -> int | None:
+        """The place of the first page in which one of the names begins."""
+        return min((place for place, own in self.tags.items() if own & names), default=None)
+
+    def leave(self) -> None:
+        """Take this node out of what its parent leads to."""
+        if self.parent is not None and self.parent.children.get(self.key[:KEY_BYTES]) is self:
+            del self.parent.children[self.key[:KEY_BYTES]]
+
+    def below(self) -> Iterator["Node"]:
+        """This node and those under it, each before its children."""
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            waiting += node.children.values()
+            yield node
 
 
 def common_pages(one: bytes, other: bytes) -> int:

@@ -41,6 +41,7 @@ class Sequence:
         cached_tokens: tokens found in the cache when the sequence was first admitted.
         owner: whose turn it is when this sequence runs; opaque.
         priority: higher goes first.
+        tags: tokens at which something begins that may have to be forgotten, and its name.
         prompt_length: how many of the first tokens were given.
         arrival: its number among all that came; set by the scheduler.
         charged: tokens that the owner was charged for.
@@ -56,6 +57,7 @@ class Sequence:
     lease: Lease = field(default_factory=Lease)
     owner: str = ""
     priority: int = 0
+    tags: tuple[tuple[int, str], ...] = ()
     prompt_length: int = field(init=False)
     arrival: int = field(init=False, default=0)
     charged: int = field(init=False, default=0)
@@ -188,6 +190,10 @@ class Scheduler:
         """Put up to ``most`` pages into the store, where there is one; returns what is left."""
         return self._table.save(most)
 
+    def forget(self, names: Iterable[str]) -> None:
+        """Drop the published pages from where these tags begin."""
+        self._table.forget(names)
+
     def finish(self) -> None:
         """Close the store; nothing is planned any more."""
         self._table.finish()
@@ -311,7 +317,9 @@ class Scheduler:
         """Find the sequence's pages, but for one that each running sequence may need next."""
         if len(self._running) >= self._most_running:
             return False
-        lease = self._table.open(sequence.scope, sequence.tokens, reuse=sequence.reuse)
+        lease = self._table.open(
+            sequence.scope, sequence.tokens, reuse=sequence.reuse, tags=sequence.tags
+        )
         missing = pages_for(len(sequence.tokens)) - len(lease.pages)
         fits = missing + len(self._running) <= self._table.available
         if not fits or not self._table.extend(lease, len(sequence.tokens)):

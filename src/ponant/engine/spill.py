@@ -1,9 +1,10 @@
 """Keeps pages of the key-value cache on disk, so that a document's survive a restart.
 
 A page lies in a file of its own, named by a digest that is keyed with a random secret of the
-folder: names tell nothing about contents. A file begins with a tag over its name and contents,
+folder: names tell nothing about contents. A file begins with a seal over its name and contents,
 keyed likewise, so that one that is damaged, cut short, renamed or foreign is found out, ignored
-and removed. A thread writes; the engine's step only copies a page's bytes.
+and removed. Behind the seal stand the tags that the page must be dropped with, as keyed digests,
+too. A thread writes; the engine's step only copies a page's bytes.
 """
 
 import hashlib
@@ -13,11 +14,15 @@ import queue
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Protocol
 
-_MAGIC: Final = b"ponantkv"
-_TAG_BYTES: Final = 32
+_MAGIC: Final = b"ponantk2"
+_SEAL_BYTES: Final = 32
+_COUNT_BYTES: Final = 2
+_TAG_BYTES: Final = 16
+_MOST_TAGS: Final = 2 ** (8 * _COUNT_BYTES) - 1
 _NAME_BYTES: Final = 20
 _SECRET_BYTES: Final = 32
 _KEY_FILE: Final = "key"
@@ -62,7 +67,11 @@ class Spill:
         self._lock = threading.Lock()
         self._files = _files(folder)  # sizes by name, least recently used first
         self._bytes = sum(self._files.values())
-        self._unwritten: dict[str, bytes] = {}
+        self._tagged: dict[bytes, set[str]] = {}  # names of pages by their tags
+        self._tags: dict[str, tuple[bytes, ...]] = {}  # tags by names of pages
+        for name in list(self._files):
+            self._note(name, _tags_in(self._path(name)))
+        self._unwritten: dict[str, tuple[bytes, tuple[bytes, ...]]] = {}
         self._unwritten_bytes = 0
         self._trim()
         self._queue: queue.Queue[str | None] = queue.Queue()
@@ -74,9 +83,12 @@ class Spill:
         with self._lock:
             return name in self._files or name in self._unwritten
 
-    def save(self, digest: bytes, page: int) -> bool:
+    def save(self, digest: bytes, page: int, tags: frozenset[str] = frozenset()) -> bool:
         """Take a copy of a page to write it soon; False where too much waits for the disk."""
         name = self._name(digest)
+        kept = tuple(sorted(map(self._tag, tags)))
+        if len(kept) > _MOST_TAGS:
+            return True  # not kept, since it could not be dropped with what it holds
         with self._lock:
             if name in self._unwritten:
                 return True
@@ -84,8 +96,9 @@ class Spill:
                 return False
         data = self._memory.read_page(page)
         with self._lock:
-            self._unwritten[name] = data
+            self._unwritten[name] = (data, kept)
             self._unwritten_bytes += len(data)
+            self._note(name, kept)
         self._queue.put(name)
         self.saved += 1
         return True
@@ -94,15 +107,25 @@ class Spill:
         """Fill a page with what was saved; a file that cannot be trusted is removed."""
         name = self._name(digest)
         with self._lock:
-            data = self._unwritten.get(name)
+            unwritten = self._unwritten.get(name)
         try:
-            self._memory.write_page(page, self._read(name) if data is None else data)
+            self._memory.write_page(page, self._read(name) if unwritten is None else unwritten[0])
         except (OSError, ValueError) as e:
             _logger.warning("a page of the cache on disk is not usable: %s", e)
             self._remove(name)
             return False
         self.loaded += 1
         return True
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Remove every page that was saved with one of these tags, written or not."""
+        with self._lock:
+            pages = {page for name in names for page in self._tagged.pop(self._tag(name), ())}
+            for page in pages & self._unwritten.keys():
+                data, _ = self._unwritten.pop(page)
+                self._unwritten_bytes -= len(data)
+        for page in pages:
+            self._remove(page)
 
     def close(self) -> None:
         """Write what is still to be written."""
@@ -112,10 +135,19 @@ class Spill:
     def _name(self, digest: bytes) -> str:
         return hashlib.blake2b(digest, key=self._secret, digest_size=_NAME_BYTES).hexdigest()
 
-    def _tag(self, name: str, data: bytes) -> bytes:
-        tag = hashlib.blake2b(name.encode(), key=self._secret, digest_size=_TAG_BYTES)
-        tag.update(data)
-        return tag.digest()
+    def _tag(self, name: str) -> bytes:
+        return hashlib.blake2b(name.encode(), key=self._secret, digest_size=_TAG_BYTES).digest()
+
+    def _note(self, name: str, tags: tuple[bytes, ...]) -> None:
+        if tags:
+            self._tags[name] = tags
+        for tag in tags:
+            self._tagged.setdefault(tag, set()).add(name)
+
+    def _seal(self, name: str, contents: bytes) -> bytes:
+        seal = hashlib.blake2b(name.encode(), key=self._secret, digest_size=_SEAL_BYTES)
+        seal.update(contents)
+        return seal.digest()
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_SUFFIX}"
@@ -129,35 +161,42 @@ class Spill:
         """
         path = self._path(name)
         whole = path.read_bytes()
-        head = len(_MAGIC) + _TAG_BYTES
-        data = whole[head:]
-        if whole[:head] != _MAGIC + self._tag(name, data):
+        head = len(_MAGIC) + _SEAL_BYTES
+        if whole[:head] != _MAGIC + self._seal(name, whole[head:]):
             raise ValueError(f"{path.name} is damaged")
+        tags = int.from_bytes(whole[head : head + _COUNT_BYTES], "little")
         os.utime(path)
         with self._lock:
             if name in self._files:
                 self._files.move_to_end(name)
-        return data
+        return whole[head + _COUNT_BYTES + tags * _TAG_BYTES :]
 
     def _remove(self, name: str) -> None:
         with self._lock:
             self._bytes -= self._files.pop(name, 0)
+            for tag in self._tags.pop(name, ()):
+                self._tagged.get(tag, set()).discard(name)
         self._path(name).unlink(missing_ok=True)
 
     def _write_all(self) -> None:
         while (name := self._queue.get()) is not None:
             with self._lock:
-                data = self._unwritten[name]
+                waiting = self._unwritten.get(name)
+            if waiting is None:
+                continue  # forgotten meanwhile
             try:
-                self._write(name, data)
+                self._write(name, *waiting)
             except OSError as e:
                 _logger.warning("a page of the cache cannot be written to disk: %s", e)
             with self._lock:
-                del self._unwritten[name]
-                self._unwritten_bytes -= len(data)
+                forgotten = self._unwritten.pop(name, None) is None
+                self._unwritten_bytes -= 0 if forgotten else len(waiting[0])
+            if forgotten:
+                self._remove(name)
 
-    def _write(self, name: str, data: bytes) -> None:
-        whole = _MAGIC + self._tag(name, data) + data
+    def _write(self, name: str, data: bytes, tags: tuple[bytes, ...]) -> None:
+        contents = len(tags).to_bytes(_COUNT_BYTES, "little") + b"".join(tags) + data
+        whole = _MAGIC + self._seal(name, contents) + contents
         if len(whole) > self._most_bytes:
             return
         path = self._path(name)
@@ -173,6 +212,16 @@ class Spill:
             with self._lock:
                 oldest = next(iter(self._files))
             self._remove(oldest)
+
+
+def _tags_in(path: Path) -> tuple[bytes, ...]:
+    """The tags that a file names; one that is cut short is found out when it is read."""
+    head = len(_MAGIC) + _SEAL_BYTES
+    with path.open("rb") as file:
+        file.seek(head)
+        count = int.from_bytes(file.read(_COUNT_BYTES), "little")
+        tags = file.read(count * _TAG_BYTES)
+    return tuple(tags[start : start + _TAG_BYTES] for start in range(0, len(tags), _TAG_BYTES))
 
 
 def _secret(folder: Path) -> bytes:

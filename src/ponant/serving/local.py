@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
-from ponant.engine import Request
+from ponant.engine import Request, Tag
 from ponant.kit import new_id
 from ponant.kit.errors import BadRequest, ContextTooLong
 from ponant.serving.answer import Answer
@@ -22,10 +23,19 @@ from ponant.serving.port import (
     Relevances,
 )
 from ponant.serving.supervisor import WorkerProcess
+from ponant.serving.tagging import token_tags
 from ponant.serving.voice import LazyVoice, Voice, standing
 from ponant.text import Rendered, Role, ThinkingParser, Tool, ToolCallParser, grammar
 from ponant.text.mistral import MistralTemplate
 from ponant.text.template import ChatTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Token ids, and what they hold that may have to be forgotten."""
+
+    ids: list[int]
+    tags: tuple[Tag, ...] = ()
 
 
 class LocalModel:
@@ -74,7 +84,7 @@ class LocalModel:
                 param="model",
             )
         tools = () if request.tool_choice == "none" else request.tools
-        rendered, ids, controls = await asyncio.to_thread(
+        rendered, prompt, controls = await asyncio.to_thread(
             _prepared, request, tools, voice, voice.template
         )
         last = request.messages[-1] if request.messages else None
@@ -88,7 +98,7 @@ class LocalModel:
             calls=ToolCallParser(voice.style, [tool.name for tool in tools]) if tools else None,
             trim=voice.trim and not continues,
         )
-        async for delta in self._generate(answer, ids, controls, "messages"):
+        async for delta in self._generate(answer, prompt, controls, "messages"):
             yield delta
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
@@ -100,7 +110,7 @@ class LocalModel:
             ids, more = await asyncio.to_thread(_middle, voice, request.prompt, request.suffix)
             stops = (*stops, *more)
         answer = Answer(voice.tokenizer, stops)
-        async for delta in self._generate(answer, ids, request.controls, "prompt"):
+        async for delta in self._generate(answer, Prompt(ids), request.controls, "prompt"):
             yield delta
 
     async def embed(self, texts: Sequence[str], kind: InputKind = "passage") -> Embeddings:
@@ -120,6 +130,10 @@ class LocalModel:
         voice = await self._voice.get()
         return await asyncio.to_thread(voice.tokenizer.encode, text)
 
+    async def forget(self, names: Sequence[str]) -> None:
+        """Drop what is kept of prompts under these tags, now or when the worker starts."""
+        await self._worker.forget(names)
+
     async def _ready(self) -> Voice:
         """Load the worker and the text side beside each other."""
         self._worker.start()
@@ -128,13 +142,14 @@ class LocalModel:
         return voice
 
     async def _generate(
-        self, answer: Answer, ids: list[int], controls: Controls, param: str
+        self, answer: Answer, prompt: Prompt, controls: Controls, param: str
     ) -> AsyncGenerator[Delta]:
         voice = await self._voice.get()
         request = Request(
             id=new_id("gen"),
-            prompt=ids,
-            max_tokens=self._room(len(ids), controls.max_tokens, param),
+            prompt=prompt.ids,
+            tags=prompt.tags,
+            max_tokens=self._room(len(prompt.ids), controls.max_tokens, param),
             sampling=controls.sampling,
             stop_tokens=voice.tokenizer.stop_tokens,
             min_tokens=controls.min_tokens,
@@ -177,10 +192,12 @@ def _prepared(
     tools: Sequence[Tool],
     voice: Voice,
     template: ChatTemplate | MistralTemplate,
-) -> tuple[Rendered, list[int], Controls]:
+) -> tuple[Rendered, Prompt, Controls]:
     """All that takes long before a chat begins, in one go for one thread."""
     rendered = template.render(request.messages, tools=tools, passages=request.passages)
-    return rendered, voice.tokenizer.encode_template(rendered), _held_to_tools(request, voice)
+    ids = voice.tokenizer.encode_template(rendered)
+    tags = token_tags(voice.tokenizer, ids, request.tags)
+    return rendered, Prompt(ids, tags), _held_to_tools(request, voice)
 
 
 def _prompt(voice: Voice, prompt: str | list[int]) -> list[int]:

@@ -1,6 +1,7 @@
 """Every model that can be asked, by its id: those on this machine, echo, and upstream ones."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -131,6 +132,12 @@ class Models:
             if model.card.embedding and model_id in (model.card.id, *model.card.aliases):
                 return model
         raise NotFound(f"There is no embedding model {model_id}. Run `ponant setup`.")
+
+    async def forget(self, names: Sequence[str]) -> None:
+        """Drop what models here keep of prompts under these tags, in memory and on disk."""
+        for model in list(self._models.values()):
+            if isinstance(model, LocalModel):
+                await model.forget(names)
 
     async def _local(self) -> tuple[Local, ...]:
         """The models of this machine as the disk has them now."""

@@ -84,6 +84,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
         parallel_tool_calls: whether a forced call may be followed by others. Where the caller does
             not say, a model here makes one: small models would repeat it until the limit.
         passages: what templates that take documents are given.
+        tags: pieces of the messages or passages, each with the name under which what is kept of
+            the prompt from there on can be forgotten (`Models.forget`).
         extra: fields that an upstream server may know and we do not.
     """
 
@@ -92,6 +94,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: str = "auto"
     parallel_tool_calls: bool | None = None
     passages: tuple[Passage, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
     controls: Controls = Controls()
     extra: dict[str, Any] = {}
 

@@ -31,6 +31,7 @@ _log = structlog.get_logger(__name__)
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _SHORT_PAUSE = 1.0  # through which requests wait; through a longer one they are refused
 _LAST_WORDS = 0.2
+_MOST_TO_FORGET = 65_536  # names that a worker is told when it starts
 _RETRY_AFTER = 15.0  # seconds after which a model that failed may be tried again
 
 
@@ -68,6 +69,7 @@ class WorkerProcess:
         self._keeper: asyncio.Task[None] | None = None
         self._socket: zmq.asyncio.Socket | None = None
         self._answers: dict[str, Mailbox] = {}
+        self._to_forget: dict[str, None] = {}
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -151,6 +153,14 @@ class WorkerProcess:
                 if not ended:
                     with contextlib.suppress(Unavailable):
                         await self._ask(wire.Cancel(request.id))
+
+    async def forget(self, names: Sequence[str]) -> None:
+        """Drop what is kept of prompts under these tags; a worker that starts is told first."""
+        self._to_forget.update(dict.fromkeys(names))
+        while len(self._to_forget) > _MOST_TO_FORGET:
+            del self._to_forget[next(iter(self._to_forget))]
+        if self._state == "ready":
+            await self._ask(wire.Forget(list(names)))
 
     async def embed(self, texts: Sequence[str], kind: str) -> wire.Vectors | wire.TooLong:
         """Vectors of texts, or which of them is too long; leaving early cancels.
@@ -292,6 +302,8 @@ class WorkerProcess:
         match tell:
             case wire.Loaded():
                 self._loaded, self._was_ready = tell, True
+                if self._to_forget:
+                    await self._ask(wire.Forget(list(self._to_forget)))
                 await self._set("ready", "")
             case wire.Failed(message):
                 raise Unavailable(message)

@@ -61,6 +61,12 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     id: str
 
 
+class Forget(msgspec.Struct, frozen=True, tag="forget"):
+    """What prompts held under these tags is to be dropped."""
+
+    names: list[str]
+
+
 class Embed(msgspec.Struct, frozen=True, tag="embed"):
     """Texts to embed; ``kind`` says which of the model's prompts goes before them."""
 
@@ -149,7 +155,7 @@ class Tokens(msgspec.Struct, frozen=True, tag="tokens"):
     ids: list[int]
 
 
-Ask = Hello | Generate | Cancel | Embed | Rerank | Tokenize
+Ask = Hello | Generate | Cancel | Forget | Embed | Rerank | Tokenize
 Tell = Loaded | Failed | Refused | Busy | TooLong | Happened | Vectors | Scores | Tokens
 
 encode = msgspec.msgpack.Encoder().encode

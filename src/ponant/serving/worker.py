@@ -86,6 +86,9 @@ class Worker:
                         tasks.create_task(self._generate(client, ask))
                     case wire.Cancel(request_id):
                         self._cancel(request_id)
+                    case wire.Forget(names):
+                        if self._engine is not None:
+                            self._engine.forget(names)
                     case wire.Embed() as ask:
                         self._cancelled[ask.id] = False
                         tasks.create_task(self._embed(client, ask))

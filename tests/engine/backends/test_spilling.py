@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ponant.engine import Request, Sampling
+from ponant.engine import Request, Sampling, Tag
 from ponant.engine.backends.native import NativeEngine
 from ponant.engine.cache import PAGE_TOKENS
 from ponant.kit import new_id
@@ -66,3 +66,27 @@ def test_without_a_usable_folder_the_model_serves(
     [found] = ask(tiny, tmp_path / "file", "mine")
     assert len(found.ids) == 20
     assert "not kept on disk" in caplog.text
+
+
+def test_what_is_forgotten_is_not_found_after_a_restart(tiny: Path, tmp_path: Path) -> None:
+    def life(*, forgets: bool) -> int:
+        engine = NativeEngine(tiny, context_length=512, threads=1, spill=(tmp_path, 1 << 26))
+        request = Request(
+            id=new_id("req"),
+            prompt=DOCUMENT,
+            max_tokens=2,
+            cache_scope="mine",
+            tags=(Tag(5 * PAGE_TOKENS + 3, "doc/passage"),),
+            sampling=Sampling(temperature=0),
+        )
+        try:
+            [found] = run_all(engine, [request])
+            if forgets:
+                engine.forget(["doc/passage"])
+        finally:
+            engine.close()
+        return found.last.usage.cached_tokens
+
+    assert life(forgets=False) == 0
+    assert life(forgets=True) == CACHED
+    assert life(forgets=False) == 5 * PAGE_TOKENS

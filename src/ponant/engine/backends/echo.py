@@ -98,6 +98,9 @@ class EchoEngine:
         if run is not None:
             run.cancelled = True
 
+    def forget(self, names: Sequence[str]) -> None:
+        """Nothing is kept of a prompt that has ended."""
+
     def close(self) -> None:
         with self._changed:
             self._closed = True

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,9 @@ class LlamaCppEngine:
             run = self._runs.get(request_id)
         if run is not None:
             run.cancelled = True
+
+    def forget(self, names: Sequence[str]) -> None:
+        """Nothing is kept of a prompt that has ended."""
 
     def close(self) -> None:
         with self._lock:
