@@ -95,9 +95,11 @@ async def _check(knowledge: Knowledge, library_id: str, expected: dict[str, str]
         rows = set(session.scalars(text(_PASSAGES).bindparams(**_SCOPE)))
         keywords = set(session.scalars(text("SELECT rowid FROM live_keywords")))
         vectors = set(session.scalars(text(_VECTORS).bindparams(**_SCOPE)))
+        spare = set(session.scalars(text("SELECT input_hash FROM live_spare")))
         inputs = set(session.scalars(text(_INPUTS).bindparams(**_SCOPE)))
     assert keywords == rows
-    assert vectors == inputs
+    assert vectors - spare == inputs - spare
+    assert inputs <= vectors
     snapshot = index._vectors[library_id].latest if rows or library_id in index._vectors else None
     if snapshot is not None:
         assert snapshot.ids == rows

@@ -145,7 +145,10 @@ class PassageRow(Base):
 
 
 class VectorRow(Base):
-    """An embedding, kept under what was embedded and by which embedder; float32 bytes."""
+    """An embedding, kept under what was embedded and by which embedder; float32 bytes.
+
+    It outlives its last passage for a while (``live_spare``), so that an undo costs none.
+    """
 
     __tablename__ = "live_vectors"
     __scope__ = ScopeKind.WORKSPACE

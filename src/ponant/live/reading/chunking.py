@@ -22,8 +22,8 @@ _SHORT_PARAGRAPHS = 4  # so many make a passage, on average
 _LONGEST_HEADING = 200  # characters
 _WINDOW = 8  # characters that decide whether an endless word is cut after them
 
-_USUAL_WORD = 20  # characters
-_RUN = re.compile(r"[A-Za-z]+(?![A-Za-z0-9])|\w+|[^\w\s]")
+_RUN = re.compile(r"\w+|[^\w\s]")
+_SPOKEN = re.compile(r"(?i)(?![a-z]*[bcdfghjklmnpqrstvwxz]{5})[a-z]{1,20}")
 
 _TOKEN = re.compile(r"[A-Za-z]+|\d|[^\W\d]|[^\w\s]")
 
@@ -113,11 +113,9 @@ def estimate(text: str) -> int:
 
 
 def most_tokens(text: str) -> int:
-    """What a text can hardly exceed: usual words by two letters, and all else sign by sign."""
+    """What a text can hardly exceed: words that can be spoken by 1.5 letters, all else by signs."""
     return sum(
-        (len(match) + 1) // 2
-        if match.isascii() and match.isalpha() and len(match) <= _USUAL_WORD
-        else len(match)
+        (2 * len(match) + 2) // 3 if _SPOKEN.fullmatch(match) else len(match)
         for match in _RUN.findall(text)
     )
 
