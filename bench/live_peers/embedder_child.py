@@ -1,6 +1,7 @@
 """The embedder that every contender asks: the served e5, or vectors made from words or seeds.
 
     POST /embed/<who>  {"texts": [...], "kind": "passage"}  -> float32 rows
+    POST /count        {"texts": [...]}                      -> tokens of each
     GET  /told                                               -> what was asked, by whom
     POST /delay        {"seconds": 0.005}                    -> each passage takes this long
     POST /forget                                             -> counts begin anew
@@ -41,6 +42,8 @@ _AT_ONCE = 32
 class Embedding(Protocol):
     async def embed(self, texts: list[str], kind: str) -> NDArray[np.float32]: ...
 
+    async def count(self, texts: list[str]) -> list[int]: ...
+
 
 class Hashing:
     """Words hashed into signs (feature hashing): quick, and texts that share words are near."""
@@ -52,6 +55,9 @@ class Hashing:
                 digest = zlib.crc32(word.encode())
                 row[digest % DIMENSION] += 1 if digest & (1 << 20) else -1
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    async def count(self, texts: list[str]) -> list[int]:
+        return [len(_WORD.findall(text)) for text in texts]
 
 
 class Served:
@@ -72,6 +78,15 @@ class Served:
             if text.startswith(RECORD):
                 rows[place] = vector_of(text)
         return rows
+
+    async def count(self, texts: list[str]) -> list[int]:
+        return [
+            len(_WORD.findall(text)) if text.startswith(RECORD) else await self._tokens(text)
+            for text in texts
+        ]
+
+    async def _tokens(self, text: str) -> int:
+        return len(await self._model.tokenize(text))
 
 
 class Counting:
@@ -98,6 +113,10 @@ class Counting:
         rows = await self._embedding.embed(texts, kind)
         self.seconds[who] += time.perf_counter() - begun
         return Response(rows.astype(np.float32).tobytes())
+
+    async def count(self, request: Request) -> Response:
+        asked = await request.json()
+        return JSONResponse(await self._embedding.count(asked["texts"]))
 
     async def told(self, request: Request) -> Response:  # noqa: ARG002
         counted = ("passages", "queries", "seconds")
@@ -132,6 +151,7 @@ async def _serve(embedding: Embedding, port: int) -> None:
     counting = Counting(embedding)
     routes = [
         Route("/embed/{who}", counting.embed, methods=["POST"]),
+        Route("/count", counting.count, methods=["POST"]),
         Route("/told", counting.told),
         Route("/delay", counting.delay, methods=["POST"]),
         Route("/forget", counting.forget, methods=["POST"]),

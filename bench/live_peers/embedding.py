@@ -25,6 +25,13 @@ def embed(url: str, texts: Sequence[str], kind: str) -> NDArray[np.float32]:
     return np.frombuffer(data, np.float32).reshape(len(texts), DIMENSION)
 
 
+def count(url: str, texts: Sequence[str]) -> list[int]:
+    """Tokens of each text, as the embedder at ``url`` counts them."""
+    body = json.dumps({"texts": list(texts)})
+    counts: list[int] = json.loads(_post(urlsplit(url).netloc, "/count", body))
+    return counts
+
+
 def _post(host: str, path: str, body: str) -> bytes:
     """One request over a connection that is kept, made anew where the other side closed it."""
     for attempt in range(2):

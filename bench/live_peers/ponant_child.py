@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bench.live_peers.embedding import embed
+from bench.live_peers.embedding import count, embed
 from ponant.kit import Settings
 from ponant.live import LiveClient
 from ponant.live.port import Embedder, SearchOptions
@@ -41,6 +41,9 @@ class SharedEmbedder:
         self, texts: Sequence[str], kind: Literal["query", "passage"]
     ) -> NDArray[np.float32]:
         return await asyncio.to_thread(embed, self._url, texts, kind)
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return await asyncio.to_thread(count, self._url, texts)
 
 
 class Application:

@@ -14,7 +14,7 @@ from bench.live_peers.environments import PONANT, prepare, setups
 from bench.live_rows.measured import Place, Told, embedder, folder, spread
 
 _FILES = 50
-_LONGEST = 20.0
+_LONGEST = 8.0
 _WAYS = ("overwritten", "truncated", "renamed over", "old time kept", "link swapped")
 
 
@@ -33,7 +33,7 @@ def rewrites(place: Place) -> Told:
             contender = Contender(setup, corpus, embedding.url, work)
             try:
                 contender.wait_until(lambda one: one.sees(_word(0, 0), _word(0, 0), 50))
-                contender.wait_until(lambda one: one.sees(_word(0, 49), _word(0, 49), 50))
+                contender.wait_until(lambda one: one.sees(_word(0, 48), _word(0, 48), 50))
                 told.figures[setup.name] = _play(contender, rounds)
             finally:
                 contender.close()
