@@ -54,9 +54,10 @@ def main() -> None:
     place = Place(peers=given.peers, full=given.full, quick=QUICK)
     failed = [name for name in names if not _run(name, place, console)]
     console.print(_summary())
-    prepare(given.peers, ("plot",))
-    plot = [python(given.peers, "plot"), "-m", "bench.live_plot", _FILE, _PLOT]
-    subprocess.run(plot, check=True)
+    if not QUICK:
+        prepare(given.peers, ("plot",))
+        plot = [python(given.peers, "plot"), "-m", "bench.live_plot", _FILE, _PLOT]
+        subprocess.run(plot, check=True)
     if failed:
         raise SystemExit(f"These rows failed: {', '.join(failed)}.")
 

@@ -45,7 +45,7 @@ class Trial:
 
 def at_2k(place: Place) -> Told:
     """2,000 passages of a real manual in three languages."""
-    trials, passages = (10, 500) if place.quick else (50, 2000)
+    trials, passages = (10, 300) if place.quick else (50, 2000)
     with folder("fresh") as work:
         names = [path.name for path in manual.write(work / "corpus", passages)]
         told = _compare(place, work, names, passages, trials, everyone=True)
