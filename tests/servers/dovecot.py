@@ -90,17 +90,19 @@ class Dovecot:
 
     def deliver(self, subject: str, text: str, folder: str = "INBOX", **headers: str) -> None:
         """Put a message into a folder."""
-        message = EmailMessage()
-        message["Subject"] = subject
-        message["From"] = "Grace <grace@example.org>"
-        message["To"] = "Ada <ada@example.org>"
-        message["Date"] = "Mon, 02 Mar 2026 09:30:00 +0000"
+        message = _message(subject, text)
         for name, value in headers.items():
             del message[name]
             message[name] = value
-        message.set_content(text)
         with self.client() as client:
             client.append(folder, message.as_bytes())
+
+    def deliver_with_attachment(self, subject: str, text: str, name: str, content: str) -> None:
+        """Put a message with a text file into the inbox."""
+        message = _message(subject, text)
+        message.add_attachment(content, filename=name)
+        with self.client() as client:
+            client.append("INBOX", message.as_bytes())
 
     def set_password(self, password: str) -> None:
         """Change what the user signs in with; clients go on with the old one and fail."""
@@ -176,6 +178,16 @@ def _prepare(server: Dovecot) -> None:
         shutil.chown(server.folder, "dovecot", group)
         for path in server.folder.iterdir():
             shutil.chown(path, "dovecot", group)
+
+
+def _message(subject: str, text: str) -> EmailMessage:
+    message = EmailMessage()
+    message["Subject"] = subject
+    message["From"] = "Grace <grace@example.org>"
+    message["To"] = "Ada <ada@example.org>"
+    message["Date"] = "Mon, 02 Mar 2026 09:30:00 +0000"
+    message.set_content(text)
+    return message
 
 
 def _free_port() -> int:

@@ -210,6 +210,7 @@ class Knowledge:
         documents = await self.list_documents(scope, library_id)
         for row in await self._read(self._queries.sources, scope, library_id):
             await self._followers.unfollow(row.id)
+            await self._followers.forget(scope, row)
         await self._ingestion.write(self._declarations.delete_library, scope, library_id)
         await self._ingestion.write(self._uploads.remove, library_id)
         self._index.forget_library(library_id)
@@ -258,8 +259,10 @@ class Knowledge:
             NotFound: there is no such source in the library.
         """
         rows = await self._read(self._queries.sources, scope, library_id)
-        if any(row.id == source_id for row in rows):
-            await self._followers.unfollow(source_id)
+        for row in rows:
+            if row.id == source_id:
+                await self._followers.unfollow(source_id)
+                await self._followers.forget(scope, row)
         moved = await self._ingestion.write(self._index.remove_source, scope, library_id, source_id)
         self._moved(scope, moved)
 

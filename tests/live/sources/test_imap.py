@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from ponant.live.sources.imap import ImapConfig, ImapSource
+from ponant.kit.network import Network
+from ponant.live.sources.imap import ImapSource
+from ponant.live.sources.imap_mailbox import ImapConfig
 from ponant.live.sources.port import SourceFault
 from tests.live.sources.following import Shelf
 from tests.servers import dovecot
@@ -43,7 +45,8 @@ def _source(server: dovecot.Dovecot, folder: str, **options: object) -> ImapSour
         "folders": [folder],
     }
     password = str(options.pop("password", server.password))
-    return ImapSource(msgspec.convert(config | options, ImapConfig), password)
+    parsed = msgspec.convert(config | options, ImapConfig)
+    return ImapSource(parsed, password, Network(everything=True))
 
 
 async def _follow(shelf: Shelf, source: ImapSource, *subjects: str) -> None:

@@ -8,10 +8,12 @@ import msgspec
 import psycopg
 import pytest
 
+from ponant.kit.network import Network
 from ponant.live.relations.port import RowBatch
 from ponant.live.sources.port import SourceFault
-from ponant.live.sources.postgres import PostgresRows, PostgresSource, rows_source
+from ponant.live.sources.postgres import PostgresSource
 from ponant.live.sources.postgres_database import Place, PostgresConfig
+from ponant.live.sources.postgres_rows import PostgresRows, rows_source
 from tests.live.sources.following import Shelf, eventually
 from tests.servers import postgres
 
@@ -42,7 +44,8 @@ def _place(server: postgres.Postgres, table: str, **options: object) -> Place:
     }
     password = str(options.pop("password", server.password))
     name = str(options.pop("name", f"source of {table}"))
-    return Place(msgspec.convert(config | options, PostgresConfig), password, name)
+    parsed = msgspec.convert(config | options, PostgresConfig)
+    return Place(parsed, password, name, Network(everything=True))
 
 
 def _source(server: postgres.Postgres, table: str, **options: object) -> PostgresSource:

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
-from ponant.kit.errors import BadRequest
+from ponant.kit.errors import BadRequest, PonantError
 from ponant.kit.network import Network
 from ponant.live.declarations import Declarations, Declared
 from ponant.live.indexing.ingestion import Home, Ingestion
@@ -16,11 +18,15 @@ from ponant.live.port import Source
 from ponant.live.queries import Queries
 from ponant.live.sources.follower import Follower
 from ponant.live.sources.kinds import Context, kind_of
-from ponant.live.sources.port import DocumentSource, SourceFault
+from ponant.live.sources.port import DocumentSource, Leaving, SourceFault
 from ponant.live.sources.roots import Roots
 from ponant.live.sources.state import SourceState
 from ponant.live.tables import SourceRow
 from ponant.store import Scope
+
+_FORGET_SECONDS = 10.0
+
+_log = structlog.get_logger(__name__)
 
 
 class Followers:
@@ -94,6 +100,16 @@ class Followers:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
+    async def forget(self, scope: Scope, row: SourceRow) -> None:
+        """Clear away what a removed source made where it read; it may be gone from there."""
+        try:
+            async with asyncio.timeout(_FORGET_SECONDS):
+                source = await self._ingestion.aside(self._opened, scope, row)
+                if isinstance(source, Leaving):
+                    await source.forget()
+        except (SourceFault, PonantError, OSError) as e:  # TimeoutError is one
+            _log.warning("A source left something behind.", source=row.id, reason=str(e))
+
     async def close(self) -> None:
         """Stop following every source."""
         tasks = [task for _, task in self._followers.values()]
@@ -145,7 +161,8 @@ class Followers:
         except BadRequest as e:
             raise SourceFault(f"{e.message} Remove the source and add it again.") from e
         secrets = self._queries.secrets(scope, row.library_id, row.id)
-        return kind.open(config, secrets, self._context(self._queries.roots(), trusted=row.trusted))
+        context = self._context(self._queries.roots(), trusted=row.trusted)
+        return kind.open(config, secrets, replace(context, source_id=row.id))
 
     def _context(self, roots: Roots, *, trusted: bool) -> Context:
         return Context(

@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 
+from ponant.kit.errors import Forbidden
 from ponant.live.reading.parsing import UnreadableDocument
 from ponant.live.relations.port import Key, Row, RowBatch
 from ponant.live.sources import records
 from ponant.live.sources.kafka_topic import Entry, KafkaConfig, Topic
+from ponant.live.sources.kind import Context, Kind, Secrets, secret
 from ponant.live.sources.port import Batch, Content, Cursor, Found, Gone
 
 
@@ -33,9 +35,11 @@ class KafkaSource:
         async for entries in self.topic.entries(cursor):
             yield Batch(
                 changes=[self._change(entry) for entry in entries.entries],
-                complete=False,
+                complete=entries.is_unused,
                 cursor=entries.cursor,
                 remark=entries.remark,
+                empty=f"The topic {self._config.topic} holds no messages. Check its name.",
+                waiting=entries.lag,
             )
 
     def _change(self, entry: Entry) -> Found | Gone:
@@ -117,3 +121,31 @@ def _columns(config: KafkaConfig) -> tuple[str, ...]:
 
 def _is_delete(entry: Entry) -> bool:
     return entry.record is None and not entry.fault
+
+
+def _checked(config: KafkaConfig, context: Context) -> KafkaConfig:
+    if not context.network.everything:
+        raise Forbidden(
+            "Only the command line may add a Kafka topic, since its brokers name further addresses "
+            "to connect to. Run: ponant live add"
+        )
+    return config
+
+
+def _open(config: KafkaConfig, secrets: Secrets, _context: Context) -> KafkaSource:
+    return KafkaSource(config, secret(config, secrets, "password") or "")
+
+
+KIND = Kind(
+    name="kafka",
+    config=KafkaConfig,
+    open=_open,
+    check=_checked,
+    reaches="network",
+    hint=(
+        '{"servers": "host:9092", "topic": "…"}, where there is a user with the secret password: '
+        "messages of a Kafka topic"
+    ),
+    secrets=("password",),
+    title=lambda config: f"{config.topic} at {config.servers}",
+)

@@ -62,6 +62,7 @@ class KafkaConfig(records.Shape, frozen=True, kw_only=True, forbid_unknown_field
     user: str = ""
     ca: str = ""
     batch: int = 500
+    password_env: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ class Entries:
     entries: list[Entry]
     cursor: Cursor
     remark: str = ""
+    lag: int = 0  # messages that are behind these
+    is_unused: bool = False  # no message was ever written
 
 
 @dataclass(slots=True)
@@ -121,18 +124,23 @@ class Topic:
         async with self._consumer() as (consumer, call):
             position = _Position({int(k): v for k, v in (cursor or {}).get("offsets", {}).items()})
             await call(partial(self._assign, first=cursor is None), consumer, position)
-            yield Entries([], position.cursor(), self._remark(consumer, position))
+            yield self._entries(consumer, [], position)
             looked, told = time.monotonic(), ""
             while True:
                 if time.monotonic() - looked > _LOOK_SECONDS:
                     looked = time.monotonic()
                     await call(partial(self._assign, first=False), consumer, position)
                 messages = await call(self._fetch, consumer)
-                entries = [e for m in messages if (e := self._entry(consumer, m, position))]
-                remark = self._remark(consumer, position)
-                if entries or messages or remark != told:
-                    told = remark
-                    yield Entries(_last_of_each(entries), position.cursor(), remark)
+                found = [e for m in messages if (e := self._entry(consumer, m, position))]
+                entries = self._entries(consumer, _last_of_each(found), position)
+                if messages or entries.remark != told:
+                    told = entries.remark
+                    yield entries
+
+    def _entries(self, consumer: Consumer, entries: list[Entry], position: _Position) -> Entries:
+        lag = self._lag(consumer, position)
+        is_unused = not any(position.ends.values())
+        return Entries(entries, position.cursor(), _remark(position), lag, is_unused)
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[tuple[Consumer, Callable[..., Any]]]:
@@ -233,18 +241,6 @@ class Topic:
         _settle(position, number, begin, end, late=False)
         consumer.seek(TopicPartition(self._config.topic, number, position.offsets[number]))
 
-    def _remark(self, consumer: Consumer, position: _Position) -> str:
-        parts = [position.lost] if position.lost else []
-        if position.keyless:
-            parts.append(
-                f"{position.keyless} messages without a key were left out, the last at "
-                f"{position.last_keyless}. Give messages a key, name a member of their value in "
-                "key_field, or set key to position."
-            )
-        if lag := self._lag(consumer, position):
-            parts.append(f"{lag:,} messages behind.")
-        return " ".join(parts)
-
     def _lag(self, consumer: Consumer, position: _Position) -> int:
         for number in position.ends:
             place = TopicPartition(self._config.topic, number)
@@ -327,6 +323,17 @@ def _settle(position: _Position, number: int, begin: int, end: int, *, late: boo
 def _place(message: Message) -> tuple[int, int]:
     """Its partition and offset, which only messages that are to be sent can lack."""
     return message.partition() or 0, message.offset() or 0
+
+
+def _remark(position: _Position) -> str:
+    parts = [position.lost] if position.lost else []
+    if position.keyless:
+        parts.append(
+            f"{position.keyless} messages without a key were left out, the last at "
+            f"{position.last_keyless}. Give messages a key, name a member of their value in "
+            "key_field, or set key to position."
+        )
+    return " ".join(parts)
 
 
 def _decoded(value: bytes | None, form: str) -> tuple[dict[str, Any] | None, str]:

@@ -37,6 +37,7 @@ class Context:
         network: the addresses that this source may speak to.
         trusted: whether the system user declared it, on the command line.
         aside: runs a function that takes long beside everything else.
+        source_id: the source's own, once it is declared.
     """
 
     home: Path
@@ -44,6 +45,7 @@ class Context:
     network: Network
     trusted: bool
     aside: Aside
+    source_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,3 +124,16 @@ def secret(config: msgspec.Struct, secrets: Secrets, name: str) -> str | None:
     if value is None:
         raise SourceFault(f"The variable {variable} is not set. Set it and start the server again.")
     return value
+
+
+def own_files_only(context: Context, **files: str) -> None:
+    """Refuse settings that name files of this machine, but for the system user.
+
+    Raises:
+        Forbidden: one does.
+    """
+    for name, path in files.items():
+        if path and not context.trusted:
+            raise Forbidden(
+                f"Only the command line may name a file in {name}. Run: ponant live add"
+            )

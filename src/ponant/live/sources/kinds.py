@@ -10,6 +10,9 @@ __all__ = ["KINDS", "Context", "Kind", "Secrets", "kind_of", "secret"]
 
 _MODULES = {
     "folder": "ponant.live.sources.folder",
+    "imap": "ponant.live.sources.imap",
+    "kafka": "ponant.live.sources.kafka",
+    "postgres": "ponant.live.sources.postgres",
 }
 """Each module has its `Kind` under the name ``KIND``."""
 

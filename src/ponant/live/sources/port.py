@@ -9,7 +9,7 @@ batch only when the last is stored, so what it may run ahead is bounded by one b
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ponant.live.port import MetadataValue
 
@@ -153,5 +153,18 @@ class DocumentSource(Protocol):
 
         Raises:
             SourceFault: it cannot be reached or read; the follower shows it and tries again.
+        """
+        ...
+
+
+@runtime_checkable
+class Leaving(Protocol):
+    """A source that leaves something behind where it reads, such as a replication slot."""
+
+    async def forget(self) -> None:
+        """Clear that away, since the source is removed.
+
+        Raises:
+            SourceFault: it cannot be reached.
         """
         ...

@@ -2,26 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
-from typing import Any
 
-from ponant.live.relations.port import RowBatch
 from ponant.live.sources import records
+from ponant.live.sources.kind import Context, Kind, Secrets, own_files_only, secret
 from ponant.live.sources.port import Batch, Content, Cursor, Found, Gone
-from ponant.live.sources.postgres_database import Place
-from ponant.live.sources.postgres_log import Log, Piece, RowChange, dismantle, opened
+from ponant.live.sources.postgres_database import Place, PostgresConfig
+from ponant.live.sources.postgres_log import Log, RowChange, dismantle, opened
 from ponant.live.sources.postgres_tables import (
     Connection,
     Key,
     Raw,
     Table,
     describe,
-    listing,
+    look_at,
     pages,
     rows_of,
     signature,
-    whole,
+    without_key,
 )
 
 _SHARE = 0.02  # of the time at most goes into looking
@@ -36,6 +35,7 @@ class PostgresSource:
         config = place.config
         self.interval = config.interval if config.mode == "poll" else None
         self._place = place
+        self._empty = f"{config.table} holds no rows that the user may see. Check that it is right."
         self._shape: records.Shape = config
         # Other columns do not show, so that their changes change nothing.
         self._fields = config.fields() if config.text or config.template else set()
@@ -55,10 +55,17 @@ class PostgresSource:
         async with opened(self._place, self._fields, cursor) as log:
             if log.begin is not None:
                 changes, keyless = await self._standing(log)
-                remark = _remarks(log.remark, _without_key(keyless))
-                yield Batch(changes=changes, complete=True, cursor=log.begin, remark=remark)
+                remark = _remarks(log.remark, without_key(keyless))
+                yield Batch(
+                    changes=changes,
+                    complete=True,
+                    cursor=log.begin,
+                    remark=remark,
+                    empty=self._empty,
+                )
             else:
-                yield Batch(changes=(), complete=False, remark=log.remark)
+                is_empty = not await log.has_rows()
+                yield Batch(changes=(), complete=is_empty, remark=log.remark, empty=self._empty)
             async for piece in log.pieces():
                 changes = [self._change(log.table, change) for change in piece.changes]
                 yield Batch(
@@ -66,6 +73,7 @@ class PostgresSource:
                     complete=piece.emptied,
                     cursor=piece.cursor,
                     remark=log.remark,
+                    empty=self._empty,
                 )
 
     async def _standing(self, log: Log) -> tuple[list[Found | Gone], int]:
@@ -99,7 +107,7 @@ class PostgresSource:
             while True:
                 begun = time.monotonic()
                 table = await describe(connection, config.table, config.key, self._fields or None)
-                look = await _look(connection, table, config.changed, self._head())
+                look = await look_at(connection, table, config.changed, self._head())
                 changes: list[Found | Gone] = [
                     self._listed(connection, table, key, row)
                     for key, row in look.rows.items()
@@ -108,8 +116,13 @@ class PostgresSource:
                 changes += [
                     Gone(key=document_key(key)) for key in known or () if key not in look.rows
                 ]
-                remark = _without_key(look.keyless)
-                yield Batch(changes=changes, complete=known is None, remark=remark)
+                yield Batch(
+                    changes=changes,
+                    complete=known is None or not look.rows,
+                    remark=without_key(look.keyless),
+                    empty=self._empty,
+                    seen=len(look.rows),
+                )
                 known = look.marks
                 await asyncio.sleep(max(config.interval, (time.monotonic() - begun) / _SHARE))
 
@@ -157,119 +170,6 @@ class _Fetch:
         return await self.source.read(self.connection, self.table, self.key, self.mark)
 
 
-class PostgresRows:
-    """Rows of a table, for a live table.
-
-    Args:
-        key: the columns that rows are known by, as the table or the configuration has them.
-    """
-
-    def __init__(self, place: Place, key: tuple[str, ...]) -> None:
-        config = place.config
-        self.interval = config.interval if config.mode == "poll" else None
-        self.key = key
-        self._place = place
-
-    async def batches(self, cursor: Cursor | None) -> AsyncGenerator[RowBatch]:
-        """Yield rows, from the cursor on."""
-        looks = self._looks() if self.interval is not None else self._told(cursor)
-        async for batch in looks:
-            yield batch
-
-    async def forget(self) -> None:
-        """Drop what was made on the server."""
-        if self.interval is None:
-            await dismantle(self._place)
-
-    async def _told(self, cursor: Cursor | None) -> AsyncGenerator[RowBatch]:
-        async with opened(self._place, set(), cursor) as log:
-            if log.begin is not None:
-                async with log.standing() as connection:
-                    async for batch in _whole_table(connection, log.table):
-                        yield batch
-            yield RowBatch(cursor=log.begin, remark=log.remark)
-            async for piece in log.pieces():
-                yield _batch(log.table, piece, log.remark)
-
-    async def _looks(self) -> AsyncGenerator[RowBatch]:
-        config = self._place.config
-        async with self._place.connection() as connection:
-            await connection.execute("set default_transaction_read_only = on")
-            table = await describe(connection, config.table, config.key, None)
-            look = await _look(connection, table, config.changed, ())
-            async with connection.transaction():
-                async for batch in _whole_table(connection, table):
-                    yield batch
-            while True:
-                known, begun = look.marks, time.monotonic()
-                table = await describe(connection, config.table, config.key, None)
-                look = await _look(connection, table, config.changed, ())
-                news = [key for key, mark in look.marks.items() if known.get(key) != mark]
-                gone = [table.typed_key(key) for key in known if key not in look.marks]
-                upserts: list[Mapping[str, Any]] = []
-                for at in range(0, len(news), _ROWS_AT_ONCE):
-                    keys = news[at : at + _ROWS_AT_ONCE]
-                    upserts += map(table.record, await rows_of(connection, table, keys))
-                yield RowBatch(upserts=upserts, deletes=gone, remark=_without_key(look.keyless))
-                await asyncio.sleep(max(config.interval, (time.monotonic() - begun) / _SHARE))
-
-
-async def rows_source(place: Place) -> PostgresRows:
-    """A source of a table's rows, once the table has told its key.
-
-    Raises:
-        SourceFault: it cannot be reached, or has none.
-    """
-    async with place.connection() as connection:
-        table = await describe(connection, place.config.table, place.config.key, None)
-    return PostgresRows(place, table.key)
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    rows: dict[Key, Raw]
-    marks: dict[Key, str]
-    keyless: int
-
-
-async def _look(
-    connection: Connection, table: Table, changed: str, extra: list[str] | tuple[()]
-) -> _Look:
-    look = _Look({}, {}, 0)
-    keyless, width = 0, len(table.key)
-    for row in await listing(connection, table, changed, extra):
-        key = whole(row[:width])
-        if key is None:
-            keyless += 1
-            continue
-        look.rows[key] = row
-        look.marks[key] = (row[width] or b"").decode()
-    return replace(look, keyless=keyless)
-
-
-async def _whole_table(connection: Connection, table: Table) -> AsyncGenerator[RowBatch]:
-    """Every row: at once, or a large table's in parts of which the first clears what was there."""
-    rows: list[Mapping[str, Any]] = []
-    is_first = True
-    async for page in pages(connection, table):
-        rows += map(table.record, page)
-        if len(rows) >= _WHOLE:
-            yield RowBatch(upserts=rows, complete=is_first)
-            rows, is_first = [], False
-    if rows or is_first:
-        yield RowBatch(upserts=rows, complete=is_first)
-
-
-def _batch(table: Table, piece: Piece, remark: str) -> RowBatch:
-    return RowBatch(
-        upserts=[table.record(change.row) for change in piece.changes if change.row is not None],
-        deletes=[table.typed_key(change.key) for change in piece.changes if change.row is None],
-        cursor=piece.cursor,
-        complete=piece.emptied,
-        remark=remark,
-    )
-
-
 def document_key(key: Key) -> str:
     """A row's key as a document's: its parts, with commas between."""
     if len(key) == 1:
@@ -277,11 +177,31 @@ def document_key(key: Key) -> str:
     return ",".join(part.replace("\\", "\\\\").replace(",", "\\,") for part in key)
 
 
-def _without_key(count: int) -> str:
-    if not count:
-        return ""
-    return f"{count} rows without a key were left out. Fill the columns that are the key."
-
-
 def _remarks(*remarks: str) -> str:
     return " ".join(remark for remark in remarks if remark)
+
+
+def _checked(config: PostgresConfig, context: Context) -> PostgresConfig:
+    own_files_only(context, ca=config.ca)
+    context.network.check(config.host, config.port)
+    return config
+
+
+def _open(config: PostgresConfig, secrets: Secrets, context: Context) -> PostgresSource:
+    password = secret(config, secrets, "password") or ""
+    return PostgresSource(Place(config, password, context.source_id, context.network))
+
+
+KIND = Kind(
+    name="postgres",
+    config=PostgresConfig,
+    open=_open,
+    check=_checked,
+    reaches="network",
+    hint=(
+        '{"host": "…", "database": "…", "user": "…", "table": "public.articles"} with the secret '
+        "password: rows of a PostgreSQL table"
+    ),
+    secrets=("password",),
+    title=lambda config: f"{config.host}/{config.database}/{config.table}",
+)

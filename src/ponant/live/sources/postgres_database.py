@@ -9,6 +9,7 @@ from typing import Literal
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from ponant.kit.network import Network
 from ponant.live.sources import records
 from ponant.live.sources.port import SourceFault
 from ponant.live.sources.postgres_tables import Connection
@@ -51,6 +52,7 @@ class PostgresConfig(records.Shape, frozen=True, kw_only=True, forbid_unknown_fi
     slot: str = ""
     tls: Literal["disable", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
     ca: str = ""
+    password_env: str | None = None
     batch: int = 500
 
     def __post_init__(self) -> None:
@@ -66,19 +68,16 @@ class Place:
 
     Args:
         name: the source's own, from which the slot and the publication are named.
-        address: the checked address of the host; None looks it up.
+        network: the addresses that may be spoken to.
     """
 
-    def __init__(
-        self, config: PostgresConfig, password: str, name: str, address: str | None = None
-    ) -> None:
+    def __init__(self, config: PostgresConfig, password: str, name: str, network: Network) -> None:
         own = "ponant_" + hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
         self.config = config
         self.publication = config.publication or own
         self.slot = config.slot or own
-        self._parameters = {
-            "host": config.host,
-            "hostaddr": address,
+        self._network = network
+        self._parameters: dict[str, str | int | None] = {
             "port": config.port,
             "dbname": config.database,
             "user": config.user,
@@ -92,10 +91,23 @@ class Place:
             "options": _OPTIONS,
         }
 
-    def conninfo(self, **more: str) -> str:
-        """What libpq connects by; never to be shown, it holds the password."""
-        given = {name: value for name, value in self._parameters.items() if value is not None}
-        return make_conninfo("", **(given | more))
+    async def conninfo(self, **more: str) -> str:
+        """What libpq connects by, to addresses that are checked; it holds the password.
+
+        Raises:
+            SourceFault: the host has no address.
+            ponant.kit.network.AddressRefused: it has none that may be spoken to.
+        """
+        host, port = self.config.host, self.config.port
+        try:
+            addresses = await self._network.addresses(host, port)
+        except OSError as e:
+            raise SourceFault(f"{host} has no address: {e.strerror}. Check the host.") from e
+        given: dict[str, str | int | None] = {
+            name: value for name, value in self._parameters.items() if value is not None
+        }
+        given |= {"hostaddr": ",".join(addresses), "host": ",".join([host] * len(addresses))}
+        return make_conninfo("", **given, **more)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -105,7 +117,8 @@ class Place:
             SourceFault: there is no server, or it refuses.
         """
         with self.faults():
-            connection = await psycopg.AsyncConnection.connect(self.conninfo(), autocommit=True)
+            conninfo = await self.conninfo()
+            connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
             try:
                 yield connection
             finally:

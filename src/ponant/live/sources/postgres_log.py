@@ -133,6 +133,12 @@ class Log:
                 )
             yield self._connection
 
+    async def has_rows(self) -> bool:
+        """Whether the table holds any row now."""
+        query = sql.SQL("select exists (select from {})").format(self.table.identifier())
+        row = await (await self._connection.execute(query)).fetchone()
+        return bool(row and row[0])
+
     async def pieces(self) -> AsyncGenerator[Piece]:
         """Yield what changes; the next is asked for once the last is stored."""
         place, position = self._place, self._position
@@ -316,7 +322,7 @@ async def opened(place: Place, fields: set[str], cursor: Cursor | None) -> Async
     config = place.config
     async with place.connection() as connection:
         table = await describe(connection, config.table, config.key, fields or None)
-        stream = await Stream.open(place.conninfo(replication="database"))
+        stream = await Stream.open(await place.conninfo(replication="database"))
         try:
             log = Log(place, connection, stream, table, fields)
             await log.prepare(cursor)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -202,6 +202,38 @@ async def listing(
     columns = sql.SQL(", ").join([*own, mark, *beside])
     query = sql.SQL("select {} from {}").format(columns, table.identifier())
     return await _raw(connection, query, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a table held at one look: rows as `listing` gives them, and what tells their changes."""
+
+    rows: dict[Key, Raw]
+    marks: dict[Key, str]
+    keyless: int
+
+
+async def look_at(
+    connection: Connection, table: Table, changed: str, extra: list[str] | tuple[()]
+) -> Look:
+    """Look at a whole table; ``keyless`` rows cannot be told apart and are left out."""
+    look = Look({}, {}, 0)
+    keyless, width = 0, len(table.key)
+    for row in await listing(connection, table, changed, extra):
+        key = whole(row[:width])
+        if key is None:
+            keyless += 1
+            continue
+        look.rows[key] = row
+        look.marks[key] = (row[width] or b"").decode()
+    return replace(look, keyless=keyless)
+
+
+def without_key(count: int) -> str:
+    """What to say of rows that lack a value in their key."""
+    if not count:
+        return ""
+    return f"{count} rows without a key were left out. Fill the columns that are the key."
 
 
 async def _raw(
