@@ -54,7 +54,7 @@ async def _until(knowledge: Knowledge, library_id: str, holds: Callable[[Source]
 async def _found(knowledge: Knowledge, library_id: str, query: str, wanted: int) -> list[str]:
     """The documents that a word finds, once they are so many."""
     for _ in range(500):
-        hits = await knowledge.search(SCOPE, [library_id], query, 10)
+        hits = (await knowledge.search(SCOPE, [library_id], query, 10)).hits
         names = sorted({hit.document_name for hit in hits if query in hit.text})
         if len(names) == wanted:
             return names
