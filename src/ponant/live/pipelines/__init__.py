@@ -1,0 +1,1 @@
+"""Pipelines: sources, transforms, tables and standing queries declared in a Python file."""
