@@ -1,0 +1,262 @@
+"""What a pipeline's sources bring, whatever their kind: items that came, changed or went."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import msgspec
+
+from ponant.kit.network import Network
+from ponant.live.pipelines.declaring import Origin
+from ponant.live.pipelines.files import FileRows
+from ponant.live.pipelines.generating import Generator, GeneratorRows
+from ponant.live.pipelines.items import Checkpoint, Deleted, Document, File, Item, row_key
+from ponant.live.relations.port import Cursor, RowBatch, RowSource
+from ponant.live.sources.port import Found, SourceFault
+from ponant.live.sources.roots import Roots
+
+_LOGS = frozenset({"generator", "kafka", "postgres", "push"})
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+Inbox = Callable[[str, int], Awaitable[list[tuple[int, dict[str, Any]]]]]
+Keys = Callable[[], Awaitable[list[list[Any]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An item of a source; ``read`` is None where it went."""
+
+    key: str
+    signature: str = ""
+    read: Callable[[], Awaitable[Item]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """A piece of what a source sees; ``complete`` ones are all there is."""
+
+    changes: Sequence[Arrival]
+    complete: bool = False
+    cursor: Cursor | None = None
+    remark: str = ""
+    refused: Sequence[tuple[str, str]] = field(default_factory=tuple)  # key or place, and why
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What sources are opened with.
+
+    Attributes:
+        inbox: items of an inbox past a number, waiting for the first.
+    """
+
+    home: Path
+    inbox: Inbox
+
+
+def keeps_nothing(origin: Origin) -> bool:
+    """Whether a source tells changes once, so that its items are kept for when code changes."""
+    return origin.kind in _LOGS
+
+
+async def arrivals(
+    origin: Origin, cursor: Cursor | None, opening: Opening, keys: Keys
+) -> AsyncGenerator[Arrivals]:
+    """What a source brings, from a cursor on.
+
+    Raises:
+        SourceFault: it cannot be read now.
+    """
+    if origin.rows:
+        source = await rows(origin, opening, keys)
+        async with aclosing(source.batches(cursor)) as batches:
+            async for batch in batches:
+                yield _row_arrivals(batch, source.key)
+    elif origin.kind == "generator":
+        async with aclosing(_generated(origin, cursor)) as pieces:
+            async for piece in pieces:
+                yield piece
+    else:
+        async with aclosing(_documents(origin, cursor, opening)) as looks:
+            async for look in looks:
+                yield look
+
+
+async def rows(origin: Origin, opening: Opening, keys: Keys) -> RowSource:
+    """A source of rows, opened.
+
+    Args:
+        keys: those that are stored, for a source that must find out what is gone.
+
+    Raises:
+        SourceFault: it cannot be reached, or its settings do not fit.
+    """
+    match origin.kind:
+        case "csv" | "parquet":
+            return FileRows(
+                Path(origin.config["path"]), origin.kind, origin.key, origin.config["options"], keys
+            )
+        case "push":
+            return _Pushed(origin, opening.inbox)
+        case "generator" if origin.function is not None:
+            return GeneratorRows(_generator(origin), origin.key, keys)
+        case "postgres":
+            return await _postgres(origin)
+        case "kafka":
+            return _kafka(origin)
+    raise SourceFault(f"A {origin.kind} brings documents and no rows.")
+
+
+class _Pushed:
+    """The rows that programs push."""
+
+    interval: float | None = None
+
+    def __init__(self, origin: Origin, inbox: Inbox) -> None:
+        self.key = origin.key
+        self._name = origin.config["inbox"]
+        self._inbox = inbox
+
+    async def batches(self, cursor: Cursor | None) -> AsyncGenerator[RowBatch]:
+        """Yield what waits; what a cursor passed is taken."""
+        after = int((cursor or {}).get("seq", 0))
+        while True:
+            found = await self._inbox(self._name, after)
+            if found:
+                after = found[-1][0]
+                yield self._batch([item for _, item in found], after)
+
+    def _batch(self, items: list[dict[str, Any]], seq: int) -> RowBatch:
+        """The net effect of items in their order."""
+        last: dict[str, dict[str, Any]] = {}
+        for number, item in enumerate(items):
+            last[row_key(item, self.key) or f"no key {number}"] = item
+        gone = [one for one in last.values() if one.get("_deleted") is True]
+        return RowBatch(
+            upserts=[one for one in last.values() if one.get("_deleted") is not True],
+            deletes=[tuple(one.get(name) for name in self.key) for one in gone],
+            cursor={"seq": seq},
+        )
+
+
+async def _postgres(origin: Origin) -> RowSource:
+    from ponant.live.sources.postgres import rows_source  # noqa: PLC0415 - only where it is used
+    from ponant.live.sources.postgres_database import Place, PostgresConfig  # noqa: PLC0415
+
+    config = _parsed(origin, PostgresConfig)
+    return await rows_source(Place(config, origin.secrets.get("password", ""), origin.name))
+
+
+def _kafka(origin: Origin) -> RowSource:
+    from ponant.live.sources.kafka import KafkaRows  # noqa: PLC0415 - only where it is used
+    from ponant.live.sources.kafka_topic import KafkaConfig  # noqa: PLC0415
+
+    return KafkaRows(_parsed(origin, KafkaConfig), origin.secrets.get("password", ""))
+
+
+def _parsed(origin: Origin, kind: type[_R]) -> _R:
+    try:
+        return msgspec.convert(dict(origin.config), kind)
+    except msgspec.ValidationError as e:
+        raise SourceFault(f"The settings of {origin.name} do not fit: {e}.") from e
+
+
+def _row_arrivals(batch: RowBatch, key: tuple[str, ...]) -> Arrivals:
+    changes: list[Arrival] = []
+    refused: list[tuple[str, str]] = []
+    for number, row in enumerate(batch.upserts):
+        name = row_key(dict(row), key)
+        if name:
+            changes.append(Arrival(name, read=partial(_ready, dict(row))))
+        else:
+            refused.append((f"row {number}", f"It has no value in its key, {', '.join(key)}."))
+    gone = [row_key(dict(zip(key, one, strict=True)), key) for one in batch.deletes]
+    changes += [Arrival(name) for name in gone if name]
+    return Arrivals(changes, batch.complete, batch.cursor, batch.remark, refused)
+
+
+async def _ready(item: Item) -> Item:
+    return item
+
+
+def _generator(origin: Origin) -> Generator:
+    if origin.function is None:
+        raise SourceFault(f"{origin.name} is no generator.")
+    return Generator(origin.function, origin.config["every"], snapshot=origin.config["snapshot"])
+
+
+async def _generated(origin: Origin, cursor: Cursor | None) -> AsyncGenerator[Arrivals]:
+    """Documents of a generator; what a whole pass did not yield is gone."""
+    seen: dict[str, Arrival] = {}
+    async for piece in _generator(origin).pieces(cursor):
+        changes: list[Arrival] = []
+        refused: list[tuple[str, str]] = []
+        last: Cursor | None = None
+        for one in piece.items:
+            match one:
+                case Document() if one.key:
+                    changes.append(Arrival(one.key, read=partial(_ready, one)))
+                case Deleted():
+                    changes.append(Arrival(str(one.key)))
+                case Checkpoint():
+                    last = one.cursor
+                case _:
+                    refused.append((repr(one)[:100], "It is no Document with a key."))
+        seen |= {one.key: one for one in changes}
+        if piece.complete:
+            there = [one for one in seen.values() if one.read is not None]
+            yield Arrivals(there, complete=True, refused=refused)
+            seen = {}
+        elif changes or last or refused:
+            yield Arrivals(changes, cursor=last, refused=refused)
+
+
+async def _documents(
+    origin: Origin, cursor: Cursor | None, opening: Opening
+) -> AsyncGenerator[Arrivals]:
+    """What a kind of source that libraries follow too brings."""
+    from ponant.live.sources.kinds import Context, kind_of  # noqa: PLC0415 - loads every client
+
+    kind = kind_of(origin.kind)
+    context = Context(
+        home=opening.home,
+        roots=Roots(opening.home, ()),
+        network=Network(everything=True),
+        trusted=True,
+        aside=_aside,
+    )
+    checked = await asyncio.to_thread(kind.checked, origin.config, origin.secrets, context)
+    source = kind.open(checked, origin.secrets, context)
+    async with aclosing(source.batches(cursor)) as batches:
+        async for batch in batches:
+            changes = [
+                Arrival(one.key, one.signature, partial(_file, one))
+                if isinstance(one, Found)
+                else Arrival(one.key)
+                for one in batch.changes
+            ]
+            yield Arrivals(changes, batch.complete, batch.cursor, batch.remark)
+
+
+async def _file(found: Found) -> Item:
+    content = await found.read()
+    about = found.about
+    return File(
+        key=found.key,
+        data=content.data,
+        name=found.name,
+        media_type=about.media_type,
+        url=about.url,
+        metadata=dict(about.metadata),
+        access=about.access,
+    )
+
+
+async def _aside(function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    return await asyncio.to_thread(function, *args, **kwargs)
