@@ -17,6 +17,7 @@ from ponant.live.indexing.embedding import EmbeddingGate, Vector
 from ponant.live.indexing.index import Index, Moved
 from ponant.live.indexing.ingestion import Ingestion
 from ponant.live.indexing.search import search
+from ponant.live.pipelines.keeping import Keeping
 from ponant.live.port import (
     Change,
     Document,
@@ -132,7 +133,11 @@ class Knowledge:
             tell=notify,
         )
         self._relations = Relations(home)
-        self.parts: dict[str, Part] = {"standing": self._standing, "relations": self._relations}
+        self.parts: dict[str, Part] = {
+            "pipelines": Keeping(self, self._followers.add),
+            "relations": self._relations,
+            "standing": self._standing,
+        }
 
     async def start(self) -> None:
         """Begin to follow every source."""

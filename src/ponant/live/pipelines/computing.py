@@ -77,7 +77,7 @@ class Computer:
             outputs = [_checked(one) for one in made]
         except ItemFailed:
             raise
-        except Exception as e:  # noqa: BLE001 - what a transform raises is that item's failure alone
+        except Exception as e:
             raise ItemFailed(name, f"{type(e).__name__}: {e}"[:1000]) from e
         outputs = [_inherit(stage, given, one) for one in outputs]
         self._memory.remember(stage.code, hashed, dump(outputs))

@@ -141,10 +141,10 @@ class Pipeline:
     def folder(self) -> Path:
         return self.file.parent
 
-    def names(self) -> set[str]:
+    def names(self) -> list[str]:
         """The names of what SQL may ask or that is kept asked."""
-        declared = [*self.tables, *self.views, *self.windows, *self.queries]
-        return {one.name for one in declared}
+        found = [one.name for one in self.tables] + [one.name for one in self.views]
+        return found + [one.name for one in self.windows] + [one.name for one in self.queries]
 
 
 _current: ContextVar[Pipeline | None] = ContextVar("pipeline", default=None)
@@ -200,7 +200,7 @@ def postgres(table: str, *, name: str = "", password: str = "", **config: Any) -
     """The rows of a PostgreSQL table, as they change.
 
     Args:
-        config: of the kind ``postgres``, such as ``host``, ``database``, ``user``, ``mode``, ``key``.
+        config: of the kind ``postgres``: ``host``, ``database``, ``user``, ``mode``, ``key``, …
     """
     secrets = {"password": password} if password else {}
     name = name or f"postgres:{table}"
@@ -340,9 +340,7 @@ def window(
         by: columns that split a window.
     """
     _pipeline().windows.append(
-        WindowOver(
-            name, over, time, seconds(every), seconds(lateness), dict(columns), _columns(by)
-        )
+        WindowOver(name, over, time, seconds(every), seconds(lateness), dict(columns), _columns(by))
     )
 
 
@@ -386,9 +384,7 @@ def _generator(
     pause = None if every is None else seconds(every)
     config = {"every": pause, "snapshot": snapshot}
     named = name or function.__name__
-    return _declared(
-        Origin(named, "generator", config, rows=bool(key), key=key, function=function)
-    )
+    return _declared(Origin(named, "generator", config, rows=bool(key), key=key, function=function))
 
 
 def _file(
@@ -399,17 +395,13 @@ def _file(
     options: Mapping[str, Any],
 ) -> Origin:
     config = {"path": str(_pipeline_path(path)), "options": dict(options)}
-    return _declared(
-        Origin(name or f"{kind}:{path}", kind, config, rows=True, key=_columns(key))
-    )
+    return _declared(Origin(name or f"{kind}:{path}", kind, config, rows=True, key=_columns(key)))
 
 
 def _declared(origin: Origin) -> Origin:
     pipeline = _pipeline()
     if any(one.name == origin.name for one in pipeline.origins):
-        raise BadRequest(
-            f"Two sources are called {origin.name}. Give one of them another: name=…"
-        )
+        raise BadRequest(f"Two sources are called {origin.name}. Give one of them another: name=…")
     pipeline.origins.append(origin)
     return origin
 

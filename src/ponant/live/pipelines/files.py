@@ -57,23 +57,25 @@ class FileRows:
     async def _read(self, signature: str) -> AsyncGenerator[RowBatch]:
         now: dict[str, int] = {}
         last = self._last
+        fresh: list[dict[str, Any]] = []
         async for rows in self._rows():
-            fresh = []
+            if len(fresh) >= _AT_ONCE:
+                yield RowBatch(upserts=fresh)
+                fresh = []
             for row in rows:
                 name = row_key(row, self.key)
                 hashed = hash(repr(row))
                 if not name or last is None or last.get(name) != hashed:
                     fresh.append(row)
                 now[name] = hashed
-            if fresh:
-                yield RowBatch(upserts=fresh)
         self._last = now
         gone = [
             tuple(values)
             for values in await self._keys()
             if row_key(dict(zip(self.key, values, strict=True)), self.key) not in now
         ]
-        yield RowBatch(deletes=gone, cursor={"signature": signature})
+        # Together, so that nobody sees an edit's new rows beside its old ones.
+        yield RowBatch(upserts=fresh, deletes=gone, cursor={"signature": signature})
 
     async def _rows(self) -> AsyncGenerator[list[dict[str, Any]]]:
         connection = duckdb.connect(config={"threads": 1})

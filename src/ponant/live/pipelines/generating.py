@@ -57,7 +57,7 @@ class Generator:
                         yield Piece(items)
             except SourceFault:
                 raise
-            except Exception as e:  # noqa: BLE001 - what the pipeline's own source raises is its fault
+            except Exception as e:
                 name = getattr(self._function, "__name__", "source")
                 raise SourceFault(f"{name} raised {type(e).__name__}: {e}") from e
             if self._snapshot and not is_log:

@@ -8,7 +8,7 @@ import msgspec
 from ponant.live.port import MetadataValue
 
 EVERYBODY: Final = ("*",)
-"""For `Document.access`: everybody who may read the library, even where the input was restricted."""
+"""For `Document.access`: everybody who may read the library, whoever may read the input."""
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +108,4 @@ def dump(items: list[Item]) -> bytes:
 def load(data: bytes) -> list[Item]:
     """Items again."""
     tagged: list[tuple[str, Any]] = msgspec.msgpack.decode(data)
-    return [
-        msgspec.convert(value, Document) if tag == "d" else value for tag, value in tagged
-    ]
+    return [msgspec.convert(value, Document) if tag == "d" else value for tag, value in tagged]

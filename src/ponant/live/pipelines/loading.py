@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ponant.kit import PonantError
 from ponant.kit.errors import BadRequest
-from ponant.live.pipelines.declaring import Pipeline, declaring
+from ponant.live.pipelines.declaring import LibrarySink, Pipeline, TableSink, declaring
 
 
 def load(file: Path) -> Pipeline:
@@ -28,19 +28,17 @@ def load(file: Path) -> Pipeline:
             raise BadRequest(f"{file.name}{_line(e, file)}: {e.message}") from e
         except SyntaxError as e:
             raise BadRequest(f"{file.name}, line {e.lineno}: {e.msg}.") from e
-        except Exception as e:  # noqa: BLE001 - whatever a stranger's file raises is shown as its fault
+        except Exception as e:
             raise BadRequest(f"{file.name}{_line(e, file)}: {type(e).__name__}: {e}") from e
     _check(pipeline)
     return pipeline
 
 
 def _check(pipeline: Pipeline) -> None:
-    sinks = [*pipeline.libraries, *pipeline.tables]
+    sinks: list[LibrarySink | TableSink] = [*pipeline.libraries, *pipeline.tables]
     if not sinks:
         raise BadRequest(f"{pipeline.file.name} keeps nothing: declare a library or a table.")
-    declared = [*pipeline.tables, *pipeline.views, *pipeline.windows, *pipeline.queries]
-    for kind in (pipeline.libraries, declared):
-        names = [one.name for one in kind]
+    for names in ([one.name for one in pipeline.libraries], pipeline.names()):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise BadRequest(f"{pipeline.file.name} declares {twice} twice.")

@@ -153,7 +153,9 @@ class Memory:
         return bytes(row[0])
 
     def remember(self, step: str, item: str, outputs: bytes) -> None:
-        self._do("INSERT OR REPLACE INTO memo VALUES (?, ?, ?, ?)", step, item, outputs, time.time())
+        self._do(
+            "INSERT OR REPLACE INTO memo VALUES (?, ?, ?, ?)", step, item, outputs, time.time()
+        )
 
     def forget_old(self) -> None:
         """Let go of results that were not met for a month."""
@@ -173,9 +175,7 @@ class Memory:
 
     def bodies(self, source: str, codes: dict[str, str]) -> Iterator[tuple[str, Known, bytes]]:
         """Kept inputs that a path has not seen with its present code, which are few at a time."""
-        rows = self._all(
-            "SELECT key FROM inputs WHERE source = ? AND body IS NOT NULL", source
-        )
+        rows = self._all("SELECT key FROM inputs WHERE source = ? AND body IS NOT NULL", source)
         for (key,) in rows:
             done = self.done(source, key)
             if all(path in done and done[path][1] == code for path, code in codes.items()):
@@ -194,7 +194,9 @@ class Memory:
 
     def done(self, source: str, key: str) -> dict[str, tuple[str, str]]:
         """By path, the input and the code that an item was last brought through with."""
-        rows = self._all("SELECT path, hash, code FROM done WHERE source = ? AND key = ?", source, key)
+        rows = self._all(
+            "SELECT path, hash, code FROM done WHERE source = ? AND key = ?", source, key
+        )
         return {path: (found, code) for path, found, code in rows}
 
     def all_done(self, source: str) -> dict[str, dict[str, tuple[str, str]]]:
@@ -219,7 +221,8 @@ class Memory:
     def owner(self, sink: str, item: str) -> tuple[str, str, str] | None:
         """The path, source and key that something in a sink was made from."""
         sql = "SELECT path, source, key FROM outputs WHERE sink = ? AND item = ?"
-        return self._one(sql, sink, item)
+        row: tuple[str, str, str] | None = self._one(sql, sink, item)
+        return row
 
     def put_output(self, sink: str, made: Made) -> None:
         sql = "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?, ?, ?)"

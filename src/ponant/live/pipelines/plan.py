@@ -54,7 +54,9 @@ class Path:
 
 def paths(pipeline: Pipeline) -> list[Path]:
     """Every path of a pipeline."""
-    found = [one for sink in pipeline.libraries for one in _to(pipeline, f"library:{sink.name}", sink)]
+    found = [
+        one for sink in pipeline.libraries for one in _to(pipeline, f"library:{sink.name}", sink)
+    ]
     found += [one for sink in pipeline.tables for one in _to(pipeline, f"table:{sink.name}", sink)]
     return found
 

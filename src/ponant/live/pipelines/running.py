@@ -1,6 +1,7 @@
 """Runs a pipeline: follows its sources, computes what changed, keeps its sinks in step."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
@@ -177,9 +178,7 @@ class Runner:
         if not keeps_nothing(origin):
             return
         kept = list(self._memory.bodies(origin.name, codes))
-        changes = [
-            Arrival(key, known.signature, partial(_kept, body)) for key, known, body in kept
-        ]
+        changes = [Arrival(key, known.signature, partial(_kept, body)) for key, known, body in kept]
         if changes:
             await self._take(origin, own, codes, Arrivals(changes))
 
@@ -287,7 +286,7 @@ class Runner:
         self, origin: Origin, own: Sequence[Path], brought: Sequence[_Brought]
     ) -> set[tuple[str, str]]:
         """What items of this piece no longer become, so that others may."""
-        released = set()
+        released: set[tuple[str, str]] = set()
         for one in brought:
             if one.failure is not None or one.unchanged:
                 continue
@@ -374,10 +373,8 @@ class Runner:
         for sink, name in self._memory.strays([path.name for path in self._paths]):
             puts.setdefault(sink, Put(sink, declared.get(sink, ()))).deletes.add(name)
         for put in puts.values():
-            try:
+            with contextlib.suppress(BadRequest, NotFound):  # it is gone, with all that is in it
                 await self._sinks.put(put)
-            except (BadRequest, NotFound):
-                pass  # the library or table is gone, and all in it
             self._memory.drop_outputs(put.sink, put.deletes)
 
     async def _listen_for_wishes(self) -> None:

@@ -12,6 +12,7 @@ _MODULES = {
     "folder": "ponant.live.sources.folder",
     "imap": "ponant.live.sources.imap",
     "kafka": "ponant.live.sources.kafka",
+    "pipeline": "ponant.live.pipelines.keeping",
     "postgres": "ponant.live.sources.postgres",
 }
 """Each module has its `Kind` under the name ``KIND``."""
