@@ -22,6 +22,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ponant.assistant.arranging import Arrangement
 from ponant.assistant.grounding import GroundedAnswer, Judge, Material, select
 from ponant.engine import Sampling
 from ponant.hub import Catalogue
@@ -84,7 +85,7 @@ async def _ask(
 ) -> dict[str, Any]:
     hits = [_hit(name, documents[name]) for name in case["passages"]]
     started = time.monotonic()
-    evidence = await select(case["question"], hits, judge)
+    evidence = Arrangement().arranged(await select(case["question"], hits, judge))
     selected = time.monotonic()
     material = Material(
         messages=(Message(role=Role.USER, content=case["question"]),),

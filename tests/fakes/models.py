@@ -119,9 +119,14 @@ class FakeEmbedder(FakeModel):
 
 
 class FakeModels:
-    """Finds the models that a test gave it; there is no embedder unless one is given."""
+    """Finds the models that a test gave it; there is no embedder unless one is given.
+
+    Attributes:
+        forgotten: the names that models were told to forget.
+    """
 
     def __init__(self, *models: TextModel, embedder: TextModel | None = None) -> None:
+        self.forgotten: list[str] = []
         self._models = {model.card.id: model for model in models}
         self._embedder = embedder
 
@@ -129,6 +134,9 @@ class FakeModels:
         if model_id not in self._models:
             raise NotFound(f"There is no model {model_id}.", param="model")
         return self._models[model_id]
+
+    async def forget(self, names: Sequence[str]) -> None:
+        self.forgotten += names
 
     async def embedder(self, model_id: str = "embed") -> TextModel:
         if self._embedder is None:

@@ -12,6 +12,7 @@ import structlog
 from ponant.accounts import Principal
 from ponant.assistant import history
 from ponant.assistant.archive import Archive
+from ponant.assistant.arranging import Arrangement
 from ponant.assistant.grounding import GroundedAnswer, Judge, Material, asks_nothing, select
 from ponant.assistant.port import Knowledge, Models
 from ponant.assistant.runs import Run
@@ -63,6 +64,7 @@ class Answering:
         ledger: Ledger,
         archive: Archive,
         judging: Callable[[], Awaitable[Judge]],
+        arrangement: Arrangement,
     ) -> None:
         self._run = run
         self._caller = caller
@@ -75,6 +77,7 @@ class Answering:
         self._ledger = ledger
         self._archive = archive
         self._judging = judging
+        self._arrangement = arrangement
         self._entry_id = new_id("msg")
         self._pieces: list[str | Source] = []
         self._sources: dict[int, Source] = {}
@@ -134,7 +137,7 @@ class Answering:
     async def _grounded(
         self, model: TextModel, judge: Judge, question: str, found: SearchResult
     ) -> AsyncGenerator[Delta]:
-        evidence = await select(question, found.hits, judge)
+        evidence = self._arrangement.arranged(await select(question, found.hits, judge))
         asked = history.messages(self._entries, self._conversation.instructions)
         if model.card.place == "here" and question == asked[-1].content:
             # The passages are all that a small model should go by: an older answer may be stale.

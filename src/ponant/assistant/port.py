@@ -15,6 +15,8 @@ class Models(Protocol):
 
     async def embedder(self, model_id: str = "embed") -> TextModel: ...
 
+    async def forget(self, names: Sequence[str]) -> None: ...
+
 
 class Knowledge(Protocol):
     """Finds passages in the libraries of a scope."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ponant.accounts import Principal
 from ponant.assistant.answering import Answering
 from ponant.assistant.archive import Archive
+from ponant.assistant.arranging import Arrangement
 from ponant.assistant.grounding import Judge
 from ponant.assistant.port import Knowledge, Models
 from ponant.assistant.runs import Run, Runs
@@ -20,6 +21,7 @@ from ponant.assistant.schemas import (
 from ponant.billing import Ledger
 from ponant.kit import Clock, new_id
 from ponant.kit.errors import BadRequest, Conflict, NotFound, PonantError
+from ponant.live.port import Notice
 from ponant.store import Database
 from ponant.text.messages import Role
 
@@ -44,10 +46,20 @@ class Assistant:
         self._ledger = ledger
         self._runs = Runs()
         self._judge: Judge | None = None
+        self._arrangement = Arrangement()
+        self._forgetting: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """End the answers that are being given; what they said is kept."""
         await self._runs.stop_all()
+        await asyncio.gather(*self._forgetting, return_exceptions=True)
+
+    def withdraw(self, notice: Notice) -> None:
+        """Have models forget what they keep of passages that may not be shown any more."""
+        self._arrangement.forget(notice.keys)
+        task = asyncio.create_task(self._models.forget(notice.keys))
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)
 
     async def start(self, caller: Principal, setup: Setup, ask: Ask) -> Run:
         """Begin a conversation and its first answer.
@@ -203,6 +215,7 @@ class Assistant:
             ledger=self._ledger,
             archive=self._archive,
             judging=self.judging,
+            arrangement=self._arrangement,
         )
         run.begin(answering.run(), self._runs.trim)
         return run

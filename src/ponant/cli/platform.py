@@ -29,6 +29,7 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
     models = Models(settings, catalogue, upstreams)
     live = LiveClient(settings, served_embedder(models, catalogue))
     assistant = Assistant(database, clock, models, live, ledger)
+    live.notices("withdrawn", assistant.withdraw)
     watches = Watches(database, clock, models, live, ledger, accounts, assistant.judging)
     return (
         Platform(

@@ -105,6 +105,7 @@ class Knowledge:
     ) -> None:
         self._home = home
         self._clock = clock
+        self._notify = notify
         self._index = Index(database, clock)
         self._gate = EmbeddingGate()
         self._queries = Queries(home, roots, self._index)
@@ -220,6 +221,7 @@ class Knowledge:
         await self._ingestion.write(self._uploads.remove, library_id)
         self._index.forget_library(library_id)
         self._standing.gone(library_id)
+        self._withdraw(scope, [library_id])
         version, now = library.freshness.version + 1, self._clock.now()
         gone = Freshness(state="in_step", version=version, as_of=now, message="Deleted.")
         self._teller.ended(scope, library_id, gone, [(one.id, one.name) for one in documents])
@@ -405,6 +407,13 @@ class Knowledge:
     def _moved(self, scope: Scope, moved: Moved) -> None:
         self._standing.notice(scope, moved)
         self._teller.moved(scope, moved.library_id, moved.documents)
+        self._withdraw(scope, moved.withdrawn)
+
+    def _withdraw(self, scope: Scope, ids: Sequence[str]) -> None:
+        """Tell those who keep anything of what was shown that it is to be forgotten."""
+        if ids:
+            workspace = scope.workspace_id or ""
+            self._notify(Notice(part="withdrawn", workspace_id=workspace, keys=tuple(ids)))
 
     # Rows as callers see them
 

@@ -197,6 +197,7 @@ class GroundedAnswer:
         request = ChatRequest(
             messages=messages,
             passages=prompt.passages(given) if documents else (),
+            tags=prompt.tags(given),
             controls=controls,
         )
         async with aclosing(self._model.chat(request)) as deltas:

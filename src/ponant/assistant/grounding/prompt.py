@@ -35,6 +35,15 @@ def passages(evidence: Sequence[Evidence]) -> tuple[Passage, ...]:
     )
 
 
+def tags(evidence: Sequence[Evidence]) -> tuple[tuple[str, str], ...]:
+    """What of the prompt is to be forgotten with which passage, document and library."""
+    return tuple(
+        (_line(one.text), name)
+        for one in evidence
+        for name in (one.hit.passage_id, one.hit.document_id, one.hit.library_id)
+    )
+
+
 def written_out(
     messages: Sequence[Message], question: str, evidence: Sequence[Evidence]
 ) -> tuple[Message, ...]:

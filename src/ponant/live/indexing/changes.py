@@ -43,6 +43,7 @@ class Moved:
         removed: rows of passages that are no longer in it.
         embedded: rows that are found by meaning from this version on.
         lacking: how many of the new passages have no vector yet.
+        withdrawn: ids of passages and documents that may not be shown any more to whom they were.
     """
 
     library_id: str
@@ -53,6 +54,7 @@ class Moved:
     removed: tuple[int, ...] = ()
     embedded: tuple[int, ...] = ()
     lacking: int = 0
+    withdrawn: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ class Move:
     access: dict[str, int] = field(default_factory=dict)
     documents: list[DocumentChange] = field(default_factory=list)
     lacking: int = 0
+    withdrawn: list[str] = field(default_factory=list)
 
     def tell(
         self,
@@ -98,4 +101,5 @@ class Move:
             removed=tuple(self.removed),
             embedded=tuple(self.vectors),
             lacking=self.lacking,
+            withdrawn=tuple(self.withdrawn),
         )

@@ -204,6 +204,7 @@ class Index:
             values = {"access_id": list_id, "access_by_hand": True, "updated_at": move.now}
             set_document(move.session, scope, document_id, values)
             move.access[document_id] = list_id or 0
+            move.withdrawn.append(document_id)
             move.tell(document_id, row.name, "updated", list_id or row.access_id)
         return move.moved
 
@@ -216,6 +217,7 @@ class Index:
         repository.bury(move.session, dead, {}, move.now)
         repository.remove(move.session, scope, DocumentRow, row.id)
         move.removed.extend(passage.id for passage in dead)
+        move.withdrawn.append(row.id)
         move.tell(row.id, row.name, "deleted", row.access_id)
 
     def _put_passages(
@@ -247,6 +249,7 @@ class Index:
         shift_passages(session, scope, same, wanted)
         self._insert_passages(move, scope, new, reading.name, at_hand)
         move.removed.extend(row.id for row in old)
+        move.withdrawn.extend(row.passage_id for row in dead)
 
     def _insert_passages(
         self,
