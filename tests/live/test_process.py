@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from ponant.live.indexing.embedding import EmbedderSource
 from ponant.live.port import Change, Embedder
 from tests.fakes.embedder import FakeEmbedder
 from tests.live.conftest import SCOPE, STRANGER, Installation, eventually, in_step
+from tests.live.crash.agreement import disagreements
 
 
 @asynccontextmanager
@@ -128,35 +128,16 @@ def test_kills_in_the_middle_of_ingestion_lose_nothing(installation: Installatio
                 await eventually(
                     lambda: _or_none(client.list_libraries(SCOPE)), lambda libraries: libraries
                 )
-                _check_agreement(installation.home)
+                assert disagreements(installation.home) == []
             await in_step(client, library.id, 4 * 15 - 3 + 4)
             names = {d.id: d.name for d in await client.list_documents(SCOPE, library.id)}
             assert [names[one] for one in uploads] == [f"{n}.txt" for n in range(4)]
             assert "1-3.md" not in names.values()
             found = await client.search(SCOPE, [library.id], "Upload 2", 3)
             assert found.hits[0].text == "Upload 2."
-        _check_agreement(installation.home, complete=True)
+        assert disagreements(installation.home, complete=True) == []
 
     asyncio.run(run())
-
-
-def _check_agreement(home: Path, *, complete: bool = False) -> None:
-    with sqlite3.connect(home / "live.db") as database:
-        ask = lambda sql: database.execute(sql).fetchone()[0]  # noqa: E731
-        assert ask("PRAGMA integrity_check") == "ok"
-        assert ask("SELECT count(*) FROM live_passages") == ask(
-            "SELECT count(*) FROM live_keywords"
-        )
-        assert not ask(
-            "SELECT count(*) FROM live_passages p WHERE p.embedded_by IS NOT NULL AND NOT EXISTS "
-            "(SELECT 1 FROM live_vectors v WHERE v.input_hash = p.input_hash)"
-        )
-        assert not ask(
-            "SELECT count(*) FROM live_vectors v WHERE NOT EXISTS "
-            "(SELECT 1 FROM live_passages p WHERE p.input_hash = v.input_hash)"
-        )
-        if complete:
-            assert not ask("SELECT count(*) FROM live_passages WHERE embedded_by IS NULL")
 
 
 def test_it_ends_with_its_parent_and_frees_the_home(installation: Installation) -> None:

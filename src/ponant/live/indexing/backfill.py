@@ -6,6 +6,7 @@ from collections.abc import Callable
 import structlog
 
 from ponant.kit.errors import NotFound, PonantError
+from ponant.live import faults
 from ponant.live.indexing.embedding import EmbeddingGate
 from ponant.live.indexing.ingestion import Ingestion
 from ponant.live.queries import Queries
@@ -58,10 +59,11 @@ class Backfill:
             self._ingestion.lacking[library_id] = missing
             self._announce(scope, library_id)
             identity = self._gate.identity or ""  # of the embedder that the next line asks
-            vectors = await self._gate.passages([text for _, _, text in rows])
-            found = {
-                row: (key, vector) for (row, key, _), vector in zip(rows, vectors, strict=True)
-            }
+            inputs = {key: text for _, key, text in rows}
+            vectors = await self._gate.passages(list(inputs.values()))
+            by_key = dict(zip(inputs, vectors, strict=True))
+            found = {row: (key, by_key[key]) for row, key, _ in rows}
+            faults.point("filled")
             await self._ingestion.write(
                 self._ingestion.index.put_vectors, scope, library_id, identity, found
             )

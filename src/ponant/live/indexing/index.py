@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from ponant.kit import Clock
-from ponant.live import repository
+from ponant.live import faults, repository
 from ponant.live.indexing import access, vector_rows
 from ponant.live.indexing.changes import DocumentChange, Move, Moved, Reading, Vector
 from ponant.live.indexing.document_rows import (
@@ -299,14 +299,17 @@ class Index:
                 version = row.version + 1
                 move = Move(session, library_id, version, self.clock.now())
                 yield move
+                faults.point("changed")
                 repository.set_version(session, scope, library_id, version, move.now)
                 vectors = self._library_vectors(library_id, row.version)
                 if vectors is not None:
                     vectors.stage(version, move.removed, Rows.of(move.vectors), move.access)
+                faults.point("staged")
         except BaseException:
             if vectors is not None:
                 vectors.discard(version)
             raise
+        faults.point("committed")
         if vectors is not None:
             vectors.publish(version)
 

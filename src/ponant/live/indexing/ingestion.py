@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 
 from ponant.kit.errors import PonantError
+from ponant.live import faults
 from ponant.live.indexing import vector_rows
 from ponant.live.indexing.embedding import EmbeddingGate, Vector
 from ponant.live.indexing.index import Index, Moved, Reading
@@ -124,7 +125,9 @@ class Ingestion:
             return await self.fail(
                 home, known, path, name, content, str(e), about=about, cursor=cursor
             )
+        faults.point("parsed")
         chunks = await self._chunks(text, kind)
+        faults.point("cut")
         reading = Reading(
             path=path,
             name=name,
@@ -138,6 +141,7 @@ class Ingestion:
         )
         identity = self.gate.identity
         vectors = {} if hurry else await self._vectors(home.scope, identity, chunks)
+        faults.point("embedded")
         document_id, moved = await self.write(
             self.index.put_document,
             home.scope,
@@ -149,6 +153,7 @@ class Ingestion:
             identity=identity,
             cursor=cursor,
         )
+        faults.point("stored")
         if moved.lacking:
             self.lacking[home.library_id] += moved.lacking
             self.waiting.set()

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from ponant.kit.errors import NotFound, PonantError
-from ponant.live import repository
+from ponant.live import faults, repository
 from ponant.live.indexing.ingestion import Home, Ingestion, Known
 from ponant.live.reading.parsing import UnreadableDocument
 from ponant.live.sources.port import (
@@ -230,6 +230,7 @@ class Follower:
         ids = [self._known[key].document_id for key in keys if key in self._known]
         if not ids:
             return
+        faults.point("deleting")
         home = self._home
         change = await self._ingestion.write(
             self._ingestion.index.delete_documents,
@@ -270,6 +271,7 @@ class Follower:
             content = Content(b"", "", found.signature)
             await self._store_failure(found, known, content, str(e))
             return
+        faults.point("read")
         self._passed.pop(found.key, None)
         if _says_more(found, known, content):
             self._put(
