@@ -11,10 +11,8 @@ are drawn from clusters by a seed, since embedding 100,000 of them for real take
 """
 
 import asyncio
-import re
 import sys
 import time
-import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +26,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bench.live_peers.embedding import DIMENSION
+from bench.live_peers.hashing import vectors_of, words_of
 from bench.live_texts.synthetic import RECORD, vector_of
 from ponant.hub import Catalogue
 from ponant.kit import Settings, SystemClock
@@ -35,7 +34,6 @@ from ponant.serving import Models, Upstreams
 from ponant.serving.port import TextModel
 from ponant.store import Database
 
-_WORD = re.compile(r"\w+")
 _AT_ONCE = 32
 
 
@@ -46,18 +44,13 @@ class Embedding(Protocol):
 
 
 class Hashing:
-    """Words hashed into signs (feature hashing): quick, and texts that share words are near."""
+    """Words hashed into signs."""
 
     async def embed(self, texts: list[str], kind: str) -> NDArray[np.float32]:  # noqa: ARG002
-        rows = np.full((len(texts), DIMENSION), 1e-3, np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            for word in _WORD.findall(text.lower()):
-                digest = zlib.crc32(word.encode())
-                row[digest % DIMENSION] += 1 if digest & (1 << 20) else -1
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return vectors_of(texts)
 
     async def count(self, texts: list[str]) -> list[int]:
-        return [len(_WORD.findall(text)) for text in texts]
+        return words_of(texts)
 
 
 class Served:
@@ -81,7 +74,7 @@ class Served:
 
     async def count(self, texts: list[str]) -> list[int]:
         return [
-            len(_WORD.findall(text)) if text.startswith(RECORD) else await self._tokens(text)
+            len(text.split()) if text.startswith(RECORD) else await self._tokens(text)
             for text in texts
         ]
 

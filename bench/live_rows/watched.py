@@ -1,0 +1,162 @@
+"""Ten thousand watches and one edit; three hundred edits and what watches tell of them."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.live_peers.hashing import HashingEmbedder
+from bench.live_rows.measured import Place, Told, folder, spread
+from bench.live_texts import manual
+from ponant.kit import SystemClock
+from ponant.live.indexing.index import Moved
+from ponant.live.knowledge import Knowledge
+from ponant.live.port import Notice, PassageRef
+from ponant.live.standing.part import Standing
+from ponant.store import Database, Scope
+
+_SCOPE = Scope("org_bench", "wsp_bench", "per_bench")
+_WATCHES = 10_000
+_PASSAGES = 1000
+_EDITS = 20
+_LIMIT = 5
+
+
+def standing(place: Place) -> Told:
+    """From a saved file to those watches told, and how long their finding took of it."""
+    count = 200 if place.quick else _WATCHES
+    told = Told(f"{count:,} watches and one edit")
+    with folder("standing") as work:
+        told.figures["Ponant"] = asyncio.run(_standing(work, count))
+    told.notes["embedder"] = "words hashed, so that only finding is measured"
+    told.goals = {"affected watches found, median ms": 100, "missed": 0}
+    return told
+
+
+async def _standing(work: Path, count: int) -> dict[str, float]:
+    corpus = work / "corpus"
+    names = [path.name for path in manual.write(corpus, _PASSAGES)]
+    home = work / "home"
+    home.mkdir()
+    database = Database.at(home / "live.db")
+    database.migrate("live")
+    notices: list[tuple[float, Notice]] = []
+    changes: list[float] = []
+    knowledge = Knowledge(
+        home,
+        [corpus.resolve()],
+        database,
+        SystemClock(),
+        lambda change: changes.append(time.perf_counter()) if change.documents else None,
+        lambda notice: notices.append((time.perf_counter(), notice)),
+    )
+    await knowledge.start()
+    try:
+        await knowledge.connect(HashingEmbedder())
+        library = await knowledge.create_library(_SCOPE, "Watched")
+        await knowledge.add_source(_SCOPE, library.id, "folder", {"path": str(corpus)})
+        await _in_step(knowledge, library.id)
+        begun = time.perf_counter()
+        await _register(knowledge, library.id, count)
+        registered = time.perf_counter() - begun
+        figures = await _edit(knowledge, corpus, names, library.id, changes, notices)
+        return figures | {"registered, watches/s": round(count / registered, 1)}
+    finally:
+        await knowledge.close()
+        database.close()
+
+
+async def _in_step(knowledge: Knowledge, library_id: str) -> None:
+    while True:
+        library = await knowledge.get_library(_SCOPE, library_id)
+        if library.freshness.state == "in_step":
+            return
+        await asyncio.sleep(0.1)
+
+
+def _part(knowledge: Knowledge) -> Standing:
+    part = knowledge.parts["standing"]
+    if not isinstance(part, Standing):
+        raise TypeError("The part that keeps searches standing is another.")
+    return part
+
+
+async def _register(knowledge: Knowledge, library_id: str, count: int) -> None:
+    """Questions in words of the manual, a few of them over each passage."""
+    texts = manual.paragraphs("en", "fr", "de")[:_PASSAGES]
+    for number in range(count):
+        words = texts[number % len(texts)].split()
+        begin = number // len(texts) * 3
+        await _put(knowledge, library_id, f"wat_{number}", " ".join(words[begin : begin + 6]))
+
+
+async def _put(knowledge: Knowledge, library_id: str, name: str, query: str) -> None:
+    found = await knowledge.search(_SCOPE, [library_id], query, _LIMIT)
+    evidence = [PassageRef(id=hit.passage_id, hash=hit.hash) for hit in found.hits]
+    part = _part(knowledge)
+    await part.put(_SCOPE, name, [library_id], query, _LIMIT, evidence)
+
+
+async def _edit(
+    knowledge: Knowledge,
+    corpus: Path,
+    names: list[str],
+    library_id: str,
+    changes: list[float],
+    notices: list[tuple[float, Notice]],
+) -> dict[str, float]:
+    part = _part(knowledge)
+    finding = _timed(part)
+    found, whole, searched, missed = [], [], 0, 0
+    for number in range(_EDITS):
+        name = f"wat_edit_{number}"
+        path = corpus / names[number * 7 % len(names)]
+        parts = path.read_text().split("\n\n")
+        await _put(knowledge, library_id, name, " ".join(parts[4].split()[:6]))
+        changes.clear()
+        notices.clear()
+        before = part.searched
+        parts[4] = f"{parts[4]} One sentence more, for edit number {number}."
+        path.write_text("\n\n".join(parts))
+        saved = time.perf_counter()
+        told = await _told(notices, name)
+        missed += told is None
+        if told is not None and changes:
+            found.append(1000 * (told - changes[0]))
+            whole.append(1000 * (told - saved))
+        searched += part.searched - before
+        await asyncio.sleep(0.2)
+    return {
+        **spread("affected watches found", finding),
+        **spread("found, searched again and told", found),
+        **spread("saved → told", whole),
+        "missed": missed,
+        "searched again, mean per edit": round(searched / _EDITS, 1),
+    }
+
+
+def _timed(part: Standing) -> list[float]:
+    """Milliseconds of every finding from now on."""
+    times: list[float] = []
+    find = part._candidates  # noqa: SLF001 - what is found is seen nowhere else
+
+    def timed(news: Sequence[tuple[Scope, Moved]]) -> set[str]:
+        begun = time.perf_counter()
+        try:
+            return find(news)
+        finally:
+            if any(moved.documents for _, moved in news):
+                times.append(1000 * (time.perf_counter() - begun))
+
+    setattr(part, "_candidates", timed)  # noqa: B010 - mypy minds the assignment
+    return times
+
+
+async def _told(notices: list[tuple[float, Notice]], name: str) -> float | None:
+    """When a watch was told of."""
+    for _ in range(1000):
+        for at, notice in notices:
+            if name in notice.keys:
+                return at
+        await asyncio.sleep(0.01)
+    return None
