@@ -270,6 +270,20 @@ def test_scores_that_are_no_numbers_end_one_request() -> None:
         assert found[1].last.finish is FinishReason.LENGTH
 
 
+def test_a_state_that_is_no_number_ends_the_request_that_it_is_of(
+    grammars: ConstraintFactory,
+) -> None:
+    with Bench(constraints=grammars) as bench:
+        bench.decoder.poison, bench.decoder.refuses = 200, True
+        bad = [request([1, 2, 200, 3]), request([200])]
+        good = [request([1, 201]), request([4] * 40), request([5], grammar=regex("[0-9]{4}"))]
+        found = bench.run(bad[0], *good, bad[1])
+        assert [found[0].last.finish, found[-1].last.finish] == [FinishReason.ERROR] * 2
+        assert "not a number" in str(found[0].last.error)
+        assert [one.ids for one in found[1:-1]] == [reference(one, grammars) for one in good]
+        assert bench.table.available == bench.pages
+
+
 def test_sampled_answers_follow_the_distribution_with_drafts() -> None:
     """Chi-square over the pair of tokens behind a prompt whose continuation is guessed."""
     draws, vocabulary = 3000, 6

@@ -34,6 +34,8 @@ class FakeDecoder:
         self.fail_next: Exception | None = None
         self.poison: int | None = None
         """A token that makes scores behind it not a number."""
+        self.refuses = False
+        """Whether hidden states that are no numbers end the step, as the real decoders have it."""
         self._spread = spread
 
     def forward(self, batch: Batch) -> Floats:
@@ -47,6 +49,8 @@ class FakeDecoder:
             first, stop = batch.starts[index : index + 2]
             pages = batch.pages[batch.page_starts[index] : batch.page_starts[index + 1]]
             self._run(batch.tokens[first:stop], int(position), pages, hidden[first:stop])
+        if self.refuses and np.isnan(hidden).any():
+            raise FloatingPointError("a hidden state is not a number")
         return hidden[batch.wanted]
 
     def logits(self, hidden: Floats) -> Floats:

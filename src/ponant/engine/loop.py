@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
@@ -158,7 +158,7 @@ class DecoderEngine:
             work += self._scheduler.plan(self._propose)
             began = time.perf_counter()
             with self._turn():
-                self._step(work)
+                self._step_or_apart(work)
             # With the wait for the turn: whoever asks again later is told the time it really takes.
             self._backlog.measure(sum(item.count for item in work), time.perf_counter() - began)
         except Exception as e:
@@ -167,6 +167,24 @@ class DecoderEngine:
             for request_id in ids:
                 if request_id in self._generations:
                     self._end(self._generations[request_id], FinishReason.ERROR, _fault(e))
+
+    def _step_or_apart(self, work: Sequence[Work]) -> None:
+        """Run a step; where it holds what is no number, each sequence by itself to find which."""
+        try:
+            self._step(work)
+        except FloatingPointError:
+            if len(work) == 1:
+                raise
+            _logger.warning("a step of the engine holds what is no number; it is run in parts")
+            for item in work:
+                self._step_alone(item)
+
+    def _step_alone(self, item: Work) -> None:
+        try:
+            self._step([item])
+        except FloatingPointError as e:
+            generation = self._generations[item.sequence.id]
+            self._end(generation, FinishReason.ERROR, _fault(e))
 
     def _propose(self, sequence: Tokens, most: int) -> tuple[int, ...]:
         return self._generations[sequence.id].propose(most)
@@ -182,7 +200,10 @@ class DecoderEngine:
         only_decodes = all(item.sequence.decoding for item in work)
         wanted = [generation.wanted(item) for generation, item in pairs]
         masks = self._start_masks(pairs)
-        hidden = self._runner.run(work, wanted)
+        try:
+            hidden = self._runner.run(work, wanted)
+        finally:
+            wait(masks.values())
         draws = [
             generation.draws(item, masks[generation].result() if generation in masks else None)
             for generation, item in pairs
