@@ -20,7 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mistralai.client import Mistral
 
 from ponant.accounts import Accounts, Role
-from ponant.api import folders, libraries, mcp, passages
+from ponant.api import documents, folders, libraries, mcp, passages
 from ponant.api.errors import install_error_handlers
 from ponant.api.platform import Platform
 from ponant.api.security import SecurityMiddleware
@@ -83,7 +83,7 @@ def _application(services: Platform) -> FastAPI:
     app = FastAPI(lifespan=lifespan)
     app.state.platform = services
     install_error_handlers(app)
-    for module in (libraries, folders, passages):
+    for module in (libraries, documents, folders, passages):
         app.include_router(module.router)
     mcp.mount(app)
     app.add_middleware(SecurityMiddleware, settings=services.settings)
@@ -238,7 +238,7 @@ def test_a_refusal_says_what_to_do(server: _Server, monkeypatch: pytest.MonkeyPa
         ):
             assert answer.status_code == status
             assert words in answer.json()["message"]
-        monkeypatch.setattr(libraries, "LARGEST_FILE", 2**20)
+        monkeypatch.setattr(documents, "LARGEST_FILE", 2**20)
         large = {"file": ("a.txt", b"x" * (2**20 + 1))}
         answer = http.post(f"{address}/documents", files=large)
         assert (answer.status_code, answer.json()["message"]) == (

@@ -64,6 +64,14 @@ class FakeKnowledge:
     def remove(self, library_id: str, name: str) -> None:
         del self._shelves[library_id].passages[name]
 
+    @property
+    def access(self) -> "FakeKnowledge":
+        return self
+
+    async def readable(self, scope: Scope, document_ids: Sequence[str]) -> list[str]:
+        here = {found.document_id for found in self._hits(scope)}
+        return [one for one in document_ids if one in here]
+
     async def get_library(self, scope: Scope, library_id: str) -> Library:
         shelf = self._shelf(scope, library_id)
         return Library(

@@ -1,7 +1,7 @@
 """Who belongs to an organisation: its workspaces, people and groups, and who changed them."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,19 @@ from ponant.store import Database, Scope
 
 _LONGEST_NAME = 100
 _LONGEST_ADDRESS = 254  # RFC 5321
+
+
+class Whose(Protocol):
+    """Says which person of which workspace is meant."""
+
+    @property
+    def organisation_id(self) -> str: ...
+
+    @property
+    def workspace_id(self) -> str: ...
+
+    @property
+    def person_id(self) -> str: ...
 
 
 class Directory:
@@ -154,10 +167,11 @@ class Directory:
                     return found
         raise NotFound(f"There is no workspace {workspace} of which you are a member.")
 
-    def current(self, caller: Principal) -> Principal | None:
-        """The caller as they are now: another role, other groups; None where they are gone."""
+    def member(self, whose: Whose) -> Principal | None:
+        """Somebody as they are now: another role, other groups; None where they are gone."""
+        scope = Scope(whose.organisation_id, whose.workspace_id, whose.person_id)
         with self._database.read() as session:
-            return repository.principal(session, caller.scope, caller.person_id)
+            return repository.principal(session, scope, whose.person_id)
 
     # Groups
 

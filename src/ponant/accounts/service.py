@@ -11,6 +11,7 @@ from ponant.accounts.directory import Directory
 from ponant.accounts.principal import Principal, Role, lower
 from ponant.accounts.recent import RecentKeys
 from ponant.accounts.schemas import ApiKey, FirstStart, Identity, NewKey
+from ponant.accounts.sharing import Shares
 from ponant.accounts.tables import (
     InstallationRow,
     KeyLookupRow,
@@ -46,6 +47,7 @@ class Accounts:
 
     Attributes:
         directory: who belongs to the organisation, and to which groups.
+        shares: who may change which library.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -53,6 +55,7 @@ class Accounts:
         self._clock = clock
         self._recent = RecentKeys()
         self.directory = Directory(database, clock, self._recent.forget)
+        self.shares = Shares(database)
 
     def ensure_first(self, admin_key: str | None) -> FirstStart | None:
         """Make what the first start needs, and make ``admin_key`` the administrator's.

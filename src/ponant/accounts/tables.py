@@ -81,6 +81,18 @@ class GroupMemberRow(Base):
     person_id: Mapped[str] = mapped_column(ForeignKey("people.id"), primary_key=True, index=True)
 
 
+class ShareRow(Base):
+    """Somebody who may change a library: a person, or everybody in the workspace."""
+
+    __tablename__ = "library_shares"
+    __scope__ = ScopeKind.WORKSPACE
+
+    workspace_id: Mapped[str]
+    library_id: Mapped[str] = mapped_column(primary_key=True)
+    entity_id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+
+
 class AuditRow(Base):
     """Who changed what somebody may do or read."""
 

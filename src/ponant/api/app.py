@@ -7,11 +7,14 @@ from fastapi import FastAPI
 
 from ponant import __version__
 from ponant.api import (
+    access,
     chat,
     completions,
     conversations,
     description,
+    documents,
     embeddings,
+    files,
     fim,
     folders,
     health,
@@ -26,8 +29,12 @@ from ponant.api import (
     people,
     rerank,
     session,
+    sharing,
+    signed,
     tables,
     usage,
+    vector_store_files,
+    vector_stores,
     watches,
 )
 from ponant.api import errors as error_handlers
@@ -44,6 +51,13 @@ _ROUTERS = (
     conversations.router,
     libraries.router,
     watches.router,
+    access.router,
+    documents.router,
+    sharing.router,
+    files.router,
+    signed.router,
+    vector_stores.router,
+    vector_store_files.router,
     passages.router,
     folders.router,
     tables.router,

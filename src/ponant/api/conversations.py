@@ -13,7 +13,7 @@ from ponant.api.auth import Caller, Member
 from ponant.api.conversation_schemas import AppendBody, AskFields, RestartBody, StartBody
 from ponant.api.errors import HttpError
 from ponant.api.platform import Services
-from ponant.assistant import Failed, Run
+from ponant.assistant import Event, Failed, Run
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 
@@ -115,7 +115,8 @@ async def events(
 ) -> Response:
     """The events of the answer being given, or given last, for a reader who lost its place."""
     run = services.assistant.running(caller, conversation_id)
-    return await sse.stream(_frames(run, after), wire.error_frame)
+    told = services.assistant.follow(caller, run, after)
+    return await sse.stream(_frames(told), wire.error_frame)
 
 
 @router.post("/{conversation_id}/stop", status_code=204, summary="Stop an answer")
@@ -129,7 +130,7 @@ async def stop(conversation_id: ConversationId, caller: Caller, services: Servic
 async def _respond(run: Run, body: AskFields) -> Response:
     headers = body.ignored_header()
     if body.stream:
-        return await sse.stream(_frames(run, 0), wire.error_frame, headers)
+        return await sse.stream(_frames(run.follow()), wire.error_frame, headers)
     async with aclosing(run.follow()) as followed:
         told = [event async for _, event in followed]
     if isinstance(told[-1], Failed):
@@ -137,7 +138,7 @@ async def _respond(run: Run, body: AskFields) -> Response:
     return JSONResponse(wire.response(run.conversation_id, told), headers=headers)
 
 
-async def _frames(run: Run, after: int) -> AsyncGenerator[bytes]:
-    async with aclosing(run.follow(after)) as followed:
+async def _frames(told: AsyncGenerator[tuple[int, Event]]) -> AsyncGenerator[bytes]:
+    async with aclosing(told) as followed:
         async for number, event in followed:
             yield wire.frame(number, event)

@@ -5,20 +5,19 @@ from contextlib import aclosing
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Query, Response, UploadFile
+from fastapi import APIRouter, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from ponant.accounts import Principal, Role
 from ponant.api import sse
 from ponant.api.auth import Administrator, Caller, Member
-from ponant.api.errors import HttpError
 from ponant.api.library_bodies import (
     change_body,
     document_body,
     library_body,
     page_of,
-    status_body,
 )
 from ponant.api.platform import Services
 from ponant.kit import PonantError
@@ -26,8 +25,6 @@ from ponant.kit.errors import Forbidden
 from ponant.live.port import Library
 
 router = APIRouter(prefix="/v1/libraries", tags=["libraries"])
-
-LARGEST_FILE = 100 * 2**20  # bytes
 
 Page = Annotated[int, Query(ge=0, lt=2**31, description="Page, from 0.")]
 PageSize = Annotated[int, Query(ge=1, le=1000, description="Entries on a page.")]
@@ -120,7 +117,7 @@ async def update_library(
     library_id: str, body: LibraryChangeBody, caller: Member, services: Services
 ) -> dict[str, Any]:
     """Its name or description; its owner and administrators may."""
-    await _owned(library_id, caller, services)
+    await owned(library_id, caller, services)
     library = await services.live.update_library(
         caller.scope, library_id, body.name, body.description
     )
@@ -130,7 +127,7 @@ async def update_library(
 @router.delete("/{library_id}", status_code=204, summary="Delete a library")
 async def delete_library(library_id: str, caller: Member, services: Services) -> Response:
     """With its documents; folders that it followed stay. Its owner and administrators may."""
-    await _owned(library_id, caller, services)
+    await owned(library_id, caller, services)
     await services.live.delete_library(caller.scope, library_id)
     return Response(status_code=204)
 
@@ -177,53 +174,6 @@ async def list_documents(
     return page_of(bodies, page, page_size)
 
 
-@router.post("/{library_id}/documents", status_code=201, summary="Add a file")
-async def add_document(
-    library_id: str, file: UploadFile, caller: Member, services: Services
-) -> dict[str, Any]:
-    """A file of the library's own; one of the same name is replaced. It is read soon after."""
-    if file.size is not None and file.size > LARGEST_FILE:
-        raise HttpError(413, f"The file is too large; the most is {LARGEST_FILE // 2**20} MiB.")
-    data = await file.read()
-    document = await services.live.add_document(caller.scope, library_id, file.filename or "", data)
-    return document_body(document)
-
-
-@router.get("/{library_id}/documents/{document_id}", summary="Show a document")
-async def show_document(
-    library_id: str, document_id: str, caller: Caller, services: Services
-) -> dict[str, Any]:
-    """A document as it was last read."""
-    return document_body(await services.live.get_document(caller.scope, library_id, document_id))
-
-
-@router.get("/{library_id}/documents/{document_id}/text_content", summary="Show a text")
-async def document_text(
-    library_id: str, document_id: str, caller: Caller, services: Services
-) -> dict[str, str]:
-    """A document's text, as Markdown where the file has structure."""
-    return {"text": await services.live.document_text(caller.scope, library_id, document_id)}
-
-
-@router.get("/{library_id}/documents/{document_id}/status", summary="Show how far reading is")
-async def document_status(
-    library_id: str, document_id: str, caller: Caller, services: Services
-) -> dict[str, Any]:
-    """``done``, ``in_progress`` or ``error``."""
-    return status_body(await services.live.get_document(caller.scope, library_id, document_id))
-
-
-@router.delete(
-    "/{library_id}/documents/{document_id}", status_code=204, summary="Delete a document"
-)
-async def delete_document(
-    library_id: str, document_id: str, caller: Member, services: Services
-) -> Response:
-    """One that was added as a file; what a folder brought goes with its file."""
-    await services.live.delete_document(caller.scope, library_id, document_id)
-    return Response(status_code=204)
-
-
 @router.post("/{library_id}/search", summary="Search a library")
 async def search(
     library_id: str, body: SearchBody, caller: Caller, services: Services
@@ -244,7 +194,7 @@ async def questions(library_id: str, caller: Caller, services: Services) -> dict
     return {"object": "list", "data": await services.live.questions(caller.scope, library_id)}
 
 
-async def _owned(library_id: str, caller: Principal, services: Services) -> Library:
+async def owned(library_id: str, caller: Principal, services: Services) -> Library:
     """A library that the caller may change.
 
     Raises:
@@ -252,6 +202,8 @@ async def _owned(library_id: str, caller: Principal, services: Services) -> Libr
     """
     library = await services.live.get_library(caller.scope, library_id)
     if caller.role.covers(Role.ADMIN) or library.owner_id == caller.person_id:
+        return library
+    if await run_in_threadpool(services.accounts.shares.may_edit, caller, library_id):
         return library
     raise Forbidden("This library is somebody else's. Ask its owner or an administrator.")
 

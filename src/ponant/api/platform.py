@@ -7,9 +7,11 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from ponant.accounts import Accounts
+from ponant.accounts.signing import Signer
 from ponant.assistant import Assistant
 from ponant.assistant.watches import Watches
 from ponant.billing import Ledger
+from ponant.files import Files, Shelves
 from ponant.kit import Clock, Settings
 from ponant.live import LiveClient
 from ponant.serving import Models, Upstreams
@@ -28,6 +30,9 @@ class Platform:
     upstreams: Upstreams
     models: Models
     live: LiveClient
+    files: Files
+    shelves: Shelves
+    signer: Signer
     assistant: Assistant
     watches: Watches
 

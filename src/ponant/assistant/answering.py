@@ -3,14 +3,14 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing, suppress
 
 import msgspec
 import structlog
 
 from ponant.accounts import Principal
-from ponant.assistant import history
+from ponant.assistant import history, withholding
 from ponant.assistant.archive import Archive
 from ponant.assistant.arranging import Arrangement
 from ponant.assistant.grounding import GroundedAnswer, Judge, Material, asks_nothing, select
@@ -81,6 +81,7 @@ class Answering:
         self._entry_id = new_id("msg")
         self._pieces: list[str | Source] = []
         self._sources: dict[int, Source] = {}
+        self._readers = withholding.readers(entries)
         self._searched = False
         self._usage = Usage(prompt_tokens=0, completion_tokens=0)
         self._forgotten = 0
@@ -142,6 +143,7 @@ class Answering:
         if model.card.place == "here" and question == asked[-1].content:
             # The passages are all that a small model should go by: an older answer may be stale.
             asked = tuple(one for one in asked[:-1] if one.role is Role.SYSTEM) + asked[-1:]
+        self._readers |= {one.hit.readers for one in evidence if one.hit.readers}
         controls = self._controls(temperature=0.0)
         said, self._forgotten = await history.fitted(asked, model, controls.max_tokens)
         answer = GroundedAnswer(
@@ -174,7 +176,7 @@ class Answering:
     def _controls(self, temperature: float | None) -> Controls:
         controls = msgspec.structs.replace(
             self._ask.controls,
-            cache_scope=self._caller.workspace_id,
+            cache_scope=cache_scope(self._caller, self._readers),
             owner=self._caller.workspace_id,
         )
         if temperature is None or self._ask.own_temperature:
@@ -254,3 +256,10 @@ class Answering:
         if self._began_at is None or made < 1:
             return None
         return round(made / max(time.monotonic() - self._began_at, 1e-3), 1)
+
+
+def cache_scope(caller: Principal, readers: Iterable[str]) -> str:
+    """Whose prompts may share pages: a workspace's, and where access lists stand over what is said,
+    those whose prompts hold text of the very same lists.
+    """
+    return "/".join((caller.workspace_id, *sorted(readers)))

@@ -14,7 +14,10 @@ _FOR_THE_ANSWER = 512
 
 
 def messages(entries: Sequence[Entry], instructions: str | None) -> tuple[Message, ...]:
-    """The conversation as messages; citations and searches are left out."""
+    """The conversation as messages; citations and searches are left out.
+
+    So are answers that rest on a document that is gone or closed to the reader since.
+    """
     said = [_message(entry) for entry in entries]
     system = [Message(role=Role.SYSTEM, content=instructions)] if instructions else []
     return (*system, *(message for message in said if message is not None))
@@ -71,7 +74,7 @@ def _message(entry: Entry) -> Message | None:
     match entry.content:
         case Said(role=role, text=text):
             return Message(role=role, content=text)
-        case Answered() as answer if answer.text:
+        case Answered() as answer if answer.text and not answer.withheld:
             return Message(role=Role.ASSISTANT, content=answer.text)
         case _:
             return None

@@ -18,8 +18,17 @@ class Models(Protocol):
     async def forget(self, names: Sequence[str]) -> None: ...
 
 
+class Access(Protocol):
+    """Says what a scope may read."""
+
+    async def readable(self, scope: Scope, document_ids: Sequence[str]) -> list[str]: ...
+
+
 class Knowledge(Protocol):
     """Finds passages in the libraries of a scope."""
+
+    @property
+    def access(self) -> Access: ...
 
     async def get_library(self, scope: Scope, library_id: str) -> Library: ...
 

@@ -77,7 +77,7 @@ class Runs:
     def find(self, scope: Scope, conversation_id: str) -> Run | None:
         """The run of somebody's own conversation."""
         run = self._runs.get(conversation_id)
-        return run if run is not None and run.scope == scope else None
+        return run if run is not None and _same_person(run.scope, scope) else None
 
     def put(self, run: Run) -> None:
         self._runs.pop(run.conversation_id, None)
@@ -91,3 +91,8 @@ class Runs:
 
     async def stop_all(self) -> None:
         await asyncio.gather(*(run.stop() for run in self._runs.values()))
+
+
+def _same_person(one: Scope, other: Scope) -> bool:
+    """Whether two scopes are one person's, whose groups may have changed in between."""
+    return (one.workspace_id, one.person_id) == (other.workspace_id, other.person_id)

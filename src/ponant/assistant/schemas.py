@@ -18,6 +18,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A passage that was found for an answer, under the number that it is cited by.
 
     ``hash`` names the text as it was then: an answer is out of date when it is not the same now.
+
+    Attributes:
+        readers: names the access list that it stood under; "" where everybody could read it.
+        withheld: whether name and text are left out, since the document is gone, or the reader may
+            not read it any more.
     """
 
     number: int
@@ -31,11 +36,13 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     start: int
     end: int
+    readers: str = ""
+    withheld: bool = False
 
     @classmethod
     def of(cls, number: int, hit: Hit) -> "Source":
         names = ("passage_id", "hash", "library_id", "document_id", "document_name")
-        more = ("document_version", "heading", "text", "start", "end")
+        more = ("document_version", "heading", "text", "start", "end", "readers")
         return cls(number=number, **{name: getattr(hit, name) for name in (*names, *more)})
 
 
@@ -72,6 +79,11 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, tag="answered"):
         """What was said, without its citations."""
         joined = "".join(piece for piece in self.content if isinstance(piece, str))
         return "\n".join(line.rstrip() for line in joined.splitlines())
+
+    @property
+    def withheld(self) -> bool:
+        """Whether it rests on a document that is gone or closed to its reader since."""
+        return any(isinstance(piece, Source) and piece.withheld for piece in self.content)
 
 
 Content = Said | Searched | Answered

@@ -1,9 +1,11 @@
 """Conversations: held, kept and answered."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from ponant.accounts import Principal
+from ponant.assistant import withholding
 from ponant.assistant.answering import Answering
 from ponant.assistant.archive import Archive
 from ponant.assistant.arranging import Arrangement
@@ -15,6 +17,7 @@ from ponant.assistant.schemas import (
     Ask,
     Conversation,
     Entry,
+    Event,
     Said,
     Setup,
 )
@@ -149,8 +152,20 @@ class Assistant:
         await asyncio.to_thread(self._archive.remove, caller.scope, conversation_id)
 
     async def history(self, caller: Principal, conversation_id: str) -> Sequence[Entry]:
-        """Everything in a conversation, in order; NotFound where it is not the caller's."""
-        return await asyncio.to_thread(self._archive.entries, caller.scope, conversation_id)
+        """Everything in a conversation, in order; NotFound where it is not the caller's.
+
+        What it keeps of documents that are gone, or closed to the caller, is left out.
+        """
+        stored = await asyncio.to_thread(self._archive.entries, caller.scope, conversation_id)
+        return await withholding.entries(self._live, caller.scope, stored)
+
+    async def follow(
+        self, caller: Principal, run: Run, after: int = 0
+    ) -> AsyncGenerator[tuple[int, Event]]:
+        """The events of an answer as the caller may see them now, which may be long after."""
+        async with aclosing(run.follow(after)) as followed:
+            async for number, event in followed:
+                yield number, await withholding.event(self._live, caller.scope, event)
 
     async def messages(self, caller: Principal, conversation_id: str) -> Sequence[Entry]:
         """What people and models said, without searches."""

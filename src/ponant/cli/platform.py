@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from typing import cast
 
 from ponant.accounts import Accounts, FirstStart
+from ponant.accounts.signing import Signer
 from ponant.api.platform import Platform
 from ponant.assistant import Assistant
 from ponant.assistant.watches import Watches
 from ponant.billing import Ledger
 from ponant.cli.home import open_database
+from ponant.files import Files, Shelves
 from ponant.hub import Catalogue
 from ponant.kit import Settings, SystemClock
 from ponant.live import LiveClient
@@ -41,6 +43,9 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
             upstreams=upstreams,
             models=models,
             live=live,
+            files=Files(settings.home, database, clock),
+            shelves=Shelves(database, clock),
+            signer=Signer(settings.home, clock),
             assistant=assistant,
             watches=watches,
         ),

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from itertools import count
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -17,7 +17,9 @@ import zmq.asyncio
 from ponant.kit import PonantError, Settings
 from ponant.kit.errors import NotFound, Unavailable
 from ponant.live import wire
+from ponant.live.access import AccessClient
 from ponant.live.address import endpoint
+from ponant.live.documents_client import DocumentsClient
 from ponant.live.indexing.embedding import EmbedderSource
 from ponant.live.port import (
     Change,
@@ -25,6 +27,7 @@ from ponant.live.port import (
     Embedder,
     FolderListing,
     Library,
+    MetadataValue,
     Notice,
     PassageRef,
     PassageState,
@@ -74,6 +77,8 @@ class LiveClient:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._process: asyncio.subprocess.Process | None = None
         self.relations = RelationsClient(self.call)
+        self.access = AccessClient(self)
+        self.documents = DocumentsClient(self)
 
     @property
     def ready(self) -> bool:
@@ -182,9 +187,31 @@ class LiveClient:
         arguments = {"library_id": library_id, "document_id": document_id}
         return await self.call(str, "document_text", scope, **arguments)
 
-    async def add_document(self, scope: Scope, library_id: str, name: str, data: bytes) -> Document:
-        """Keep a dropped file; it is on disk when this returns, and read soon after."""
-        arguments = {"library_id": library_id, "name": name, "data": data}
+    async def add_document(
+        self,
+        scope: Scope,
+        library_id: str,
+        name: str,
+        data: bytes,
+        *,
+        metadata: Mapping[str, MetadataValue] | None = None,
+        access: Sequence[str] | None = None,
+        replace: bool = True,
+    ) -> Document:
+        """Keep a dropped file; it is on disk when this returns, and read soon after.
+
+        Args:
+            access: marks of who may read it; None is everybody, or who could before.
+            replace: take the place of a file of the same name.
+        """
+        arguments = {
+            "library_id": library_id,
+            "name": name,
+            "data": data,
+            "metadata": None if metadata is None else dict(metadata),
+            "access": None if access is None else list(access),
+            "replace": replace,
+        }
         return await self.call(Document, "add_document", scope, **arguments)
 
     async def delete_document(self, scope: Scope, library_id: str, document_id: str) -> None:

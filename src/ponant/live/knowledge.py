@@ -10,8 +10,11 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 from ponant.kit import Clock
 from ponant.kit.errors import BadRequest, Conflict, NotFound
 from ponant.live import freshness
+from ponant.live.access import checked_marks
+from ponant.live.access_lists import AccessLists
 from ponant.live.calls import Part
 from ponant.live.declarations import Declarations, Declared
+from ponant.live.documents import Documents
 from ponant.live.indexing.backfill import Backfill
 from ponant.live.indexing.embedding import EmbeddingGate, Vector
 from ponant.live.indexing.index import Index, Moved
@@ -25,6 +28,7 @@ from ponant.live.port import (
     FolderListing,
     Freshness,
     Library,
+    MetadataValue,
     Notice,
     PassageRef,
     PassageState,
@@ -39,7 +43,7 @@ from ponant.live.queries import Queries
 from ponant.live.relations.service import Relations
 from ponant.live.sources.followers import Followers
 from ponant.live.sources.samples import copy_sample
-from ponant.live.sources.uploads import Uploads
+from ponant.live.sources.uploads import Said, Uploads
 from ponant.live.standing.part import Standing
 from ponant.live.tables import LibraryRow
 from ponant.live.telling import Teller
@@ -139,6 +143,9 @@ class Knowledge:
             "relations": self._relations,
             "standing": self._standing,
         }
+        doing = (self._read, self._ingestion.write, self._moved)
+        self.parts["access"] = AccessLists(self._index, *doing)
+        self.parts["documents"] = Documents(self._index, self._queries, self._uploads, *doing)
 
     async def start(self) -> None:
         """Begin to follow every source."""
@@ -224,7 +231,8 @@ class Knowledge:
         self._withdraw(scope, [library_id])
         version, now = library.freshness.version + 1, self._clock.now()
         gone = Freshness(state="in_step", version=version, as_of=now, message="Deleted.")
-        self._teller.ended(scope, library_id, gone, [(one.id, one.name) for one in documents])
+        told = [(one.id, one.name if one.access is None else "") for one in documents]
+        self._teller.ended(scope, library_id, gone, told)
 
     # Sources
 
@@ -314,11 +322,29 @@ class Knowledge:
         """A document's whole text, into which passages point."""
         return await self._read(self._queries.text, scope, library_id, document_id)
 
-    async def add_document(self, scope: Scope, library_id: str, name: str, data: bytes) -> Document:
-        """Keep a dropped file; it is on disk when this returns, and read soon after."""
-        document_id = await self._uploads.add(scope, library_id, name, data)
+    async def add_document(
+        self,
+        scope: Scope,
+        library_id: str,
+        name: str,
+        data: bytes,
+        *,
+        metadata: dict[str, MetadataValue] | None = None,
+        access: tuple[str, ...] | None = None,
+        replace: bool = True,
+    ) -> Document:
+        """Keep a dropped file; it is on disk when this returns, and read soon after.
+
+        Args:
+            metadata: None leaves that of the file whose place it takes.
+            access: marks of who may read it, from its first moment; None leaves who could before.
+            replace: take the place of the caller's readable file of the same name.
+        """
+        said = Said(metadata=metadata, access=None if access is None else checked_marks(access))
+        document_id = await self._uploads.add(scope, library_id, name, data, said, replace=replace)
         self._teller.announce(scope, library_id)
-        return await self.get_document(scope, library_id, document_id)
+        # Whoever added it may see that it is there, whomever it is for.
+        return await self._read(self._queries.stored, scope, library_id, document_id)
 
     async def delete_document(self, scope: Scope, library_id: str, document_id: str) -> None:
         """Delete a dropped file.

@@ -89,6 +89,15 @@ class Queries:
         with self._database.read() as session:
             return as_document(*access.document(session, scope, library_id, document_id))
 
+    def stored(self, scope: Scope, library_id: str, document_id: str) -> Document:
+        """One document, whether or not the caller may read it: for whoever just brought it.
+
+        Raises:
+            NotFound: it is not there.
+        """
+        with self._database.read() as session:
+            return as_document(*access.stored(session, scope, library_id, document_id))
+
     def text(self, scope: Scope, library_id: str, document_id: str) -> str:
         """A document's text.
 

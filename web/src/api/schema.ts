@@ -356,6 +356,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List files
+         * @description The caller's files, by ``after`` and ``limit`` or by ``page`` and ``page_size``.
+         */
+        get: operations["list_files_v1_files_get"];
+        put?: never;
+        /**
+         * Upload a file
+         * @description A file of the caller's own, to be put into vector stores; nobody else sees it here.
+         */
+        post: operations["upload_v1_files_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files/{file_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a file
+         * @description What was uploaded, and when.
+         */
+        get: operations["show_v1_files__file_id__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a file
+         * @description It goes from the vector stores that it was put into, too.
+         */
+        delete: operations["delete_v1_files__file_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files/{file_id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download a file
+         * @description The bytes as they were uploaded.
+         */
+        get: operations["content_v1_files__file_id__content_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/files/{file_id}/url": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Make a signed address of a file
+         * @description Whoever has the address reads the file until then, without a key.
+         */
+        get: operations["signed_url_v1_files__file_id__url_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/fim/completions": {
         parameters: {
             query?: never;
@@ -576,6 +664,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/libraries/{library_id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show who may read what
+         * @description Every document of the library with its list, for its owner and administrators.
+         *
+         *     They see names of documents that they may not read themselves, and nothing of their text.
+         */
+        get: operations["list_access_v1_libraries__library_id__access_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/libraries/{library_id}/documents": {
         parameters: {
             query?: never;
@@ -593,7 +703,7 @@ export interface paths {
          * Add a file
          * @description A file of the library's own; one of the same name is replaced. It is read soon after.
          */
-        post: operations["add_document_v1_libraries__library_id__documents_post"];
+        post: operations["add_v1_libraries__library_id__documents_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -611,14 +721,102 @@ export interface paths {
          * Show a document
          * @description A document as it was last read.
          */
-        get: operations["show_document_v1_libraries__library_id__documents__document_id__get"];
-        put?: never;
+        get: operations["show_v1_libraries__library_id__documents__document_id__get"];
+        /**
+         * Change a document
+         * @description Its name, where it was added as a file, and its attributes.
+         */
+        put: operations["update_v1_libraries__library_id__documents__document_id__put"];
         post?: never;
         /**
          * Delete a document
-         * @description One that was added as a file; what a folder brought goes with its file.
+         * @description One that was added as a file; what a source brought goes with its file.
          */
-        delete: operations["delete_document_v1_libraries__library_id__documents__document_id__delete"];
+        delete: operations["delete_v1_libraries__library_id__documents__document_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/libraries/{library_id}/documents/{document_id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Say who may read a document
+         * @description From the next question on, whatever its source says. Owner and administrators may.
+         */
+        put: operations["set_access_v1_libraries__library_id__documents__document_id__access_put"];
+        post?: never;
+        /**
+         * Let the source say who may read
+         * @description The list stays until the source brings the document again. Owner and administrators may.
+         */
+        delete: operations["release_access_v1_libraries__library_id__documents__document_id__access_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/libraries/{library_id}/documents/{document_id}/extracted-text-signed-url": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Make a signed address of a text
+         * @description Opens the text for an hour without a key, while the caller may read it.
+         */
+        get: operations["text_url_v1_libraries__library_id__documents__document_id__extracted_text_signed_url_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/libraries/{library_id}/documents/{document_id}/reprocess": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read a file again
+         * @description One that was added as a file; the old text answers until the new one is there.
+         */
+        post: operations["reprocess_v1_libraries__library_id__documents__document_id__reprocess_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/libraries/{library_id}/documents/{document_id}/signed-url": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Make a signed address of a file
+         * @description Opens the file for an hour without a key, while the caller may read it.
+         */
+        get: operations["signed_url_v1_libraries__library_id__documents__document_id__signed_url_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -635,7 +833,7 @@ export interface paths {
          * Show how far reading is
          * @description ``done``, ``in_progress`` or ``error``.
          */
-        get: operations["document_status_v1_libraries__library_id__documents__document_id__status_get"];
+        get: operations["status_v1_libraries__library_id__documents__document_id__status_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -655,7 +853,7 @@ export interface paths {
          * Show a text
          * @description A document's text, as Markdown where the file has structure.
          */
-        get: operations["document_text_v1_libraries__library_id__documents__document_id__text_content_get"];
+        get: operations["text_v1_libraries__library_id__documents__document_id__text_content_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -704,6 +902,34 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/libraries/{library_id}/share": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show who may change a library
+         * @description The workspace reads it; persons may be its editors, beside owner and administrators.
+         */
+        get: operations["list_shares_v1_libraries__library_id__share_get"];
+        /**
+         * Let somebody change a library
+         * @description ``Editor`` for a member, or for the workspace; ``Viewer`` takes it back.
+         */
+        put: operations["share_v1_libraries__library_id__share_put"];
+        post?: never;
+        /**
+         * Let somebody change a library no more
+         * @description They read it as everybody in the workspace does.
+         */
+        delete: operations["unshare_v1_libraries__library_id__share_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/libraries/{library_id}/sources": {
         parameters: {
             query?: never;
@@ -718,8 +944,8 @@ export interface paths {
         get: operations["list_sources_v1_libraries__library_id__sources_get"];
         put?: never;
         /**
-         * Follow a folder
-         * @description A folder inside the allowed roots (PONANT_LIVE_ROOTS).
+         * Follow a source
+         * @description A folder inside the allowed roots (PONANT_LIVE_ROOTS), or another kind of place.
          */
         post: operations["add_source_v1_libraries__library_id__sources_post"];
         delete?: never;
@@ -969,6 +1195,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/signed/{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Open a signed address
+         * @description Needs no key: the address is one. It opens what its maker may read at this moment.
+         */
+        get: operations["opened_v1_signed__token__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tables": {
         parameters: {
             query?: never;
@@ -1103,6 +1349,230 @@ export interface paths {
         get: operations["workspaces_v1_users_me_workspaces_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/vector_stores": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List vector stores
+         * @description Every library of the workspace is one.
+         */
+        get: operations["list_stores_v1_vector_stores_get"];
+        put?: never;
+        /**
+         * Make a vector store
+         * @description A library, with the files that are named put into it.
+         */
+        post: operations["create_v1_vector_stores_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/vector_stores/{store_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a vector store
+         * @description A library, and how many of its files are ready.
+         */
+        get: operations["show_v1_vector_stores__store_id__get"];
+        put?: never;
+        /**
+         * Change a vector store
+         * @description Its name or metadata; its owner and administrators may.
+         */
+        post: operations["update_v1_vector_stores__store_id__post"];
+        /**
+         * Delete a vector store
+         * @description The library with its documents; uploaded files stay. Its owner and administrators may.
+         */
+        delete: operations["delete_v1_vector_stores__store_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/vector_stores/{store_id}/file_batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Put several files into a vector store
+         * @description Named with attributes of their own (``files``) or together (``file_ids``).
+         */
+        post: operations["add_batch_v1_vector_stores__store_id__file_batches_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/vector_stores/{store_id}/file_batches/{batch_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show how far several files are
+         * @description Counts of the files that were put in together and are still there.
+         */
+        get: operations["show_batch_v1_vector_stores__store_id__file_batches__batch_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/vector_stores/{store_id}/file_batches/{batch_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel a batch
+         * @description Files are taken in at once here: what is in stays, and the batch is shown as it is.
+         */
+        post: operations["cancel_batch_v1_vector_stores__store_id__file_batches__batch_id__cancel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/vector_stores/{store_id}/file_batches/{batch_id}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the files of a batch
+         * @description Those that are still there.
+         */
+        get: operations["list_batch_v1_vector_stores__store_id__file_batches__batch_id__files_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/vector_stores/{store_id}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List a vector store's files
+         * @description Every document of the library, whatever brought it.
+         */
+        get: operations["list_files_v1_vector_stores__store_id__files_get"];
+        put?: never;
+        /**
+         * Put a file into a vector store
+         * @description One of the caller's uploads; it becomes a document of the library, read soon after.
+         */
+        post: operations["add_v1_vector_stores__store_id__files_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/vector_stores/{store_id}/files/{file_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a vector store's file
+         * @description How far its reading is, and its attributes.
+         */
+        get: operations["show_v1_vector_stores__store_id__files__file_id__get"];
+        put?: never;
+        /**
+         * Change a file's attributes
+         * @description They take the place of those that it had.
+         */
+        post: operations["update_v1_vector_stores__store_id__files__file_id__post"];
+        /**
+         * Take a file out of a vector store
+         * @description Its document stops answering; the uploaded file stays.
+         */
+        delete: operations["remove_v1_vector_stores__store_id__files__file_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/vector_stores/{store_id}/files/{file_id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show a file's text
+         * @description The text as it was read.
+         */
+        get: operations["content_v1_vector_stores__store_id__files__file_id__content_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/vector_stores/{store_id}/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Search a vector store
+         * @description The passages that answer best, filtered by attributes; several queries at once, too.
+         */
+        post: operations["search_v1_vector_stores__store_id__search_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1315,6 +1785,17 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AccessBody
+         * @description The request of ``PUT …/access``.
+         */
+        AccessBody: {
+            /**
+             * Access
+             * @description `person:<id>`, `email:<address>` and `group:<name>`; an empty list lets nobody in, null everybody who may read the library.
+             */
+            access: string[] | null;
+        };
+        /**
          * AppendBody
          * @description The request of ``POST /v1/conversations/{id}``.
          */
@@ -1337,10 +1818,45 @@ export interface components {
         } & {
             [key: string]: unknown;
         };
-        /** Body_add_document_v1_libraries__library_id__documents_post */
-        Body_add_document_v1_libraries__library_id__documents_post: {
+        /**
+         * BatchBody
+         * @description The request of ``POST …/file_batches``.
+         */
+        BatchBody: {
+            /** Attributes */
+            attributes?: {
+                [key: string]: string | boolean | number;
+            } | null;
+            /** File Ids */
+            file_ids?: string[] | null;
+            /** Files */
+            files?: components["schemas"]["FileBody"][] | null;
+        };
+        /** Body_add_v1_libraries__library_id__documents_post */
+        Body_add_v1_libraries__library_id__documents_post: {
+            /**
+             * Access
+             * @description Who may read it from the first moment on: a JSON list of marks.
+             */
+            access?: string | null;
+            /**
+             * Attributes
+             * @description Metadata: a JSON object.
+             */
+            attributes?: string | null;
             /** File */
             file: string;
+        };
+        /** Body_upload_v1_files_post */
+        Body_upload_v1_files_post: {
+            /** File */
+            file: string;
+            /**
+             * Purpose
+             * @description Such as `assistants`.
+             * @default user_data
+             */
+            purpose: string;
         };
         /**
          * ChatBody
@@ -1534,6 +2050,21 @@ export interface components {
             [key: string]: unknown;
         };
         /**
+         * DocumentChangeBody
+         * @description The request of ``PUT`` and ``PATCH``; what is missing stays.
+         */
+        DocumentChangeBody: {
+            /**
+             * Attributes
+             * @description They replace the old ones.
+             */
+            attributes?: {
+                [key: string]: unknown;
+            } | null;
+            /** Name */
+            name?: string | null;
+        };
+        /**
          * EmbeddingBody
          * @description The request of ``POST /v1/embeddings``; OpenAI says ``input``, Mistral either.
          */
@@ -1565,6 +2096,28 @@ export interface components {
             output_dtype: "float" | "int8" | "uint8" | "binary" | "ubinary";
         } & {
             [key: string]: unknown;
+        };
+        /**
+         * FileBody
+         * @description The request of ``POST …/files``.
+         */
+        FileBody: {
+            /** Attributes */
+            attributes?: {
+                [key: string]: string | boolean | number;
+            } | null;
+            /** File Id */
+            file_id: string;
+        };
+        /**
+         * FileChangeBody
+         * @description The request of ``POST …/files/{id}``.
+         */
+        FileChangeBody: {
+            /** Attributes */
+            attributes: {
+                [key: string]: string | boolean | number;
+            } | null;
         };
         /**
          * FimBody
@@ -1839,6 +2392,19 @@ export interface components {
             sql: string;
         };
         /**
+         * RankingOptions
+         * @description How results are ordered.
+         */
+        RankingOptions: {
+            /**
+             * Ranker
+             * @default auto
+             */
+            ranker: string;
+            /** Score Threshold */
+            score_threshold?: number | null;
+        };
+        /**
          * RerankBody
          * @description The request of ``POST /v1/rerank``.
          */
@@ -1942,6 +2508,24 @@ export interface components {
             query: string;
         };
         /**
+         * ShareBody
+         * @description The request of ``PUT …/share``.
+         */
+        ShareBody: {
+            /**
+             * Level
+             * @enum {string}
+             */
+            level: "Viewer" | "Editor";
+            /**
+             * Share With Type
+             * @enum {string}
+             */
+            share_with_type: "User" | "Workspace" | "Org";
+            /** Share With Uuid */
+            share_with_uuid: string;
+        };
+        /**
          * SourceBody
          * @description The request of ``POST …/sources``.
          */
@@ -1955,9 +2539,16 @@ export interface components {
             };
             /**
              * Kind
-             * @description `folder`.
+             * @description Such as `folder`; see the guide to sources.
              */
             kind: string;
+            /**
+             * Secrets
+             * @description Passwords and keys of the kind; kept, and never shown.
+             */
+            secrets?: {
+                [key: string]: string;
+            } | null;
         };
         /**
          * StartBody
@@ -1997,6 +2588,71 @@ export interface components {
             stream: boolean;
             /** Tools */
             tools?: components["schemas"]["ToolEntry"][] | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * StoreBody
+         * @description The request of ``POST /v1/vector_stores``.
+         */
+        StoreBody: {
+            /** Description */
+            description?: string | null;
+            /**
+             * File Ids
+             * @default []
+             */
+            file_ids: string[];
+            /** Metadata */
+            metadata?: {
+                [key: string]: unknown;
+            } | null;
+            /** Name */
+            name?: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * StoreChangeBody
+         * @description The request of ``POST /v1/vector_stores/{id}``; what is missing stays.
+         */
+        StoreChangeBody: {
+            /** Metadata */
+            metadata?: {
+                [key: string]: unknown;
+            } | null;
+            /** Name */
+            name?: string | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * StoreSearchBody
+         * @description The request of ``POST /v1/vector_stores/{id}/search``.
+         */
+        StoreSearchBody: {
+            /** Filters */
+            filters?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Max Num Results
+             * @default 10
+             */
+            max_num_results: number;
+            /** Query */
+            query: string | string[];
+            /**
+             * @default {
+             *       "ranker": "auto"
+             *     }
+             */
+            ranking_options: components["schemas"]["RankingOptions"];
+            /**
+             * Rewrite Query
+             * @default false
+             */
+            rewrite_query: boolean;
         } & {
             [key: string]: unknown;
         };
@@ -2054,6 +2710,19 @@ export interface components {
             library_ids: string[];
             /** Type */
             type: string;
+        };
+        /**
+         * UnshareBody
+         * @description The request of ``DELETE …/share``.
+         */
+        UnshareBody: {
+            /**
+             * Share With Type
+             * @enum {string}
+             */
+            share_with_type: "User" | "Workspace" | "Org";
+            /** Share With Uuid */
+            share_with_uuid: string;
         };
         /** ValidationError */
         ValidationError: {
@@ -2801,6 +3470,216 @@ export interface operations {
             };
         };
     };
+    list_files_v1_files_get: {
+        parameters: {
+            query?: {
+                purpose?: string | null;
+                /** @description The id behind which the page begins. */
+                after?: string | null;
+                /** @description Most entries to return. */
+                limit?: number;
+                /** @description By time of making. */
+                order?: "asc" | "desc";
+                /** @description Page, from 0. */
+                page?: number | null;
+                page_size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    upload_v1_files_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["Body_upload_v1_files_post"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    show_v1_files__file_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_v1_files__file_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    content_v1_files__file_id__content_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    signed_url_v1_files__file_id__url_get: {
+        parameters: {
+            query?: {
+                /** @description Hours that it opens the file. */
+                expiry?: number;
+            };
+            header?: never;
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: string;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     create_v1_fim_completions_post: {
         parameters: {
             query?: never;
@@ -3273,6 +4152,39 @@ export interface operations {
             };
         };
     };
+    list_access_v1_libraries__library_id__access_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     list_documents_v1_libraries__library_id__documents_get: {
         parameters: {
             query?: {
@@ -3313,7 +4225,7 @@ export interface operations {
             };
         };
     };
-    add_document_v1_libraries__library_id__documents_post: {
+    add_v1_libraries__library_id__documents_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -3324,7 +4236,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "multipart/form-data": components["schemas"]["Body_add_document_v1_libraries__library_id__documents_post"];
+                "multipart/form-data": components["schemas"]["Body_add_v1_libraries__library_id__documents_post"];
             };
         };
         responses: {
@@ -3350,7 +4262,7 @@ export interface operations {
             };
         };
     };
-    show_document_v1_libraries__library_id__documents__document_id__get: {
+    show_v1_libraries__library_id__documents__document_id__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -3384,7 +4296,45 @@ export interface operations {
             };
         };
     };
-    delete_document_v1_libraries__library_id__documents__document_id__delete: {
+    update_v1_libraries__library_id__documents__document_id__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+                document_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DocumentChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_v1_libraries__library_id__documents__document_id__delete: {
         parameters: {
             query?: never;
             header?: never;
@@ -3414,7 +4364,45 @@ export interface operations {
             };
         };
     };
-    document_status_v1_libraries__library_id__documents__document_id__status_get: {
+    set_access_v1_libraries__library_id__documents__document_id__access_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+                document_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AccessBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    release_access_v1_libraries__library_id__documents__document_id__access_delete: {
         parameters: {
             query?: never;
             header?: never;
@@ -3448,7 +4436,135 @@ export interface operations {
             };
         };
     };
-    document_text_v1_libraries__library_id__documents__document_id__text_content_get: {
+    text_url_v1_libraries__library_id__documents__document_id__extracted_text_signed_url_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+                document_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    reprocess_v1_libraries__library_id__documents__document_id__reprocess_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+                document_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    signed_url_v1_libraries__library_id__documents__document_id__signed_url_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+                document_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    status_v1_libraries__library_id__documents__document_id__status_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+                document_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    text_v1_libraries__library_id__documents__document_id__text_content_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -3527,6 +4643,113 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["SearchBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_shares_v1_libraries__library_id__share_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    share_v1_libraries__library_id__share_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ShareBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    unshare_v1_libraries__library_id__share_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UnshareBody"];
             };
         };
         responses: {
@@ -4089,6 +5312,37 @@ export interface operations {
             };
         };
     };
+    opened_v1_signed__token__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     list_tables_v1_tables_get: {
         parameters: {
             query?: never;
@@ -4278,6 +5532,592 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_stores_v1_vector_stores_get: {
+        parameters: {
+            query?: {
+                /** @description The id behind which the page begins. */
+                after?: string | null;
+                /** @description The id before which the page ends. */
+                before?: string | null;
+                /** @description Most entries to return. */
+                limit?: number;
+                /** @description By time of making. */
+                order?: "asc" | "desc";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    create_v1_vector_stores_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StoreBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    show_v1_vector_stores__store_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                store_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    update_v1_vector_stores__store_id__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                store_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StoreChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_v1_vector_stores__store_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                store_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    add_batch_v1_vector_stores__store_id__file_batches_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                store_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    show_batch_v1_vector_stores__store_id__file_batches__batch_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                store_id: string;
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    cancel_batch_v1_vector_stores__store_id__file_batches__batch_id__cancel_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                store_id: string;
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_batch_v1_vector_stores__store_id__file_batches__batch_id__files_get: {
+        parameters: {
+            query?: {
+                /** @description The id behind which the page begins. */
+                after?: string | null;
+                /** @description The id before which the page ends. */
+                before?: string | null;
+                /** @description Most entries to return. */
+                limit?: number;
+                /** @description By time of making. */
+                order?: "asc" | "desc";
+                /** @description Only files that are so far. */
+                filter?: ("in_progress" | "completed" | "failed" | "cancelled") | null;
+            };
+            header?: never;
+            path: {
+                store_id: string;
+                batch_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_files_v1_vector_stores__store_id__files_get: {
+        parameters: {
+            query?: {
+                /** @description The id behind which the page begins. */
+                after?: string | null;
+                /** @description The id before which the page ends. */
+                before?: string | null;
+                /** @description Most entries to return. */
+                limit?: number;
+                /** @description By time of making. */
+                order?: "asc" | "desc";
+                /** @description Only files that are so far. */
+                filter?: ("in_progress" | "completed" | "failed" | "cancelled") | null;
+            };
+            header?: never;
+            path: {
+                store_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    add_v1_vector_stores__store_id__files_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                store_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FileBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    show_v1_vector_stores__store_id__files__file_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                store_id: string;
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    update_v1_vector_stores__store_id__files__file_id__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                store_id: string;
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FileChangeBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    remove_v1_vector_stores__store_id__files__file_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                store_id: string;
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    content_v1_vector_stores__store_id__files__file_id__content_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                store_id: string;
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    search_v1_vector_stores__store_id__search_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                store_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StoreSearchBody"];
+            };
+        };
         responses: {
             /** @description Successful Response */
             200: {

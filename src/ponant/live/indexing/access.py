@@ -11,6 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, undefer
 
 from ponant.kit.errors import NotFound
+from ponant.live.access import canonical
 from ponant.live.reading.passages import fingerprint
 from ponant.live.repository import batches
 from ponant.live.tables import AccessRow, DocumentRow, MarkRow, PassageRow
@@ -25,7 +26,7 @@ def access_id(session: Session, scope: Scope, marks: Sequence[str] | None) -> in
     """
     if marks is None:
         return None
-    ordered = sorted(set(marks))
+    ordered = sorted({canonical(mark) for mark in marks})
     name = fingerprint("\n".join(ordered))
     named = select(AccessRow.id).where(AccessRow.name == name, in_scope(AccessRow, scope))
     if (found := session.scalar(named)) is not None:
@@ -110,6 +111,29 @@ def matching(
         wanted,
     )
     return list(session.scalars(statement))
+
+
+def stored(
+    session: Session, scope: Scope, library_id: str, document_id: str
+) -> tuple[DocumentRow, AccessRow | None]:
+    """One document with its access list, whether or not the caller may read it.
+
+    Raises:
+        NotFound: there is none by that id in this library.
+    """
+    statement = (
+        select(DocumentRow, AccessRow)
+        .outerjoin(AccessRow, _list_of_document(scope))
+        .where(
+            DocumentRow.id == document_id,
+            DocumentRow.library_id == library_id,
+            in_scope(DocumentRow, scope),
+        )
+    )
+    if (found := session.execute(statement).first()) is None:
+        raise NotFound(f"There is no document {document_id} in this library; it may be deleted.")
+    row, access = found
+    return row, access
 
 
 def passages(

@@ -188,20 +188,27 @@ class Index:
             set_cursor(session, scope, source_id, cursor)
 
     def set_access(
-        self, scope: Scope, library_id: str, document_id: str, marks: Sequence[str] | None
+        self,
+        scope: Scope,
+        library_id: str,
+        document_id: str,
+        marks: Sequence[str] | None,
+        *,
+        by_hand: bool = True,
     ) -> Moved:
-        """Say by hand who may read a document; what its source says no longer counts.
+        """Say who may read a document, whether or not the caller may.
 
         Args:
             marks: see `Scope.marks`; None is everybody who may read the library.
+            by_hand: what its source says no longer counts.
 
         Raises:
-            NotFound: the document is not there for this caller.
+            NotFound: there is no such document in the library.
         """
         with self._moving(scope, library_id) as move:
-            row, _ = access.document(move.session, scope, library_id, document_id)
+            row = repository.document(move.session, scope, library_id, document_id)
             list_id = access.access_id(move.session, scope, marks)
-            values = {"access_id": list_id, "access_by_hand": True, "updated_at": move.now}
+            values = {"access_id": list_id, "access_by_hand": by_hand, "updated_at": move.now}
             set_document(move.session, scope, document_id, values)
             move.access[document_id] = list_id or 0
             move.withdrawn.append(document_id)

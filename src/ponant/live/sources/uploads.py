@@ -5,7 +5,9 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,16 +15,32 @@ from sqlalchemy.exc import SQLAlchemyError
 from ponant.kit import new_id
 from ponant.kit.errors import BadRequest, NotFound, PonantError, StorageFull
 from ponant.live import repository
+from ponant.live.access import may_read
+from ponant.live.access_rows import access_marks
+from ponant.live.indexing.access import access_id
 from ponant.live.indexing.index import Moved
 from ponant.live.indexing.ingestion import Home, Ingestion, Known
+from ponant.live.port import MetadataValue
 from ponant.live.reading.parsing import MEDIA_TYPES, UnreadableDocument
 from ponant.live.sources import files
-from ponant.live.sources.port import Content
+from ponant.live.sources.port import About, Content
 from ponant.live.sources.roots import UPLOADS
 from ponant.live.tables import DocumentRow
 from ponant.store import Scope
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What comes with a dropped file; None leaves what was said of the one before it.
+
+    Attributes:
+        access: marks of who may read it.
+    """
+
+    metadata: dict[str, MetadataValue] | None = None
+    access: tuple[str, ...] | None = None
 
 
 class Uploads:
@@ -44,10 +62,21 @@ class Uploads:
         self._queue: asyncio.Queue[tuple[Scope, str, str]] = asyncio.Queue()
         self._waiting: Counter[str] = Counter()
 
-    async def add(self, scope: Scope, library_id: str, name: str, data: bytes) -> str:
+    async def add(
+        self,
+        scope: Scope,
+        library_id: str,
+        name: str,
+        data: bytes,
+        said: Said = Said(),
+        *,
+        replace: bool = True,
+    ) -> str:
         """Keep a file and queue it; returns its document's id.
 
-        A document of the same name in the library is replaced: that is an edit.
+        Args:
+            replace: take the place of a file of the same name, as an edit. One that the caller
+                may not read stays, and there are two.
 
         Raises:
             BadRequest: the name is not one of a file that Ponant reads.
@@ -55,7 +84,9 @@ class Uploads:
             StorageFull: there is no room for it.
         """
         name = _checked_name(name)
-        document_id = await self._ingestion.write(self._store, scope, library_id, name, data)
+        document_id = await self._ingestion.write(
+            self._store, scope, library_id, name, data, said, replace=replace
+        )
         self._enqueue(scope, library_id, document_id)
         return document_id
 
@@ -88,6 +119,38 @@ class Uploads:
         self.remove(library_id, row.path)
         return moved
 
+    def rename(self, scope: Scope, library_id: str, document_id: str, name: str) -> Moved:
+        """Give a document another name; runs on the writing thread.
+
+        Raises:
+            BadRequest: the name is not one of a file that is read the same way.
+        """
+        row, name = self._row(scope, library_id, document_id), _checked_name(name)
+        if files.media_type(name) != row.media_type:
+            raise BadRequest("The ending of the name must stay what it is.", param="name")
+        index = self._ingestion.index
+        return index.move_document(scope, library_id, document_id, row.path, name, row.signature)
+
+    def content(self, scope: Scope, library_id: str, document_id: str) -> bytes:
+        """The file as it was dropped.
+
+        Raises:
+            NotFound: it is not there any more.
+        """
+        row = self._row(scope, library_id, document_id)
+        try:
+            return files.read((self._folder / library_id).resolve(), row.path).data
+        except (FileNotFoundError, UnreadableDocument) as e:
+            raise NotFound(f"The file of {row.name} is not there any more.") from e
+
+    async def again(self, scope: Scope, library_id: str, document_id: str) -> None:
+        """Read a file again, from the disk."""
+        index = self._ingestion.index
+        await self._ingestion.write(
+            index.set_document, scope, document_id, state="pending", message=""
+        )
+        self._enqueue(scope, library_id, document_id)
+
     def remove(self, library_id: str, path: str | None = None) -> None:
         """Delete a library's file, or all of its files."""
         folder = self._folder / library_id
@@ -116,29 +179,56 @@ class Uploads:
             empty = Content(b"", "", "")
             await self._ingestion.fail(home, known, row.path, row.name, empty, message)
             return
-        await self._ingestion.take(home, known, row.path, row.name, content)
+        about = About(media_type=row.media_type, metadata=row.attributes)
+        await self._ingestion.take(home, known, row.path, row.name, content, about=about)
 
-    def _store(self, scope: Scope, library_id: str, name: str, data: bytes) -> str:
+    def _store(
+        self,
+        scope: Scope,
+        library_id: str,
+        name: str,
+        data: bytes,
+        said: Said,
+        *,
+        replace: bool,
+    ) -> str:
         """Write the file, then the row; runs on the writing thread."""
         database = self._ingestion.index.database
         with database.read() as session:
             repository.library(session, scope, library_id)
-            rows = repository.uploads(session, scope, library_id)
-        old = next((row for row in rows if row.name == name), None)
+            rows = [
+                row
+                for row in repository.uploads(session, scope, library_id)
+                if replace and row.name == name
+            ]
+            lists = access_marks(session, scope, [row.id for row in rows])
+        old = next((row for row in rows if may_read(scope, lists[row.id])), None)
         document_id = old.id if old else new_id("doc")
         path = f"{new_id('file')}{Path(name).suffix.lower()}"
         self._write(library_id, path, data)
         if old is not None:
+            values: dict[str, Any] = {"path": path, "size": len(data)}
+            if said.metadata is not None:
+                values["attributes"] = said.metadata
             self._ingestion.index.set_document(
-                scope, document_id, path=path, size=len(data), state="pending", message=""
+                scope, document_id, **values, state="pending", message=""
             )
+            if said.access is not None:
+                self._ingestion.index.set_access(scope, library_id, document_id, said.access)
             self.remove(library_id, old.path)
             return document_id
-        self._insert(scope, library_id, document_id, path, name, len(data))
+        self._insert(scope, library_id, document_id, path, name, len(data), said)
         return document_id
 
     def _insert(
-        self, scope: Scope, library_id: str, document_id: str, path: str, name: str, size: int
+        self,
+        scope: Scope,
+        library_id: str,
+        document_id: str,
+        path: str,
+        name: str,
+        size: int,
+        said: Said,
     ) -> None:
         now = self._ingestion.index.clock.now()
         with self._ingestion.index.database.write() as session:
@@ -158,6 +248,9 @@ class Uploads:
                     signature="",
                     content_hash="",
                     text="",
+                    attributes=said.metadata or {},
+                    access_id=access_id(session, scope, said.access),
+                    access_by_hand=said.access is not None,
                     created_at=now,
                     updated_at=now,
                 )

@@ -1,0 +1,100 @@
+"""What conversations keep of documents, shown only while the reader may read the documents.
+
+A search or a citation is stored with the passage's text. Where the document was deleted since, or
+closed to the reader, name and text stay in the database and are handed out no more: not in a
+history, not in the events of an answer that is read again, and not to a model.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ponant.assistant.port import Knowledge
+from ponant.assistant.schemas import (
+    Answered,
+    Content,
+    Done,
+    Entry,
+    Event,
+    SearchDone,
+    Searched,
+    Source,
+    Spoken,
+)
+from ponant.store import Scope
+
+_NO_NAME = "(no longer here)"
+
+
+async def entries(live: Knowledge, scope: Scope, stored: Sequence[Entry]) -> list[Entry]:
+    """Entries as their reader may see them now."""
+    closed = await _closed(live, scope, [one for entry in stored for one in _in(entry.content)])
+    if not closed:
+        return list(stored)
+    return [
+        msgspec.structs.replace(entry, content=_without(entry.content, closed)) for entry in stored
+    ]
+
+
+async def event(live: Knowledge, scope: Scope, told: Event) -> Event:
+    """An event as its reader may see it now."""
+    match told:
+        case SearchDone(found=found):
+            if closed := await _closed(live, scope, found.sources):
+                return msgspec.structs.replace(told, found=_searched(found, closed))
+        case Spoken(piece=Source() as source):
+            if closed := await _closed(live, scope, [source]):
+                return msgspec.structs.replace(told, piece=_withheld(source, closed))
+        case Done(cited=cited):
+            if closed := await _closed(live, scope, cited):
+                kept = tuple(_withheld(one, closed) for one in cited)
+                return msgspec.structs.replace(told, cited=kept)
+    return told
+
+
+def readers(stored: Sequence[Entry]) -> set[str]:
+    """The access lists that anything said in a conversation stood under."""
+    found = (one.readers for entry in stored for one in _in(entry.content))
+    return {name for name in found if name}
+
+
+async def _closed(live: Knowledge, scope: Scope, sources: Iterable[Source]) -> set[str]:
+    """The documents of those sources that are gone, or not the reader's to read."""
+    documents = {one.document_id for one in sources}
+    if not documents:
+        return set()
+    return documents - set(await live.access.readable(scope, sorted(documents)))
+
+
+def _in(content: Content) -> Iterable[Source]:
+    match content:
+        case Searched(sources=sources):
+            return sources
+        case Answered(content=pieces):
+            return [piece for piece in pieces if isinstance(piece, Source)]
+        case _:
+            return ()
+
+
+def _without(content: Content, closed: set[str]) -> Content:
+    match content:
+        case Searched():
+            return _searched(content, closed)
+        case Answered(content=pieces):
+            kept = [_withheld(one, closed) if isinstance(one, Source) else one for one in pieces]
+            return msgspec.structs.replace(content, content=tuple(kept))
+        case _:
+            return content
+
+
+def _searched(found: Searched, closed: set[str]) -> Searched:
+    kept = tuple(_withheld(one, closed) for one in found.sources)
+    return msgspec.structs.replace(found, sources=kept)
+
+
+def _withheld(source: Source, closed: set[str]) -> Source:
+    if source.document_id not in closed:
+        return source
+    return msgspec.structs.replace(
+        source, document_name=_NO_NAME, heading="", text="", withheld=True
+    )
