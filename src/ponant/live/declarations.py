@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from ponant.kit import Clock, new_id
 from ponant.kit.errors import BadRequest, Conflict
 from ponant.live import repository
+from ponant.live.indexing.words import GENERATION
 from ponant.live.tables import LibraryRow, PlaceRow, SourceRow, TombstoneRow
 from ponant.store import Database, Scope, in_scope
 
@@ -44,7 +45,13 @@ class Declarations:
         """Make an empty library and return its id."""
         name, now, library_id = _checked(name), self._clock.now(), new_id("lib")
         with self._database.write() as session:
-            session.add(PlaceRow(library_id=library_id, workspace_id=scope.workspace_id))
+            session.add(
+                PlaceRow(
+                    library_id=library_id,
+                    workspace_id=scope.workspace_id,
+                    generation=GENERATION,
+                )
+            )
             session.add(
                 LibraryRow(
                     id=library_id,

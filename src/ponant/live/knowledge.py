@@ -19,6 +19,7 @@ from ponant.live.indexing.backfill import Backfill
 from ponant.live.indexing.embedding import EmbeddingGate, Vector
 from ponant.live.indexing.index import Index, Moved
 from ponant.live.indexing.ingestion import Ingestion
+from ponant.live.indexing.relaying import relay_all
 from ponant.live.indexing.search import search
 from ponant.live.pipelines.keeping import Keeping
 from ponant.live.port import (
@@ -158,6 +159,7 @@ class Knowledge:
         self._spawn(self._relations.start())
         self._spawn(self._uploads.run())
         self._spawn(self._backfill.run())
+        self._spawn(relay_all(self._ingestion))
 
     async def close(self) -> None:
         """End everything; what was stored is stored."""

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, undefer
 
 from ponant.kit.errors import NotFound
-from ponant.live.indexing.words import spaced
 from ponant.live.tables import (
     DocumentRow,
     LibraryRow,
@@ -62,13 +61,13 @@ def library(session: Session, scope: Scope, library_id: str) -> LibraryRow:
 
 
 def set_version(
-    session: Session, scope: Scope, library_id: str, version: int, now: datetime
+    session: Session, scope: Scope, library_id: str, version: int, now: datetime, more: int
 ) -> None:
-    """Note that a library reached a version."""
+    """Note that a library reached a version, with so many more passages."""
     session.execute(
         update(LibraryRow)
         .where(LibraryRow.id == library_id, in_scope(LibraryRow, scope))
-        .values(version=version, as_of=now, updated_at=now)
+        .values(version=version, as_of=now, updated_at=now, passages=LibraryRow.passages + more)
         .execution_options(synchronize_session=False)
     )
 
@@ -233,36 +232,6 @@ def unbury(session: Session, scope: Scope, passage_ids: Sequence[str]) -> None:
                 TombstoneRow.passage_id.in_(some), in_scope(TombstoneRow, scope)
             )
         )
-
-
-def write_keywords(
-    session: Session, library_id: str, name: str, passages: Sequence[PassageRow]
-) -> None:
-    """Put passages into the keyword index; a trigger takes them out again."""
-    if passages:
-        session.execute(
-            text(
-                "INSERT INTO live_keywords (rowid, library, name, heading, body) "
-                "VALUES (:row, :library, :name, :heading, :body)"
-            ),
-            [
-                {
-                    "row": passage.id,
-                    "library": library_id,
-                    "name": spaced(name),
-                    "heading": spaced(passage.heading),
-                    "body": spaced(passage.text),
-                }
-                for passage in passages
-            ],
-        )
-
-
-def drop_keywords(session: Session, rows: Sequence[int]) -> None:
-    """Take passages out of the keyword index before they are put in anew."""
-    if rows:
-        statement = text("DELETE FROM live_keywords WHERE rowid = :row")
-        session.execute(statement, [{"row": row} for row in rows])
 
 
 def delete_passages(session: Session, scope: Scope, rows: Sequence[int]) -> None:

@@ -1,8 +1,9 @@
 """The tables of live.db.
 
 Two of them are read before any scope is known: the folders that sources may lie in, and the
-workspace that each library is in. The keyword index ``live_keywords`` is an FTS5 table whose rows
-carry a passage's row id; triggers remove keywords and unused vectors together with a passage.
+workspace that each library is in. The keyword index is in FTS5 tables (see `indexing.keywords`)
+whose rows carry a passage's row id; a trigger removes keywords and unused vectors together with a
+passage.
 """
 
 from datetime import datetime
@@ -25,13 +26,17 @@ class RootRow(Base):
 
 
 class PlaceRow(Base):
-    """Where a library is: what the process needs to start its sources."""
+    """Where a library is: what the process needs to start its sources.
+
+    ``generation`` is the way that its text was laid out for keywords when it was made.
+    """
 
     __tablename__ = "live_places"
     __scope__ = ScopeKind.PLATFORM
 
     library_id: Mapped[str] = mapped_column(primary_key=True)
     workspace_id: Mapped[str]
+    generation: Mapped[int]
 
 
 class LibraryRow(Base):
@@ -44,6 +49,7 @@ class LibraryRow(Base):
     name: Mapped[str]
     description: Mapped[str]
     version: Mapped[int]
+    passages: Mapped[int] = mapped_column(default=0)
     as_of: Mapped[datetime] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -112,6 +118,7 @@ class DocumentRow(Base):
     message: Mapped[str]
     signature: Mapped[str]
     content_hash: Mapped[str]
+    language: Mapped[str] = mapped_column(default="")  # of its keywords; its stemmer's name
     text: Mapped[str] = mapped_column(deferred=True)
     url: Mapped[str | None]
     # Named so since `metadata` is taken by SQLAlchemy.
@@ -121,6 +128,21 @@ class DocumentRow(Base):
     source_version: Mapped[int | None]  # of a pushed document; an older one changes nothing
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class WordsRow(Base):
+    """How a library's text is laid out in the keyword index."""
+
+    __tablename__ = "live_words"
+    __scope__ = ScopeKind.WORKSPACE
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    library_id: Mapped[str] = mapped_column(
+        ForeignKey("live_libraries.id", ondelete="CASCADE"), unique=True
+    )
+    generation: Mapped[int]
+    languages: Mapped[list[str]] = mapped_column(JSON)
 
 
 class PassageRow(Base):

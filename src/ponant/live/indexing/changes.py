@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+from ponant.live.indexing.languages import language_of
 from ponant.live.indexing.vectors import Placed
 from ponant.live.reading.chunking import Chunk
 from ponant.live.sources.port import About
@@ -30,6 +31,11 @@ class Reading:
     text: str
     chunks: Sequence[Chunk]
     about: About = field(default_factory=About)
+
+    @property
+    def language(self) -> str:
+        """The likeliest one, whose stems its keywords become."""
+        return language_of(self.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def fail_document(
     move: Move, scope: Scope, document_id: str, reading: Reading, message: str
 ) -> None:
     """Note that a document cannot be read now; what it said, and who may read that, stays."""
-    kept = {"text", "url", "attributes", "source_version"}
+    kept = {"text", "language", "url", "attributes", "source_version"}
     values = {name: value for name, value in _values(reading).items() if name not in kept}
     values |= {"state": "failed", "message": message}
     set_document(move.session, scope, document_id, values)
@@ -133,6 +133,7 @@ def _values(reading: Reading) -> dict[str, Any]:
         "signature": reading.signature,
         "content_hash": reading.content_hash,
         "text": reading.text,
+        "language": reading.language,
         "url": reading.about.url,
         "attributes": dict(reading.about.metadata),
         "source_version": reading.about.source_version,

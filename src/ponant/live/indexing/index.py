@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from ponant.kit import Clock
 from ponant.live import faults, repository
-from ponant.live.indexing import access, vector_rows
+from ponant.live.indexing import access, keywords, vector_rows
 from ponant.live.indexing.changes import DocumentChange, Move, Moved, Reading, Vector
 from ponant.live.indexing.document_rows import (
     fail_document,
@@ -140,8 +140,8 @@ class Index:
             values = {"path": path, "name": name, "signature": signature, "updated_at": move.now}
             set_document(move.session, scope, document_id, values)
             rows = repository.passages(move.session, scope, document_id)
-            repository.drop_keywords(move.session, [row.id for row in rows])
-            repository.write_keywords(move.session, library_id, name, rows)
+            keywords.drop(move.session, [one.id for one in rows])
+            keywords.write(move.session, scope, library_id, name, row.language, rows)
             move.tell(document_id, name, "updated", row.access_id)
         return move.moved
 
@@ -254,7 +254,7 @@ class Index:
         repository.delete_passages(session, scope, [row.id for row in old])
         repository.unbury(session, scope, [row.passage_id for row in new])
         shift_passages(session, scope, same, wanted)
-        self._insert_passages(move, scope, new, reading.name, at_hand)
+        self._insert_passages(move, scope, new, reading.name, reading.language, at_hand)
         move.removed.extend(row.id for row in old)
         move.withdrawn.extend(row.passage_id for row in dead)
 
@@ -264,6 +264,7 @@ class Index:
         scope: Scope,
         rows: Sequence[PassageRow],
         name: str,
+        language: str,
         vectors: Mapping[str, Vector],
     ) -> None:
         if not rows:
@@ -274,7 +275,7 @@ class Index:
         move.session.add_all(rows)
         move.session.flush()
         move.added.extend(row.id for row in rows)
-        repository.write_keywords(move.session, rows[0].library_id, name, rows)
+        keywords.write(move.session, scope, move.library_id, name, language, rows)
         if self.identity is None:
             return
         embedded = [row for row in rows if row.input_hash in vectors]
@@ -307,7 +308,8 @@ class Index:
                 move = Move(session, library_id, version, self.clock.now())
                 yield move
                 faults.point("changed")
-                repository.set_version(session, scope, library_id, version, move.now)
+                more = len(move.added) - len(move.removed)
+                repository.set_version(session, scope, library_id, version, move.now, more)
                 vectors = self._library_vectors(library_id, row.version)
                 if vectors is not None:
                     vectors.stage(version, move.removed, Rows.of(move.vectors), move.access)

@@ -3,26 +3,24 @@
 Reciprocal rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, column, literal_column, select, table, text
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from ponant.live import repository
-from ponant.live.indexing import access
+from ponant.live.indexing import access, keywords
 from ponant.live.indexing.filters import condition
 from ponant.live.indexing.index import Index
-from ponant.live.indexing.words import expression
 from ponant.live.port import Hit, SearchOptions, SearchResult
 from ponant.live.tables import AccessRow, DocumentRow, LibraryRow, PassageRow
-from ponant.store import Scope, in_scope
+from ponant.store import Scope
 
 _CANDIDATES = 50
 SMOOTHING = 10  # the paper's 60 is for lists of thousands; short lists want their tops apart
-_KEYWORDS = table("live_keywords", column("rowid"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def search(
         by_keyword: list[int] = []
         by_vector: list[int] = []
         if options.mode != "vector":
-            by_keyword = _by_keyword(session, scope, tuple(versions), query, wanted)
+            by_keyword = _by_keyword(session, scope, libraries.values(), query, wanted)
         if options.mode != "keyword" and vector is not None:
             by_vector = _by_vector(session, scope, index, versions, vector, wanted)
         ranks = _fuse(by_keyword, by_vector)
@@ -78,23 +76,18 @@ def search(
 def _by_keyword(
     session: Session,
     scope: Scope,
-    library_ids: tuple[str, ...],
+    libraries: Iterable[LibraryRow],
     query: str,
     wanted: ColumnElement[bool] | None,
 ) -> list[int]:
-    if (words := expression(query, library_ids)) is None:
-        return []
-    conditions = [in_scope(PassageRow, scope), in_scope(DocumentRow, scope), access.readable(scope)]
-    statement = (
-        select(PassageRow.id)
-        .select_from(_KEYWORDS)
-        .join(PassageRow, PassageRow.id == _KEYWORDS.c.rowid)
-        .join(DocumentRow, DocumentRow.id == PassageRow.document_id)
-        .where(literal_column("live_keywords").op("MATCH")(words), *conditions)
-        .order_by(text("bm25(live_keywords, 0.0, 1.0, 2.0, 1.0)"), PassageRow.id)
-        .limit(_CANDIDATES)
-    )
-    return list(session.scalars(statement if wanted is None else statement.where(wanted)))
+    conditions = [access.readable(scope)] + ([] if wanted is None else [wanted])
+    found = [
+        one
+        for library in libraries
+        for one in keywords.search(session, scope, library, query, conditions, _CANDIDATES)
+    ]
+    found.sort(key=lambda item: (-item[1], item[0]))
+    return [row for row, _ in found[:_CANDIDATES]]
 
 
 def _by_vector(

@@ -1,60 +1,127 @@
-"""Prepares text and questions for the keyword index.
+"""Prepares text and questions for the keyword index: terms that the same words always become.
 
-The index splits at spaces and signs, lower-cases, drops accents and stems (English, Porter).
-Chinese, Japanese and Thai are written without spaces, so their runs are laid out as overlapping
-pairs of characters, in documents and questions alike.
+Words are lower-cased, cut to their stem in their text's language (Snowball) and freed of accents.
+Chinese, Japanese and Thai are written without spaces: their runs become overlapping n-grams, in
+documents and questions alike (pairs of characters; Thai, whose vowels are characters too, threes).
 """
 
 import re
+import unicodedata
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from typing import Any
 
-_RUN = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
-_TERM = re.compile(r"\w+")
-_MOST_TERMS = 24
+import Stemmer
 
-# Words that stand in most questions and say nothing of their subject.
-_COMMON = frozenset(
-    _TERM.findall(
-        """
-    a an and any are as at be been but by can could did do does for from get had has have how i if
-    in into is it its me my of on or our shall should so some than that the their them then there
-    these they this those to us was we were what when where which who whom whose why will with
-    would you your
-    au aux avec ce ces cette comment dans de des du elle elles en est et il ils je la le les leur
-    lui ma mais mes mon ne nos notre nous on ou où par pas pour quand que quel quelle quelles quels
-    qui sa se ses son sont sur ta te tes toi ton tu un une vos votre vous
-    aber als am an auch auf aus bei bin bis bist da das dass dem den der des die dies doch du ein
-    eine einem einen einer eines er es für hat hatte ich ihr ihre im ist ja kann man mein mit nach
-    nicht noch nur oder sein seine sich sie sind so über um und uns von vor wann war was welche
-    welcher welches wem wen wenn wer wie wir wird wo zu zum zur
-    al como con cual cuando cuanto de del donde el ella en es esta este la las los mi no nos para
-    pero por que quien se ser si sin su sus una uno y
-    che chi ci come cui da dal dalla dei del della di dove e gli ha ho i il io lo ma mi nel nella
-    non o per più quale quando quanto si sono suo tra un una
-        """
+from ponant.live.indexing.languages import FUNCTION_WORDS
+
+GENERATION = 1
+"""Counts the ways in which texts became terms; another one has every text laid out anew."""
+
+_THAI = r"\u0e00-\u0e7f"
+_HAN = r"\u3005\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_MARKS = r"\u0300-\u036f\u064b-\u065f\u0900-\u0903\u093a-\u094f\u0962\u0963"
+_RUN = re.compile(f"[{_THAI}{_HAN}]+")
+_PIECE = re.compile(f"[{_THAI}]+|[{_HAN}]+|(?:(?![{_THAI}{_HAN}_])[\\w{_MARKS}])+")
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»')
+_LONGEST = 64  # characters of a term
+_KEPT = 1 << 17  # words whose terms are remembered
+_MOST_TERMS = 32
+_STEMMING = Lock()  # a stemmer serves one thread at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to look for.
+
+    Attributes:
+        terms: each in the forms that it has in the languages; one that ends in ``*`` is a
+            beginning.
+        phrases: terms that must stand side by side, in the forms of each language.
+    """
+
+    terms: tuple[tuple[str, ...], ...]
+    phrases: tuple[tuple[tuple[str, ...], ...], ...]
+
+
+def terms(text: str, language: str) -> Iterator[str]:
+    """The terms of a text in its order."""
+    for piece in _PIECE.findall(unicodedata.normalize("NFKC", text).lower()):
+        size = _gram(piece)
+        if size:
+            yield from _grams(piece, size)
+        else:
+            yield _term(piece, language)
+
+
+def laid_out(text: str, language: str, key: str) -> str:
+    """A text as the keyword index takes it: its terms, each behind a library's key."""
+    return " ".join([key + term for term in terms(text, language)])
+
+
+def question(query: str, languages: Collection[str]) -> Question:
+    """What a query asks for in a library of these languages; function words only if alone."""
+    quoted = [next(filter(None, groups)) for groups in _QUOTED.findall(query)]
+    phrases = [
+        tuple(dict.fromkeys(tuple(terms(one, lang)) for lang in languages)) for one in quoted
+    ]
+    pieces = list(
+        dict.fromkeys(
+            _PIECE.findall(unicodedata.normalize("NFKC", _QUOTED.sub(" ", query)).lower())
+        )
     )
-)
+    common = frozenset().union(*(FUNCTION_WORDS.get(lang, frozenset()) for lang in languages))
+    telling = [piece for piece in pieces if piece not in common] or pieces
+    found = dict.fromkeys(form for piece in telling for form in _forms(piece, languages))
+    return Question(
+        terms=tuple(found)[:_MOST_TERMS],
+        phrases=tuple(kept for forms in phrases if (kept := tuple(filter(None, forms)))),
+    )
 
 
 def spaced(text: str) -> str:
     """Text whose unspaced scripts are laid out as pairs of characters."""
-    return _RUN.sub(lambda match: f" {_pairs(match.group())} ", text)
+    return _RUN.sub(lambda match: f" {' '.join(_grams(match.group(), 2))} ", text)
 
 
-def expression(query: str, library_ids: tuple[str, ...]) -> str | None:
-    """An FTS5 expression that matches any telling word of the query in one of the libraries.
-
-    None when there is no word to look for.
-    """
-    terms = list(dict.fromkeys(_TERM.findall(spaced(query).lower())))
-    telling = [term for term in terms if term not in _COMMON] or terms
-    if not telling or not library_ids:
-        return None
-    words = " OR ".join(f'"{term}"' for term in telling[:_MOST_TERMS])
-    places = " OR ".join(f'"{library_id}"' for library_id in library_ids)
-    return f"library : ({places}) AND {{name heading body}} : ({words})"
+def _forms(piece: str, languages: Collection[str]) -> Iterator[tuple[str, ...]]:
+    size = _gram(piece)
+    if not size:
+        yield tuple(dict.fromkeys(_term(piece, language) for language in languages))
+    elif len(piece) < size:
+        yield (f"{piece}*",)
+    else:
+        yield from ((gram,) for gram in _grams(piece, size))
 
 
-def _pairs(run: str) -> str:
-    if len(run) == 1:
-        return run
-    return " ".join(run[i : i + 2] for i in range(len(run) - 1))
+def _gram(piece: str) -> int:
+    """How many characters make a term of a run that is written without spaces; else 0."""
+    first = piece[0]
+    if first < "\u0e00" or _RUN.match(first) is None:
+        return 0
+    return 3 if first <= "\u0e7f" else 2
+
+
+def _grams(run: str, size: int) -> Iterator[str]:
+    if len(run) <= size:
+        yield run
+        return
+    for begin in range(len(run) - size + 1):
+        yield run[begin : begin + size]
+
+
+@lru_cache(_KEPT)
+def _term(word: str, language: str) -> str:
+    with _STEMMING:
+        stem = _stemmer(language).stemWord(word)
+    if not stem.isascii():
+        stem = _ACCENTS.sub("", unicodedata.normalize("NFKD", stem))
+    return str(stem)[:_LONGEST]
+
+
+@lru_cache
+def _stemmer(language: str) -> Any:
+    return Stemmer.Stemmer(language)
