@@ -1,6 +1,6 @@
 """Follows a Kafka topic: a message with a known key is an edit, one without a value a delete."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +10,11 @@ from ponant.kit.errors import Forbidden
 from ponant.live.reading.parsing import UnreadableDocument
 from ponant.live.relations.port import Key, Row, RowBatch
 from ponant.live.sources import records
-from ponant.live.sources.kafka_topic import Entry, KafkaConfig, Topic
+from ponant.live.sources.kafka_topic import Entries, Entry, KafkaConfig, Topic, cursor_of
 from ponant.live.sources.kind import Context, Kind, Secrets, secret
 from ponant.live.sources.port import Batch, Content, Cursor, Found, Gone
+
+_DOCUMENTS, _ROWS = 500, 5000  # at once
 
 
 class KafkaSource:
@@ -27,14 +29,14 @@ class KafkaSource:
     def __init__(
         self, config: KafkaConfig, password: str = "", extra: dict[str, Any] | None = None
     ) -> None:
-        self.topic = Topic(config, password, extra)
+        self.topic = Topic(config, password, _DOCUMENTS, extra)
         self._config = config
 
     async def batches(self, cursor: Cursor | None) -> AsyncGenerator[Batch]:
         """Yield messages as documents, from the cursor on."""
         async for entries in self.topic.entries(cursor):
             yield Batch(
-                changes=[self._change(entry) for entry in entries.entries],
+                changes=list(self._changes(entries)),
                 complete=entries.is_unused,
                 cursor=entries.cursor,
                 remark=entries.remark,
@@ -42,12 +44,19 @@ class KafkaSource:
                 waiting=entries.lag,
             )
 
-    def _change(self, entry: Entry) -> Found | Gone:
+    def _changes(self, entries: Entries) -> Iterator[Found | Gone]:
+        """Each with the cursor that stands for it and all before it."""
+        offsets = dict(entries.begin)
+        for entry in entries.entries:
+            offsets[entry.partition] = entry.offset + 1
+            yield self._change(entry, cursor_of(offsets))
+
+    def _change(self, entry: Entry, cursor: Cursor) -> Found | Gone:
         if entry.fault:
-            return _unreadable(entry)
+            return _unreadable(entry, cursor)
         if entry.record is None:
-            return Gone(key=entry.key, cursor=entry.cursor)
-        return records.found(self._config, entry.key, entry.record, entry.place, entry.cursor)
+            return Gone(key=entry.key, cursor=cursor)
+        return records.found(self._config, entry.key, entry.record, entry.place, cursor)
 
 
 class KafkaRows:
@@ -62,7 +71,7 @@ class KafkaRows:
     def __init__(
         self, config: KafkaConfig, password: str = "", extra: dict[str, Any] | None = None
     ) -> None:
-        self.topic = Topic(config, password, extra)
+        self.topic = Topic(config, password, _ROWS, extra)
         self.key = _columns(config)
         self._config = config
 
@@ -99,7 +108,7 @@ class KafkaRows:
             return (entry.key,)
 
 
-def _unreadable(entry: Entry) -> Found:
+def _unreadable(entry: Entry, cursor: Cursor) -> Found:
     async def read() -> Content:
         raise UnreadableDocument(f"The message cannot be read: {entry.fault}.")
 
@@ -109,7 +118,7 @@ def _unreadable(entry: Entry) -> Found:
         name=entry.key,
         read=read,
         media_type=records.MEDIA_TYPE,
-        cursor=entry.cursor,
+        cursor=cursor,
     )
 
 

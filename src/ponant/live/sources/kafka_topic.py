@@ -6,7 +6,7 @@ only when those before it are stored; what the client fetches ahead is bounded.
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,6 +48,7 @@ class KafkaConfig(records.Shape, frozen=True, kw_only=True, forbid_unknown_field
         security: whether the connection is encrypted.
         mechanism: how ``user`` signs in, with the secret ``password``; none without a user.
         ca: a file of certificates to trust instead of the system's.
+        batch: messages taken at once at most; None is 500 as documents and 5,000 as rows.
     """
 
     servers: str
@@ -61,29 +62,34 @@ class KafkaConfig(records.Shape, frozen=True, kw_only=True, forbid_unknown_field
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     user: str = ""
     ca: str = ""
-    batch: int = 500
+    batch: int | None = None
     password_env: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message: its key, its value (None deletes) and where the topic goes on after it."""
+    """A message: its key, its value (None deletes) and where it stands."""
 
     key: str
     record: dict[str, Any] | None
     partition: int
     offset: int
     timestamp: int  # milliseconds since 1970
-    cursor: Cursor
     place: str
     fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Messages in their order, the last of each key alone."""
+    """Messages in their order, the last of each key alone.
+
+    Attributes:
+        begin: the offsets before them, by partition.
+        cursor: where the topic goes on after all of them.
+    """
 
     entries: list[Entry]
+    begin: dict[int, int]
     cursor: Cursor
     remark: str = ""
     lag: int = 0  # messages that are behind these
@@ -101,16 +107,22 @@ class _Position:
     ends: dict[int, int] = field(default_factory=dict)
 
     def cursor(self) -> Cursor:
-        return {"offsets": {str(number): offset for number, offset in self.offsets.items()}}
+        return cursor_of(self.offsets)
+
+
+def cursor_of(offsets: Mapping[int, int]) -> Cursor:
+    """Where a topic goes on, by each partition's next offset."""
+    return {"offsets": {str(number): offset for number, offset in offsets.items()}}
 
 
 class Topic:
     """The messages of a topic, for documents and for rows alike."""
 
     def __init__(
-        self, config: KafkaConfig, password: str = "", extra: dict[str, Any] | None = None
+        self, config: KafkaConfig, password: str, batch: int, extra: dict[str, Any] | None = None
     ) -> None:
         self._config = config
+        self._batch = config.batch or batch
         self._settings = _settings(config, password) | (extra or {})
         self._last_error: KafkaError | None = None
         self._down: KafkaError | None = None
@@ -124,23 +136,25 @@ class Topic:
         async with self._consumer() as (consumer, call):
             position = _Position({int(k): v for k, v in (cursor or {}).get("offsets", {}).items()})
             await call(partial(self._assign, first=cursor is None), consumer, position)
-            yield self._entries(consumer, [], position)
+            yield self._entries(consumer, [], dict(position.offsets), position)
             looked, told = time.monotonic(), ""
             while True:
                 if time.monotonic() - looked > _LOOK_SECONDS:
                     looked = time.monotonic()
                     await call(partial(self._assign, first=False), consumer, position)
-                messages = await call(self._fetch, consumer)
+                messages, begin = await call(self._fetch, consumer), dict(position.offsets)
                 found = [e for m in messages if (e := self._entry(consumer, m, position))]
-                entries = self._entries(consumer, _last_of_each(found), position)
+                entries = self._entries(consumer, _last_of_each(found), begin, position)
                 if messages or entries.remark != told:
                     told = entries.remark
                     yield entries
 
-    def _entries(self, consumer: Consumer, entries: list[Entry], position: _Position) -> Entries:
+    def _entries(
+        self, consumer: Consumer, entries: list[Entry], begin: dict[int, int], position: _Position
+    ) -> Entries:
         lag = self._lag(consumer, position)
         is_unused = not any(position.ends.values())
-        return Entries(entries, position.cursor(), _remark(position), lag, is_unused)
+        return Entries(entries, begin, position.cursor(), _remark(position), lag, is_unused)
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[tuple[Consumer, Callable[..., Any]]]:
@@ -199,7 +213,7 @@ class Topic:
             if self._down is not None:
                 raise KafkaException(self._down)
             return []
-        return [first, *consumer.consume(self._config.batch - 1, 0)]
+        return [first, *consumer.consume(self._batch - 1, 0)]
 
     def _entry(self, consumer: Consumer, message: Message, position: _Position) -> Entry | None:
         error = message.error()
@@ -219,7 +233,7 @@ class Topic:
             return None
         fault = f"{place}: {fault}" if fault else ""
         sent = message.timestamp()[1]
-        return Entry(key, record, number, offset, sent, position.cursor(), place, fault)
+        return Entry(key, record, number, offset, sent, place, fault)
 
     def _key(self, message: Message, record: dict[str, Any] | None, place: str) -> str:
         if self._config.key == "position":

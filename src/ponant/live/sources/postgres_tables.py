@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date, time
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -19,6 +21,8 @@ Raw = tuple[bytes | None, ...]
 
 Key = tuple[str, ...]
 
+# What is of another type, such as a range or a network, is the text that PostgreSQL writes.
+_PLAIN = (bool, int, float, str, bytes, Decimal, date, time, list, dict, type(None))
 _PAGE = 2000  # rows fetched at once
 
 _TABLE = """
@@ -97,9 +101,10 @@ class Table:
         if value is None:
             return None
         try:
-            return self._loaders.get_loader(kind, Format.TEXT).load(value)
+            loaded = self._loaders.get_loader(kind, Format.TEXT).load(value)
         except psycopg.DataError:  # such as the end of time, which Python's dates do not reach
             return value.decode(errors="replace")
+        return loaded if isinstance(loaded, _PLAIN) else value.decode(errors="replace")
 
 
 def whole(parts: Sequence[bytes | None]) -> Key | None:
