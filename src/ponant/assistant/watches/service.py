@@ -190,6 +190,10 @@ class Watches:
             latest=True,
         )
 
+    async def since(self, caller: Principal, after: int) -> Sequence[WatchEvent]:
+        """What happened to the caller's watches after the event of that number, in its order."""
+        return await asyncio.to_thread(self._store.events, caller.scope, after=after)
+
     async def deliveries(self, caller: Principal, watch_id: str) -> Sequence[Delivery]:
         """How a watch's webhook was told, the latest first."""
         await self.get(caller, watch_id)
@@ -205,7 +209,7 @@ class Watches:
         last = after or 0
         try:
             while after is not None:
-                missed = await asyncio.to_thread(self._store.events, caller.scope, after=last)
+                missed = await self.since(caller, last)
                 for event in missed:
                     last = event.number
                     yield event

@@ -1,0 +1,79 @@
+"""Watches over live knowledge in the test's own process, with a clock that a test moves."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ponant.accounts import Accounts, Principal
+from ponant.assistant.grounding import Judge
+from ponant.assistant.watches import Watches
+from ponant.billing import Ledger
+from ponant.serving.port import TextModel
+from ponant.store import Database
+from tests.fakes.clock import FakeClock
+from tests.fakes.extractor import Extractor
+from tests.fakes.live import LocalLive, local_live
+from tests.fakes.models import FakeModels
+
+
+@dataclass
+class Post:
+    """Everything around watches."""
+
+    home: Path
+    database: Database
+    clock: FakeClock
+    accounts: Accounts
+    ledger: Ledger
+    live: LocalLive
+    model: Extractor
+    watches: Watches
+    owner: Principal
+
+    def again(self) -> Watches:
+        """Watches after a restart of the server."""
+        return watches_of(self, self.model)
+
+
+async def no_judge() -> Judge:
+    return Judge(None)
+
+
+def watches_of(post: Post, *models: TextModel) -> Watches:
+    return Watches(
+        post.database,
+        post.clock,
+        FakeModels(*models),
+        post.live,
+        post.ledger,
+        post.accounts,
+        no_judge,
+    )
+
+
+@pytest.fixture
+async def post(tmp_path: Path) -> AsyncIterator[Post]:
+    async with AsyncExitStack() as stack:
+        yield await make_post(tmp_path, stack)
+
+
+async def make_post(folder: Path, stack: AsyncExitStack) -> Post:
+    """Watches over a home of their own, until ``stack`` is closed."""
+    home = folder / "home"
+    database = Database.at(home / "ponant.db")
+    stack.callback(database.close)
+    database.migrate("ponant")
+    clock = FakeClock()
+    ledger = Ledger(database, clock)
+    stack.callback(ledger.close)
+    accounts = Accounts(database, clock)
+    first = accounts.ensure_first(None)
+    assert first is not None
+    live = await stack.enter_async_context(local_live(home))
+    model = Extractor()
+    watches = Watches(database, clock, FakeModels(model), live, ledger, accounts, no_judge)
+    await watches.load()
+    return Post(home, database, clock, accounts, ledger, live, model, watches, first.administrator)

@@ -1,0 +1,24 @@
+"""Of many edits, those that change the truth are told, and nearly none of the others."""
+
+import pytest
+
+from tests.assistant.watches.conftest import Post
+from tests.assistant.watches.edits import Town
+
+pytestmark = pytest.mark.anyio
+
+_CHANGES, _OTHERS = 10, 20
+_FALSE = 0.05
+
+
+async def test_a_tenth_of_three_hundred_edits(post: Post) -> None:
+    town = Town(
+        post.live, post.watches, post.clock, post.owner, model="extractor", places=20, seed=4
+    )
+    await town.build()
+    assert post.model.calls == 20
+    counts = await town.run(_CHANGES, _OTHERS)
+    assert counts.missed == 0, counts.faults
+    assert counts.false <= _FALSE * _OTHERS, counts.faults
+    assert counts.calls == post.model.calls - 20
+    assert counts.stands > 0  # evidence moved, and the answer stood
