@@ -1,6 +1,7 @@
 """Where watches are kept: each call is one transaction in somebody's scope."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import delete, select, update
@@ -84,8 +85,7 @@ class WatchStore:
             NotFound: the watch is not there any more.
         """
         with self._database.write() as session:
-            row = _row(session, scope, watch.id)
-            row.body = msgspec.to_builtins(watch)
+            _update(session, scope, watch.id, body=msgspec.to_builtins(watch))
             if event is None:
                 return None
             kept = _event_row(scope, event)
@@ -99,10 +99,8 @@ class WatchStore:
     def change(self, scope: Scope, watch: Watch, secret: str | None) -> None:
         """Store another setup, and another secret where one is given."""
         with self._database.write() as session:
-            row = _row(session, scope, watch.id)
-            row.body = msgspec.to_builtins(watch)
-            if secret is not None:
-                row.secret = secret
+            kept = {} if secret is None else {"secret": secret}
+            _update(session, scope, watch.id, body=msgspec.to_builtins(watch), **kept)
 
     def remove(self, scope: Scope, watch_id: str) -> None:
         """Remove a watch with all that happened to it; NotFound where it is not in scope."""
@@ -189,8 +187,23 @@ class WatchStore:
 def _row(session: Session, scope: Scope, watch_id: str) -> WatchRow:
     statement = select(WatchRow).where(WatchRow.id == watch_id, in_scope(WatchRow, scope))
     if (row := session.scalar(statement)) is None:
-        raise NotFound(f"There is no watch {watch_id}, or it is not yours.")
+        raise _not_found(watch_id)
     return row
+
+
+def _not_found(watch_id: str) -> NotFound:
+    return NotFound(f"There is no watch {watch_id}, or it is not yours.")
+
+
+def _update(session: Session, scope: Scope, watch_id: str, **values: Any) -> None:
+    changed = session.scalars(
+        update(WatchRow)
+        .where(WatchRow.id == watch_id, in_scope(WatchRow, scope))
+        .values(**values)
+        .returning(WatchRow.id)
+    )
+    if not changed.all():
+        raise _not_found(watch_id)
 
 
 def _watch(row: WatchRow) -> Watch:
