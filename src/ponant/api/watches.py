@@ -13,7 +13,8 @@ from ponant.api import sse
 from ponant.api.auth import Caller, Member
 from ponant.api.errors import error_frame
 from ponant.api.platform import Services
-from ponant.assistant.watches import Answer, Setup, Watch, WatchEvent
+from ponant.assistant.watches import Setup
+from ponant.assistant.watches.bodies import event_body, watch_body
 from ponant.assistant.watches.schemas import (
     DAILY_CALLS,
     EVERY_SECONDS,
@@ -89,14 +90,14 @@ async def create(body: WatchBody, caller: Member, services: Services) -> dict[st
     ``secret`` signs what the webhook is sent (Standard Webhooks), and is shown this once.
     """
     watch, secret = await services.watches.create(caller, body.setup())
-    return _watch(watch) | ({"secret": secret} if secret else {})
+    return watch_body(watch) | ({"secret": secret} if secret else {})
 
 
 @router.get("", summary="List watches")
 async def list_watches(caller: Caller, services: Services) -> dict[str, Any]:
     """The caller's own, the oldest first."""
     found = await services.watches.list(caller)
-    return {"object": "list", "data": [_watch(one) for one in found]}
+    return {"object": "list", "data": [watch_body(one) for one in found]}
 
 
 @router.get("/events", summary="Listen to watches")
@@ -118,7 +119,7 @@ async def follow(
             yield b": listening\n\n"
             async for event in events:
                 yield sse.frame(
-                    _event(event), event=f"watch.{event.happening}", number=event.number
+                    event_body(event), event=f"watch.{event.happening}", number=event.number
                 )
 
     return await sse.stream(frames(), error_frame)
@@ -127,7 +128,7 @@ async def follow(
 @router.get("/{watch_id}", summary="Show a watch")
 async def show(watch_id: str, caller: Caller, services: Services) -> dict[str, Any]:
     """A watch with its present answer."""
-    return _watch(await services.watches.get(caller, watch_id))
+    return watch_body(await services.watches.get(caller, watch_id))
 
 
 @router.patch("/{watch_id}", summary="Change a watch")
@@ -139,7 +140,7 @@ async def update(
     watch, secret = await services.watches.update(
         caller, watch_id, body.setup(before.setup), new_secret=body.new_secret
     )
-    return _watch(watch) | ({"secret": secret} if secret else {})
+    return watch_body(watch) | ({"secret": secret} if secret else {})
 
 
 @router.delete("/{watch_id}", status_code=204, summary="Delete a watch")
@@ -152,13 +153,13 @@ async def delete(watch_id: str, caller: Caller, services: Services) -> Response:
 @router.post("/{watch_id}/pause", summary="Pause a watch")
 async def pause(watch_id: str, caller: Caller, services: Services) -> dict[str, Any]:
     """Let it rest until it is resumed."""
-    return _watch(await services.watches.pause(caller, watch_id))
+    return watch_body(await services.watches.pause(caller, watch_id))
 
 
 @router.post("/{watch_id}/resume", summary="Resume a watch")
 async def resume(watch_id: str, caller: Member, services: Services) -> dict[str, Any]:
     """Go on, with the permissions of the key that asks for it."""
-    return _watch(await services.watches.resume(caller, watch_id))
+    return watch_body(await services.watches.resume(caller, watch_id))
 
 
 @router.get("/{watch_id}/events", summary="Show what happened")
@@ -171,7 +172,7 @@ async def events(
 ) -> dict[str, Any]:
     """What happened to a watch, the latest first: old answer, new answer, passages that moved."""
     found = await services.watches.events(caller, watch_id, before=before, limit=limit)
-    return {"object": "list", "data": [_event(one) for one in found]}
+    return {"object": "list", "data": [event_body(one) for one in found]}
 
 
 @router.get("/{watch_id}/deliveries", summary="Show deliveries")
@@ -179,38 +180,3 @@ async def deliveries(watch_id: str, caller: Caller, services: Services) -> dict[
     """How the webhook was told of each event: ``due``, ``done``, or ``dead`` with the error."""
     found = await services.watches.deliveries(caller, watch_id)
     return {"object": "list", "data": [msgspec.to_builtins(one) for one in found]}
-
-
-def _watch(watch: Watch) -> dict[str, Any]:
-    body: dict[str, Any] = msgspec.to_builtins(watch.setup)
-    return body | {
-        "id": watch.id,
-        "object": "watch",
-        "state": watch.state,
-        "reason": watch.reason,
-        "answer": _answer(watch.answer),
-        "version": watch.version,
-        "as_of": watch.as_of,
-        "created_at": watch.created_at,
-        "answered_at": watch.answered_at,
-        "changed_at": watch.changed_at,
-        "calls": watch.calls,
-        "calls_today": watch.calls_today,
-    }
-
-
-def _event(event: WatchEvent) -> dict[str, Any]:
-    body: dict[str, Any] = msgspec.to_builtins(event)
-    return body | {
-        "object": "watch.event",
-        "old": _answer(event.old),
-        "new": _answer(event.new),
-    }
-
-
-def _answer(answer: Answer | None) -> dict[str, Any] | None:
-    """An answer: its text, and its pieces, of which a source stands behind what it bears out."""
-    if answer is None:
-        return None
-    body: dict[str, Any] = msgspec.to_builtins(answer)
-    return {"text": answer.text, **body}

@@ -13,6 +13,7 @@ from ponant.cli.home import open_database
 from ponant.files import Files, Shelves
 from ponant.hub import Catalogue
 from ponant.kit import Settings, SystemClock
+from ponant.kit.network import Network
 from ponant.live import LiveClient
 from ponant.live.served import served_embedder
 from ponant.serving import Models, Upstreams
@@ -32,7 +33,8 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
     live = LiveClient(settings, served_embedder(models, catalogue))
     assistant = Assistant(database, clock, models, live, ledger)
     live.notices("withdrawn", assistant.withdraw)
-    watches = Watches(database, clock, models, live, ledger, accounts, assistant.judging)
+    network = Network(settings.source_networks)
+    watches = Watches(database, clock, models, live, ledger, accounts, assistant.judging, network)
     return (
         Platform(
             settings=settings,

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
         default=None,
         description=(
             "Networks (CIDR, separated by commas) inside the operator's own that sources declared "
-            "over HTTP may reach; public addresses always may be."
+            "over HTTP and webhooks may reach; public addresses always may be."
         ),
     )
     engine: str = Field(

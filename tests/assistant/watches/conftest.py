@@ -11,6 +11,7 @@ from ponant.accounts import Accounts, Principal
 from ponant.assistant.grounding import Judge
 from ponant.assistant.watches import Watches
 from ponant.billing import Ledger
+from ponant.kit.network import Network
 from ponant.serving.port import TextModel
 from ponant.store import Database
 from tests.fakes.clock import FakeClock
@@ -42,7 +43,7 @@ async def no_judge() -> Judge:
     return Judge(None)
 
 
-def watches_of(post: Post, *models: TextModel) -> Watches:
+def watches_of(post: Post, *models: TextModel, network: Network | None = None) -> Watches:
     return Watches(
         post.database,
         post.clock,
@@ -51,6 +52,7 @@ def watches_of(post: Post, *models: TextModel) -> Watches:
         post.ledger,
         post.accounts,
         no_judge,
+        network,
     )
 
 

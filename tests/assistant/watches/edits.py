@@ -161,6 +161,7 @@ class Town:
         self._library = ""
         self._places = [self._place(name) for name in _PLACES.split()[:places]]
         self._watched: dict[str, _Place] = {}
+        self._repeated: tuple[_Place, str] | None = None
         self._seen = 0
         self._new = 0
 
@@ -297,10 +298,18 @@ class Town:
         await self._rewrite(place)
 
     async def _repeat(self) -> None:
+        """Another document says the same, or says it no longer."""
+        if self._repeated is not None:
+            place, name = self._repeated
+            self._repeated, place.noticed = None, False
+            place.extra.discard(name)
+            await self._live.erase(self._owner.scope, self._library, name)
+            return
         place = self._pick(lambda one: bool(one.facts[one.asks]) and not one.noticed)
         said = place.says(place.asks, place.wording)
-        await self._document(place, "repeat", f"# Calendar\n\n{said}\n")
-        place.noticed = True  # a later edit of the page would contradict it
+        name = await self._document(place, "repeat", f"# Calendar\n\n{said}\n")
+        place.noticed = True  # an edit of the page alone would contradict it
+        self._repeated = place, name
 
     async def _other_fact(self) -> None:
         place = self._pick()
@@ -343,8 +352,9 @@ class Town:
         await self._live.write(self._owner.scope, self._library, f"{place.name}.md", place.page())
         return place
 
-    async def _document(self, place: _Place, kind: str, text: str) -> None:
+    async def _document(self, place: _Place, kind: str, text: str) -> str:
         self._new += 1
         name = f"{kind}-{self._new}.md"
         place.extra.add(name)
         await self._live.write(self._owner.scope, self._library, name, text)
+        return name

@@ -1,6 +1,7 @@
 """Watches: kept, given their turns when their evidence moves, and told of."""
 
 import asyncio
+import base64
 import contextlib
 import secrets
 from collections import defaultdict
@@ -18,10 +19,12 @@ from ponant.assistant.watches.answering import Answerer
 from ponant.assistant.watches.port import Live, Owners
 from ponant.assistant.watches.round import Outcome, Round, retry_after
 from ponant.assistant.watches.schemas import Delivery, Setup, Watch, WatchEvent
-from ponant.assistant.watches.store import WatchStore
+from ponant.assistant.watches.store import DELIVERED, WatchStore
+from ponant.assistant.watches.webhooks import Webhooks
 from ponant.billing import Ledger
 from ponant.kit import Clock, PonantError, new_id
 from ponant.kit.errors import BadRequest, NotFound
+from ponant.kit.network import Network
 from ponant.live.port import Notice
 from ponant.store import Database, Scope
 
@@ -40,6 +43,7 @@ class Watches:
     Args:
         owners: says what the owner of a watch may do now.
         judging: the judge of what supports an answer.
+        network: the addresses that webhooks may have; public ones by default.
     """
 
     def __init__(
@@ -51,8 +55,10 @@ class Watches:
         ledger: Ledger,
         owners: Owners,
         judging: Callable[[], Awaitable[Judge]],
+        network: Network | None = None,
     ) -> None:
         self._store = WatchStore(database)
+        self._webhooks = Webhooks(self._store, clock, network or Network())
         self._clock = clock
         self._live = live
         self._owners = owners
@@ -82,7 +88,11 @@ class Watches:
 
     async def close(self) -> None:
         """Keep them no more; what is stored is taken up at the next start."""
-        tasks = [*self._running.values(), *([self._task] if self._task else [])]
+        tasks = [
+            *self._running.values(),
+            *self._webhooks.running,
+            *([self._task] if self._task else []),
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -91,6 +101,7 @@ class Watches:
         """Bring the stored watches to mind and listen to their evidence."""
         self._live.notices("standing", self._noticed)
         for owner in await asyncio.to_thread(self._store.owners):
+            await self._webhooks.load(owner)
             for watch in await asyncio.to_thread(self._store.list, owner):
                 self._know(owner, watch)
                 if watch.state != "in_step" and not watch.by_owner:
@@ -229,6 +240,8 @@ class Watches:
         """Give every watch that is due its turn, and wait for them."""
         await self._begin()
         await asyncio.gather(*self._running.values())
+        self._webhooks.begin(self._clock.now())
+        await asyncio.gather(*self._webhooks.running)
 
     async def _begin(self) -> None:
         now = self._clock.now()
@@ -238,6 +251,7 @@ class Watches:
             del self._due[watch_id]
             self._running[watch_id] = task = asyncio.create_task(self._turn(watch_id))
             task.add_done_callback(partial(self._ended, watch_id))
+        self._webhooks.begin(now)
 
     def _ended(self, watch_id: str, _: "asyncio.Task[None]") -> None:
         self._running.pop(watch_id, None)
@@ -261,6 +275,8 @@ class Watches:
         next_at = min(waiting, default=now + _LOOK_ROUND)
         if self._looked_round is not None:
             next_at = min(next_at, self._looked_round + _LOOK_ROUND)
+        if (delivery := self._webhooks.next_at) is not None:
+            next_at = min(next_at, delivery)
         return max((next_at - now).total_seconds(), 0.05)
 
     async def _turn(self, watch_id: str) -> None:
@@ -297,6 +313,9 @@ class Watches:
             if outcome.event.happening in {"changed", "stands"}:
                 self._answered[watch.id] = now
             self._publish(owner, outcome.event)
+            if watch.setup.webhook and outcome.event.happening in DELIVERED:
+                self._webhooks.add(owner, outcome.event)
+                self._wake.set()
         if outcome.again:
             self._moved(watch.id)
         elif watch.state == "paused" and not watch.by_owner:
@@ -384,6 +403,8 @@ class Watches:
             raise BadRequest("A watch needs libraries to look into.", param="library_ids")
         for library_id in setup.library_ids:
             await self._live.get_library(caller.scope, library_id)
+        if setup.webhook is not None:
+            await self._webhooks.check(setup.webhook)
         if setup.kind == "question":
             await self._answerer.check(caller, setup.model)
 
@@ -393,4 +414,4 @@ def _asks(setup: Setup) -> tuple[object, ...]:
 
 
 def _secret() -> str:
-    return f"whsec_{secrets.token_urlsafe(32)}"
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"

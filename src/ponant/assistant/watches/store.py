@@ -18,7 +18,7 @@ from ponant.kit.errors import NotFound
 from ponant.store import Database, Scope, in_scope
 
 _KEPT_EVENTS = 500  # of each watch
-_DELIVERED = frozenset({"changed", "paused", "resumed"})
+DELIVERED = frozenset({"changed", "paused", "resumed"})
 
 
 class WatchStore:
@@ -91,7 +91,7 @@ class WatchStore:
             kept = _event_row(scope, event)
             session.add(kept)
             session.flush()
-            if watch.setup.webhook and event.happening in _DELIVERED:
+            if watch.setup.webhook and event.happening in DELIVERED:
                 session.add(_delivery_row(scope, event))
             _forget_old(session, scope, watch.id)
             return msgspec.structs.replace(event, number=kept.number)
