@@ -8,9 +8,11 @@ and so are checked too.
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpcore
 import httpx
@@ -149,3 +151,68 @@ def _is_public(number: IPv4Address | IPv6Address) -> bool:
     if isinstance(number, IPv6Address) and any(number in carrier for carrier in _CARRIERS):
         return False
     return number.is_global and not number.is_multicast
+
+
+@asynccontextmanager
+async def proxy(network: Network) -> AsyncIterator[str]:
+    """An HTTP proxy on loopback that connects only to what the network allows; its address.
+
+    It is for libraries that make their own connections. One request is let through a connection;
+    the name in it is resolved once, and the connection goes to the address that was checked.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_SECONDS):
+                other = await _connected(network, reader, writer)
+            if other is not None:
+                await asyncio.gather(_pumped(reader, other[1]), _pumped(other[0], writer))
+        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+            pass  # the library is told by the end of its connection
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+
+
+async def _connected(
+    network: Network, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    """The other end of a proxied connection, with what it is to be told first already sent."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    line, _, rest = head.partition("\r\n")
+    method, target, version = line.split(" ")
+    is_tunnel = method == "CONNECT"
+    parts = urlsplit(f"//{target}" if is_tunnel else target)
+    port = parts.port or (443 if is_tunnel else 80)
+    try:
+        addresses = await network.addresses(parts.hostname or "", port)
+        other = await asyncio.open_connection(addresses[0], port)
+    except (AddressRefused, OSError):
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        return None
+    if is_tunnel:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    else:
+        path = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        kept = [
+            one for one in rest.split("\r\n") if one and not one.lower().startswith("connection:")
+        ]
+        lines = [f"{method} {path} {version}", *kept, "Connection: close", "", ""]
+        other[1].write("\r\n".join(lines).encode("latin-1"))
+    return other
+
+
+async def _pumped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()

@@ -39,6 +39,7 @@ from ponant.live.port import (
     Status,
 )
 from ponant.live.relations.client import RelationsClient
+from ponant.live.sources.client import SourcesClient
 from ponant.live.standing.client import StandingClient
 from ponant.store import Scope
 
@@ -79,6 +80,7 @@ class LiveClient:
         self.relations = RelationsClient(self.call)
         self.access = AccessClient(self)
         self.documents = DocumentsClient(self)
+        self.sources = SourcesClient(self.call)
 
     @property
     def ready(self) -> bool:

@@ -142,6 +142,7 @@ class Knowledge:
         self.parts: dict[str, Part] = {
             "pipelines": Keeping(self, self._followers.add),
             "relations": self._relations,
+            "sources": self._followers,
             "standing": self._standing,
         }
         doing = (self._read, self._ingestion.write, self._moved)

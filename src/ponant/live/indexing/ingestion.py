@@ -54,6 +54,7 @@ class Known:
     signature: str
     content_hash: str
     state: str
+    source_version: int | None = None
 
 
 class Ingestion:

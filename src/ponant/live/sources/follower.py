@@ -30,13 +30,14 @@ from ponant.live.sources.port import (
     Gone,
     SourceFault,
 )
-from ponant.live.sources.state import SourceState
+from ponant.live.sources.state import PushOutcome, PushState, SourceState
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 60.0
 _GLANCE_SECONDS = 0.2  # a long batch asks this often whether a newer one is worth more
 _HURRY = 4  # with more documents waiting, keywords come first and vectors later
 _NOTE_SECONDS = 0.1
+_MOST_DELETED = 10_000  # deletions of pushed documents whose versions are remembered
 _EMPTY = "The source holds no documents. Check that it is the right one and that it may be read."
 
 _log = structlog.get_logger(__name__)
@@ -83,6 +84,8 @@ class Follower:
         self._pause = _FIRST_PAUSE
         self._noted = 0.0
         self._run = _Run(0.0)
+        self._alone = asyncio.Lock()
+        self._loaded = asyncio.Event()
 
     @property
     def library_id(self) -> str:
@@ -91,6 +94,7 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled."""
         await self._ingestion.aside(self._load)
+        self._loaded.set()
         while True:
             self._again.clear()
             retry_after = await self._follow_until_fault()
@@ -108,6 +112,60 @@ class Follower:
         self._pause = _FIRST_PAUSE
         self._again.set()
         return count
+
+    async def take_now(self, changes: Sequence[Found | Gone]) -> list[PushOutcome]:
+        """Take pushed changes in; each is stored when this returns."""
+        await self._loaded.wait()
+        async with self._alone:
+            outcomes = [
+                await self._take_pushed(one, hurry=len(changes) - number > _HURRY)
+                for number, one in enumerate(changes)
+            ]
+            self._note(Batch(changes=(), complete=False), 0)
+        return outcomes
+
+    async def _take_pushed(self, change: Found | Gone, *, hurry: bool) -> PushOutcome:
+        known = self._known.get(change.key)
+        number, there = change.source_version, known.document_id if known else None
+        last = known.source_version if known else self._deleted.get(change.key)
+        if number is not None and last is not None and number <= last:
+            if isinstance(change, Found) and known is not None and number == last:
+                if known.state == "indexed":
+                    return _said(change.key, "unchanged", there)
+            elif isinstance(change, Found) or number < last:
+                return _said(change.key, "older", there)
+        if isinstance(change, Gone):
+            await self._take_change(self._remembering(change), hurry=False)
+            return _said(change.key, "missing" if known is None else "deleted", there)
+        await self._take_change(change, hurry=hurry)
+        return self._outcome(change, known)
+
+    def _outcome(self, change: Found, before: Known | None) -> PushOutcome:
+        now = self._known.get(change.key)
+        if now is None or change.key in self._passed:
+            return _said(change.key, "failed", message="It failed; the server's log says why.")
+        if now.state == "failed":
+            return _said(
+                change.key,
+                "failed",
+                now.document_id,
+                "It cannot be read; its message in the library says why.",
+            )
+        return _said(change.key, "unchanged" if now == before else "stored", now.document_id)
+
+    @property
+    def _deleted(self) -> dict[str, int]:
+        found: dict[str, int] = (self._cursor or {}).get("deleted", {})
+        return found
+
+    def _remembering(self, change: Gone) -> Gone:
+        """A deletion that is remembered, so that an older version that comes late is nothing."""
+        if change.source_version is None:
+            return change
+        kept = {**self._deleted, change.key: change.source_version}
+        while len(kept) > _MOST_DELETED:
+            del kept[next(iter(kept))]
+        return replace(change, cursor={**(self._cursor or {}), "deleted": kept})
 
     async def _follow_until_fault(self) -> float | None:
         """Take in what the source tells; returns the pause that it asks for when it cannot."""
@@ -137,7 +195,8 @@ class Follower:
     async def _take_batches(self, source: DocumentSource) -> None:
         async with aclosing(source.batches(self._cursor)) as batches:
             while (batch := await self._next(batches)) is not None:
-                await self._apply(batch)
+                async with self._alone:
+                    await self._apply(batch)
                 self.state.interval = source.interval
                 self._pause = _FIRST_PAUSE
 
@@ -229,6 +288,7 @@ class Follower:
     async def _delete(self, keys: Sequence[str], cursor: Cursor | None = None) -> None:
         ids = [self._known[key].document_id for key in keys if key in self._known]
         if not ids:
+            await self._keep(cursor)
             return
         faults.point("deleting")
         home = self._home
@@ -274,18 +334,17 @@ class Follower:
         faults.point("read")
         self._passed.pop(found.key, None)
         if _says_more(found, known, content):
-            self._put(
-                await self._ingestion.take(
-                    self._home,
-                    known,
-                    found.key,
-                    found.name,
-                    content,
-                    about=found.about,
-                    cursor=found.cursor,
-                    hurry=hurry,
-                )
+            taken = await self._ingestion.take(
+                self._home,
+                known,
+                found.key,
+                found.name,
+                content,
+                about=found.about,
+                cursor=found.cursor,
+                hurry=hurry,
             )
+            self._put(replace(taken, source_version=found.source_version))
             self._cursor = found.cursor or self._cursor
         elif known is not None and known.signature != content.signature:
             await self._touch(known, content)
@@ -293,18 +352,17 @@ class Follower:
     async def _store_failure(
         self, found: Found, known: Known | None, content: Content, reason: str
     ) -> None:
-        self._put(
-            await self._ingestion.fail(
-                self._home,
-                known,
-                found.key,
-                found.name,
-                content,
-                reason,
-                about=found.about,
-                cursor=found.cursor,
-            )
+        failed = await self._ingestion.fail(
+            self._home,
+            known,
+            found.key,
+            found.name,
+            content,
+            reason,
+            about=found.about,
+            cursor=found.cursor,
         )
+        self._put(replace(failed, source_version=found.source_version))
         self._cursor = found.cursor or self._cursor
 
     async def _touch(self, known: Known, content: Content) -> None:
@@ -320,7 +378,9 @@ class Follower:
     async def _store_cursor(self, batch: Batch) -> None:
         """Note where the source goes on, where the last change did not do so."""
         last = next((one.cursor for one in reversed(batch.changes) if one.cursor), None)
-        cursor = batch.cursor or last
+        await self._keep(batch.cursor or last)
+
+    async def _keep(self, cursor: Cursor | None) -> None:
         if cursor is not None and cursor != self._cursor and self._home.source_id is not None:
             await self._ingestion.write(
                 self._ingestion.index.set_cursor, self._home.scope, self._home.source_id, cursor
@@ -335,7 +395,15 @@ class Follower:
                 if source.id == home.source_id:
                     self._cursor = source.cursor
         for row in rows:
-            self._put(Known(row.id, row.path, row.signature, row.content_hash, row.state))
+            known = Known(
+                row.id,
+                row.path,
+                row.signature,
+                row.content_hash,
+                row.state,
+                row.source_version,
+            )
+            self._put(known)
 
     def _put(self, known: Known) -> None:
         self._drop(known.path)
@@ -385,6 +453,12 @@ class Follower:
         return (now.state, now.message, now.pending, now.failed, now.interval)
 
 
+def _said(
+    key: str, state: PushState, document_id: str | None = None, message: str = ""
+) -> PushOutcome:
+    return PushOutcome(key=key, state=state, document_id=document_id, message=message)
+
+
 def _is_urgent(change: Found | Gone) -> bool:
     return isinstance(change, Gone) or change.urgent
 
@@ -401,6 +475,8 @@ def _gone_keys(
 def _says_more(found: Found, known: Known | None, content: Content) -> bool:
     """Whether a document that was read says something else than what is stored."""
     if known is None or known.content_hash != content.hash or known.state != "indexed":
+        return True
+    if known.source_version != found.source_version:
         return True
     return known.signature != content.signature and found.about != About()
 

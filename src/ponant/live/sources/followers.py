@@ -1,24 +1,33 @@
 """All sources of an installation: declared, followed, shown and removed."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import structlog
 
-from ponant.kit.errors import BadRequest, PonantError
+from ponant.kit.errors import BadRequest, NotFound, PonantError
 from ponant.kit.network import Network
 from ponant.live.declarations import Declarations, Declared
 from ponant.live.indexing.ingestion import Home, Ingestion
 from ponant.live.port import Source
 from ponant.live.queries import Queries
 from ponant.live.sources.follower import Follower
-from ponant.live.sources.kinds import Context, kind_of
+from ponant.live.sources.kind import OWN
+from ponant.live.sources.kinds import Context, KindView, kind_of, kind_views
 from ponant.live.sources.port import DocumentSource, Leaving, SourceFault
+from ponant.live.sources.push import (
+    MOST_AT_ONCE,
+    Pushed,
+    PushedDeletion,
+    PushedDocument,
+    change_of,
+)
 from ponant.live.sources.roots import Roots
 from ponant.live.sources.state import SourceState
 from ponant.live.tables import SourceRow
@@ -38,6 +47,8 @@ class Followers:
         changed: called when a library's sources stand differently.
     """
 
+    METHODS: ClassVar[frozenset[str]] = frozenset({"kinds", "push", "retry"})
+
     def __init__(
         self,
         home: Path,
@@ -54,6 +65,53 @@ class Followers:
         self._declarations = declarations
         self._changed = changed
         self._followers: dict[str, tuple[Follower, asyncio.Task[None]]] = {}
+        self._pushing = asyncio.Lock()
+
+    async def push(
+        self,
+        scope: Scope,
+        library_id: str,
+        documents: list[PushedDocument],
+        deletions: list[PushedDeletion],
+    ) -> Pushed:
+        """Take documents that a program pushes into a library; stored when this returns.
+
+        Raises:
+            BadRequest: one of them does not fit, and none was taken in; or they are too many.
+            NotFound: there is no such library for this scope.
+        """
+        if len(documents) + len(deletions) > MOST_AT_ONCE:
+            raise BadRequest(f"Push at most {MOST_AT_ONCE} documents at once.", param="documents")
+        changes = [*map(change_of, documents), *map(change_of, deletions)]
+        follower, _ = self._followers[await self._pushed_to(scope, library_id)]
+        outcomes = await follower.take_now(changes)
+        row = await self._ingestion.aside(self._queries.library, scope, library_id)
+        return Pushed(version=row.version, as_of=row.as_of, documents=tuple(outcomes))
+
+    async def retry(self, scope: Scope, library_id: str, source_id: str | None = None) -> int:
+        """Read again what could not be read; returns how many documents that are.
+
+        Raises:
+            NotFound: there is no such library, or no such source in it.
+        """
+        rows = await self._ingestion.aside(self._queries.sources, scope, library_id)
+        ids = [row.id for row in rows if source_id in (None, row.id)]
+        if source_id is not None and not ids:
+            raise NotFound(f"There is no source {source_id} in this library.")
+        return sum(self._followers[one][0].retry() for one in ids if one in self._followers)
+
+    async def kinds(self, scope: Scope) -> list[KindView]:  # noqa: ARG002 - the same for every scope
+        """The kinds of sources that there are."""
+        return await self._ingestion.aside(kind_views)
+
+    async def _pushed_to(self, scope: Scope, library_id: str) -> str:
+        """The source that pushed documents of a library stand under; made at the first push."""
+        async with self._pushing:
+            rows = await self._ingestion.aside(self._queries.sources, scope, library_id)
+            found = next((row.id for row in rows if row.kind == "push"), None)
+            if found is not None:
+                return found
+            return (await self.add(scope, library_id, "push", {}, {}, trusted=False)).id
 
     def __len__(self) -> int:
         return len(self._followers)
@@ -94,11 +152,12 @@ class Followers:
         self._followers[row.id] = (follower, asyncio.create_task(follower.run()))
 
     async def unfollow(self, source_id: str) -> None:
-        """Stop following a source; what it brought stays."""
+        """Stop following a source, for good; what it brought stays."""
         if source_id in self._followers:
             _, task = self._followers.pop(source_id)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        await self._ingestion.aside(shutil.rmtree, self._home / OWN / source_id, ignore_errors=True)
 
     async def forget(self, scope: Scope, row: SourceRow) -> None:
         """Clear away what a removed source made where it read; it may be gone from there."""
@@ -116,11 +175,6 @@ class Followers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def retry(self, source_id: str) -> int:
-        """Read again what a source could not be read of; returns how many documents."""
-        found = self._followers.get(source_id)
-        return found[0].retry() if found else 0
 
     def states(self, library_id: str) -> list[SourceState]:
         """How a library's sources fare."""

@@ -13,6 +13,7 @@ from ponant.kit.network import Network
 from ponant.live.sources.port import DocumentSource, SourceFault
 from ponant.live.sources.roots import Roots
 
+OWN = "sources"  # folder under the home: what sources keep between two looks
 Secrets = Mapping[str, str]
 
 _P = ParamSpec("_P")
@@ -46,6 +47,11 @@ class Context:
     trusted: bool
     aside: Aside
     source_id: str = ""
+
+    @property
+    def own(self) -> Path:
+        """A folder that this source may keep things in; it is removed with the source."""
+        return self.home / OWN / self.source_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,7 @@ class Gone:
 
     key: str
     cursor: Cursor | None = None
+    source_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+import msgspec
+
+PushState = Literal["stored", "unchanged", "older", "failed", "deleted", "missing"]
+
 
 @dataclass(slots=True)
 class SourceState:
@@ -25,3 +29,17 @@ class SourceState:
     rate: float = 0.0
     seconds_left: float | None = None
     interval: float | None = None
+
+
+class PushOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a pushed document or deletion.
+
+    Attributes:
+        state: stored, or why not: the same (unchanged) or a newer one (older) is stored, it cannot
+            be read (failed), or there is nothing to delete (missing).
+    """
+
+    key: str
+    state: PushState
+    document_id: str | None = None
+    message: str = ""
