@@ -55,6 +55,7 @@ class Known:
     content_hash: str
     state: str
     source_version: int | None = None
+    about: About | None = None  # None where it was not read since the start
 
 
 class Ingestion:

@@ -344,7 +344,7 @@ class Follower:
                 cursor=found.cursor,
                 hurry=hurry,
             )
-            self._put(replace(taken, source_version=found.source_version))
+            self._put(replace(taken, source_version=found.source_version, about=found.about))
             self._cursor = found.cursor or self._cursor
         elif known is not None and known.signature != content.signature:
             await self._touch(known, content)
@@ -402,6 +402,7 @@ class Follower:
                 row.content_hash,
                 row.state,
                 row.source_version,
+                About(url=row.url, metadata=row.attributes),
             )
             self._put(known)
 
@@ -478,7 +479,15 @@ def _says_more(found: Found, known: Known | None, content: Content) -> bool:
         return True
     if known.source_version != found.source_version:
         return True
-    return known.signature != content.signature and found.about != About()
+    return known.signature != content.signature and not _is_said(found.about, known.about)
+
+
+def _is_said(about: About, stored: About | None) -> bool:
+    """Whether what a source says of a document besides its content is stored."""
+    if stored is None or (about.access is not None and stored.access is None):
+        return about == About()
+    same = (about.url, dict(about.metadata)) == (stored.url, dict(stored.metadata))
+    return same and about.access == stored.access
 
 
 def _remark(batch: Batch, passed: int) -> str:
