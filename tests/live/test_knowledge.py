@@ -414,10 +414,10 @@ def test_a_name_that_is_not_text_keeps_nothing_else_out(installation: Installati
 def test_a_fault_of_ours_in_one_file_keeps_no_other_out(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stumble(text: str, *, max_tokens: int) -> list[chunking.Chunk]:
+    def stumble(text: str, *, max_tokens: int, code: bool = False) -> list[chunking.Chunk]:
         if "stumble" in text:
             raise ZeroDivisionError
-        return chunking.chunk(text, max_tokens=max_tokens)
+        return chunking.chunk(text, max_tokens=max_tokens, code=code)
 
     async def run() -> None:
         monkeypatch.setattr(ingestion, "chunk", stumble)
