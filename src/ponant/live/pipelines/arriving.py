@@ -16,6 +16,7 @@ from ponant.live.pipelines.files import FileRows
 from ponant.live.pipelines.generating import Generator, GeneratorRows
 from ponant.live.pipelines.items import Checkpoint, Deleted, Document, File, Item, row_key
 from ponant.live.relations.port import Cursor, RowBatch, RowSource
+from ponant.live.sources.kinds import secret
 from ponant.live.sources.port import Found, SourceFault
 from ponant.live.sources.roots import Roots
 
@@ -107,7 +108,7 @@ async def rows(origin: Origin, opening: Opening, keys: Keys) -> RowSource:
         case "generator" if origin.function is not None:
             return GeneratorRows(_generator(origin), origin.key, keys)
         case "postgres":
-            return await _postgres(origin)
+            return await _postgres(origin, opening.home)
         case "kafka":
             return _kafka(origin)
     raise SourceFault(f"A {origin.kind} brings documents and no rows.")
@@ -145,19 +146,23 @@ class _Pushed:
         )
 
 
-async def _postgres(origin: Origin) -> RowSource:
-    from ponant.live.sources.postgres import rows_source  # noqa: PLC0415 - only where it is used
-    from ponant.live.sources.postgres_database import Place, PostgresConfig  # noqa: PLC0415
+async def _postgres(origin: Origin, home: Path) -> RowSource:
+    from ponant.live.sources.postgres_database import Place, PostgresConfig  # noqa: PLC0415 - only where it is used
+    from ponant.live.sources.postgres_rows import rows_source  # noqa: PLC0415
 
     config = _parsed(origin, PostgresConfig)
-    return await rows_source(Place(config, origin.secrets.get("password", ""), origin.name))
+    password = secret(config, origin.secrets, "password") or ""
+    # The slot on the server is named by the home too, as other installations may read there.
+    place = Place(config, password, f"{home}:{origin.name}", Network(everything=True))
+    return await rows_source(place)
 
 
 def _kafka(origin: Origin) -> RowSource:
     from ponant.live.sources.kafka import KafkaRows  # noqa: PLC0415 - only where it is used
     from ponant.live.sources.kafka_topic import KafkaConfig  # noqa: PLC0415
 
-    return KafkaRows(_parsed(origin, KafkaConfig), origin.secrets.get("password", ""))
+    config = _parsed(origin, KafkaConfig)
+    return KafkaRows(config, secret(config, origin.secrets, "password") or "")
 
 
 def _parsed(origin: Origin, kind: type[_R]) -> _R:
