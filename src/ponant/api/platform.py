@@ -14,6 +14,7 @@ from ponant.billing import Ledger
 from ponant.files import Files, Shelves
 from ponant.kit import Clock, Settings
 from ponant.live import LiveClient
+from ponant.live.pipelines.watching import Pipelines
 from ponant.serving import Models, Upstreams
 from ponant.store import Database
 
@@ -35,15 +36,18 @@ class Platform:
     signer: Signer
     assistant: Assistant
     watches: Watches
+    pipelines: Pipelines
 
     async def start(self) -> None:
         """Start the processes that the server owns."""
         await self.models.start()
         await self.live.start()
         await self.watches.start()
+        await self.pipelines.start()
 
     async def close(self) -> None:
         """End them, the newest first."""
+        await self.pipelines.close()
         await self.watches.close()
         await self.assistant.close()
         await self.live.close()

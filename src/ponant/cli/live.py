@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ponant.cli import pipelines
 from ponant.cli.home import open_accounts
 from ponant.kit import Settings, SystemClock
 from ponant.kit.errors import BadRequest, Conflict, NotFound, SetupError
@@ -23,7 +24,8 @@ from ponant.live.sources.followers import check
 from ponant.live.sources.kinds import Context
 from ponant.store import Database, Scope
 
-app = typer.Typer(help="Libraries that follow folders.", no_args_is_help=True)
+app = typer.Typer(help="Libraries that follow folders, and pipelines.", no_args_is_help=True)
+pipelines.add_to(app)
 
 _console = Console(highlight=False, soft_wrap=True)
 _R = TypeVar("_R")

@@ -15,6 +15,7 @@ from ponant.hub import Catalogue
 from ponant.kit import Settings, SystemClock
 from ponant.kit.network import Network
 from ponant.live import LiveClient
+from ponant.live.pipelines.watching import Pipelines
 from ponant.live.served import served_embedder
 from ponant.serving import Models, Upstreams
 
@@ -35,6 +36,8 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
     live.notices("withdrawn", assistant.withdraw)
     network = Network(settings.source_networks)
     watches = Watches(database, clock, models, live, ledger, accounts, assistant.judging, network)
+    owner = accounts.administrator().scope
+    pipelines = Pipelines(settings.pipeline_files, settings.home, owner)
     return (
         Platform(
             settings=settings,
@@ -50,6 +53,7 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
             signer=Signer(settings.home, clock),
             assistant=assistant,
             watches=watches,
+            pipelines=pipelines,
         ),
         first,
     )

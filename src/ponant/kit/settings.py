@@ -50,6 +50,18 @@ class Settings(BaseSettings):
             "over HTTP and webhooks may reach; public addresses always may be."
         ),
     )
+    pipelines: str | None = Field(
+        default=None,
+        description=(
+            "Python files of pipelines that the server runs, separated by the system's path "
+            "separator. They run as the server's user, and as the first administrator."
+        ),
+    )
+    tables_memory: int = Field(
+        default=512,
+        ge=64,
+        description="MiB that queries over a workspace's live tables may use.",
+    )
     engine: str = Field(
         default="auto",
         pattern="^(auto|native|llamacpp)$",
@@ -132,6 +144,12 @@ class Settings(BaseSettings):
             return self.public_url.rstrip("/")
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def pipeline_files(self) -> tuple[Path, ...]:
+        """The pipelines that the server runs, resolved."""
+        parts = (part for part in (self.pipelines or "").split(os.pathsep) if part)
+        return tuple(Path(part).expanduser().resolve() for part in parts)
 
     @property
     def source_roots(self) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -55,10 +55,28 @@ class Opening:
 
     Attributes:
         inbox: items of an inbox past a number, waiting for the first.
+        recorded: brings recorded items in place of what the sources see.
+        recording: told of every item that a source brings.
     """
 
     home: Path
     inbox: Inbox
+    recorded: "Recorded | None" = None
+    recording: "Recording | None" = None
+
+
+class Recorded(Protocol):
+    """Items that were recorded."""
+
+    def rows(self, origin: Origin) -> RowSource: ...
+    def arrivals(self, origin: Origin) -> AsyncGenerator[Arrivals]: ...
+
+
+class Recording(Protocol):
+    """Takes note of what sources bring."""
+
+    async def note_rows(self, origin: Origin, batch: RowBatch, key: tuple[str, ...]) -> None: ...
+    async def note(self, origin: Origin, piece: Arrivals) -> None: ...
 
 
 def keeps_nothing(origin: Origin) -> bool:
@@ -74,6 +92,19 @@ async def arrivals(
     Raises:
         SourceFault: it cannot be read now.
     """
+    pieces = _arrivals(origin, cursor, opening, keys)
+    if opening.recorded is not None and not origin.rows:
+        pieces = opening.recorded.arrivals(origin)
+    async with aclosing(pieces) as found:
+        async for piece in found:
+            if opening.recording is not None and not origin.rows:
+                await opening.recording.note(origin, piece)
+            yield piece
+
+
+async def _arrivals(
+    origin: Origin, cursor: Cursor | None, opening: Opening, keys: Keys
+) -> AsyncGenerator[Arrivals]:
     if origin.rows:
         source = await rows(origin, opening, keys)
         async with aclosing(source.batches(cursor)) as batches:
@@ -90,6 +121,33 @@ async def arrivals(
 
 
 async def rows(origin: Origin, opening: Opening, keys: Keys) -> RowSource:
+    """A source of rows, opened, or what was recorded of it.
+
+    Raises:
+        SourceFault: it cannot be reached, or its settings do not fit.
+    """
+    if opening.recorded is not None:
+        return opening.recorded.rows(origin)
+    source = await _rows(origin, opening, keys)
+    return source if opening.recording is None else _Noted(origin, source, opening.recording)
+
+
+class _Noted:
+    """A source of rows of whose batches note is taken."""
+
+    def __init__(self, origin: Origin, source: RowSource, recording: Recording) -> None:
+        self.key = source.key
+        self.interval = source.interval
+        self._origin, self._source, self._recording = origin, source, recording
+
+    async def batches(self, cursor: Cursor | None) -> AsyncGenerator[RowBatch]:
+        async with aclosing(self._source.batches(cursor)) as batches:
+            async for batch in batches:
+                await self._recording.note_rows(self._origin, batch, self.key)
+                yield batch
+
+
+async def _rows(origin: Origin, opening: Opening, keys: Keys) -> RowSource:
     """A source of rows, opened.
 
     Args:

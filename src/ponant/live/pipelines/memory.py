@@ -42,6 +42,8 @@ CREATE TABLE IF NOT EXISTS failures (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS states (source TEXT PRIMARY KEY, state TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS wishes (wish TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS declared (kind TEXT, name TEXT, PRIMARY KEY (kind, name));
+CREATE TABLE IF NOT EXISTS file (path TEXT);
 """
 
 
@@ -128,6 +130,23 @@ class Memory:
                 self._connection.execute("COMMIT")
             finally:
                 self._depth -= 1
+
+    def belongs_to(self, file: str) -> str:
+        """The file whose memory this is; the given one where nobody's it was."""
+        row = self._one("SELECT path FROM file")
+        if row is None:
+            self._do("INSERT INTO file VALUES (?)", file)
+            return file
+        return str(row[0])
+
+    def note_declared(self, declared: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Note what is declared by kind and name; returns what was before and is no longer."""
+        before = self._all("SELECT kind, name FROM declared")
+        with self.transaction():
+            self._do("DELETE FROM declared")
+            for kind, name in declared:
+                self._do("INSERT OR IGNORE INTO declared VALUES (?, ?)", kind, name)
+        return [one for one in before if one not in declared]
 
     # Cursors
 

@@ -4,17 +4,20 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ponant.kit import PonantError, Settings
+from ponant.kit.errors import Conflict
+from ponant.kit.lock import exclusive
 from ponant.kit.log import configure_log
 from ponant.live.client import LiveClient
 from ponant.live.pipelines.arriving import Opening
 from ponant.live.pipelines.computing import ItemFailed
+from ponant.live.pipelines.declaring import Pipeline
 from ponant.live.pipelines.items import Document, File
 from ponant.live.pipelines.loading import load
 from ponant.live.pipelines.memory import Memory, SourceNow
@@ -93,27 +96,49 @@ async def run(spec: RunSpec, told: Callable[[SourceNow], None] = lambda _: None)
         return
     home = Path(spec.home)
     live = LiveClient(Settings(home=home))
-    memory = Memory(memory_file(home, pipeline.name))
     reader = Reader()
 
     async def inbox(name: str, after: int) -> list[tuple[int, dict[str, Any]]]:
         return await live.relations.take(spec.scope, name, after, _INBOX_ITEMS, wait=_INBOX_SECONDS)
 
-    await live.connect()
-    try:
-        runner = Runner(
-            pipeline,
-            memory,
-            LiveSinks(live, spec.scope),
-            Opening(home, inbox),
-            reader,
-            told,
-        )
-        await runner.run(once=spec.once)
-    finally:
-        await reader.close()
-        await live.close()
-        memory.close()
+    with _alone(home, pipeline) as memory:
+        await live.connect()
+        try:
+            runner = Runner(
+                pipeline,
+                memory,
+                LiveSinks(live, spec.scope),
+                Opening(home, inbox),
+                reader,
+                told,
+            )
+            await runner.run(once=spec.once)
+        finally:
+            await reader.close()
+            await live.close()
+
+
+@contextlib.contextmanager
+def _alone(home: Path, pipeline: Pipeline) -> Iterator[Memory]:
+    """The memory of a pipeline, for one process at a time.
+
+    Raises:
+        Conflict: another process runs it, or another file of its name did.
+    """
+    path = memory_file(home, pipeline.name)
+    with exclusive(path.with_suffix(".lock")) as alone:
+        if not alone:
+            raise Conflict(f"The pipeline {pipeline.name} runs already. Stop it there first.")
+        memory = Memory(path)
+        try:
+            owner = Path(memory.belongs_to(str(pipeline.file)))
+            if owner != pipeline.file and owner.is_file():
+                raise Conflict(
+                    f"{owner} is a pipeline called {pipeline.name} too. Rename one of the files."
+                )
+            yield memory
+        finally:
+            memory.close()
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ from ponant.live.pipelines.declaring import Origin, Pipeline
 from ponant.live.pipelines.items import File, Item, dump, item_hash, key_values, load, row_key
 from ponant.live.pipelines.memory import Known, Made, Memory, SourceNow
 from ponant.live.pipelines.plan import Path, paths
-from ponant.live.pipelines.sinks import Put, Sinks
+from ponant.live.pipelines.sinks import Put, Sinks, declarations
 from ponant.live.sources.port import SourceFault
 
 _AT_ONCE = 64  # items between two commits
@@ -36,6 +36,7 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _IDLE_SECONDS = 1.0
 _WISH_SECONDS = 0.5
+_DECLARE_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -85,18 +86,34 @@ class Runner:
         self._memory.clear_states()
         await self._sinks.prepare(self._pipeline)
         await self._take_back_strays()
-        declaring = asyncio.create_task(self._sinks.declare(self._pipeline))
+        await self._withdraw()
+        await self._sinks.declare_missing()
+        declaring = asyncio.create_task(self._keep_declaring())
         wishing = asyncio.create_task(self._listen_for_wishes())
         try:
             async with asyncio.TaskGroup() as group:
                 for origin in self._pipeline.origins:
                     group.create_task(self._follow(origin, once=once))
-            if once:
-                await asyncio.wait_for(self._sinks.declare(self._pipeline, once=True), 30)
+            reason = await self._sinks.declare_missing()
+            if once and reason:
+                raise BadRequest(reason)
         finally:
             for task in (declaring, wishing):
                 task.cancel()
             await asyncio.gather(declaring, wishing, return_exceptions=True)
+
+    async def _withdraw(self) -> None:
+        """Remove the windows, views and queries that the file no longer declares."""
+        declared = [(one.kind, one.name) for one in declarations(self._pipeline)]
+        for kind, name in self._memory.note_declared(declared):
+            await self._sinks.withdraw(kind, name)
+
+    async def _keep_declaring(self) -> None:
+        """Try what is missing now and then, as another pipeline may bring its tables."""
+        while True:
+            await asyncio.sleep(_DECLARE_SECONDS)
+            with contextlib.suppress(PonantError):
+                await self._sinks.declare_missing()
 
     async def _follow(self, origin: Origin, *, once: bool) -> None:
         """Keep following one source, whatever becomes of it."""
@@ -148,6 +165,7 @@ class Runner:
         async with aclosing(source.batches(cursor)) as batches:
             async for batch in _until_idle(batches, once=once):
                 refused = await self._sinks.put_rows(table, source.key, batch, origin.name)
+                await self._sinks.declare_missing()
                 with self._memory.transaction():
                     for place, reason in refused:
                         self._memory.put_failure(origin.name, place, path.sink, reason)
@@ -250,6 +268,7 @@ class Runner:
         for put in puts.values():
             if put.upserts or put.deletes:
                 put.refused.update(await self._sinks.put(put))
+                await self._sinks.declare_missing()
         with self._memory.transaction():
             for one in brought:
                 self._remember(origin, own, one, puts)

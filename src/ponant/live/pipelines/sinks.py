@@ -1,6 +1,7 @@
 """Where a pipeline keeps what it made: libraries and tables of the running server."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,7 +15,6 @@ from ponant.live.relations.port import Cursor, RowBatch, Window
 from ponant.live.relations.shaping import shape, shape_keys
 from ponant.store import Scope
 
-_DECLARE_SECONDS = 0.25
 _LARGEST_HAND = 8 * 2**20  # bytes of documents at a time
 
 
@@ -33,14 +33,18 @@ class Sinks(Protocol):
     """What a runner needs of the place where a pipeline keeps things."""
 
     async def prepare(self, pipeline: Pipeline) -> None:
-        """Make the libraries."""
+        """Make the libraries and inboxes."""
 
-    async def declare(self, pipeline: Pipeline, *, once: bool = False) -> None:
-        """Declare views, windows and queries, as soon as the tables have the columns for them.
+    async def declare_missing(self) -> str:
+        """Declare the views, windows and queries that the tables have columns for by now.
 
-        Raises:
-            BadRequest: one cannot be declared, where ``once`` says that all rows are there.
+        Returns:
+            Why one cannot be declared yet, or "".
         """
+        ...
+
+    async def withdraw(self, kind: str, name: str) -> None:
+        """Remove a ``window``, ``view`` or ``query`` that is no longer declared."""
 
     async def put(self, put: Put) -> dict[str, str]:
         """Keep items and let go of others; returns when both are stored, with what was refused."""
@@ -68,26 +72,33 @@ class LiveSinks:
         self._live = live
         self._scope = scope
         self._pipeline = ""
+        self._missing: list[Declared] = []
+        self._declaring = asyncio.Lock()
         self._places: dict[str, Place] = {}
 
     async def prepare(self, pipeline: Pipeline) -> None:
-        """Make the libraries, and the inboxes."""
+        """Make the libraries and inboxes."""
         self._pipeline = pipeline.name
+        self._missing = declarations(pipeline)
         for library in pipeline.libraries:
             await self._place(library.name)
         for origin in pipeline.origins:
             if origin.kind == "push":
                 await self._live.relations.open_inbox(self._scope, origin.config["inbox"])
 
-    async def declare(self, pipeline: Pipeline, *, once: bool = False) -> None:
-        """Declare views, windows and queries, again and again until each has its columns."""
-        missing = declarations(pipeline)
-        while missing:
-            missing, reason = await self._declare_some(missing)
-            if missing and once:
-                raise BadRequest(f"{missing[0].name} cannot be declared: {reason}")
-            if missing:
-                await asyncio.sleep(_DECLARE_SECONDS)
+    async def declare_missing(self) -> str:
+        """Declare what the tables have columns for by now."""
+        async with self._declaring:
+            self._missing, reason = await self._declare_some(self._missing)
+            return reason
+
+    async def withdraw(self, kind: str, name: str) -> None:
+        """Remove what is no longer declared."""
+        with contextlib.suppress(NotFound):
+            if kind == "query":
+                await self._live.relations.remove_query(self._scope, name)
+            else:
+                await self._live.relations.drop(self._scope, name)
 
     async def put(self, put: Put) -> dict[str, str]:
         """Keep items and let go of others."""
@@ -164,7 +175,7 @@ class LiveSinks:
                 await one.declare(self._live, self._scope)
             except (BadRequest, Conflict, NotFound) as e:
                 missing.append(one)
-                reason = reason or e.message
+                reason = reason or f"{one.name} is not there yet: {e.message}"
         return missing, reason
 
 
@@ -177,6 +188,10 @@ class Declared:
     key: tuple[str, ...] = ()
     window: Window | None = None
     standing: bool = False
+
+    @property
+    def kind(self) -> str:
+        return "window" if self.window else "query" if self.standing else "view"
 
     async def declare(self, live: LiveClient, scope: Scope) -> None:
         """Tell the server of it."""

@@ -43,6 +43,11 @@ def ask(
     return Answer(columns=columns, rows=rows, truncated=truncated, version=version, as_of=stored)
 
 
+def everything(name: str) -> str:
+    """The SELECT of a whole table."""
+    return f"SELECT * FROM main.{sql.quoted(name)}"
+
+
 def objects(answer: Answer) -> list[dict[str, Any]]:
     """An answer's rows as objects by column."""
     names = [column.name for column in answer.columns]
