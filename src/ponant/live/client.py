@@ -334,6 +334,7 @@ class LiveClient:
             endpoint=endpoint(settings.home),
             log_level=settings.log_level,
             networks=list(settings.source_networks),
+            tables_memory=settings.tables_memory,
         )
         hidden = {"PONANT_ADMIN_KEY", "PONANT_DATABASE_URL"}
         process = await asyncio.create_subprocess_exec(

@@ -107,6 +107,7 @@ class Knowledge:
         listener: Callable[[Change], None],
         notify: Callable[[Notice], None] = lambda _: None,
         networks: Sequence[str] = (),
+        tables_memory: int = 512 << 20,
     ) -> None:
         self._home = home
         self._clock = clock
@@ -138,7 +139,7 @@ class Knowledge:
             identity=lambda: self._gate.identity,
             tell=notify,
         )
-        self._relations = Relations(home)
+        self._relations = Relations(home, tables_memory)
         self.parts: dict[str, Part] = {
             "pipelines": Keeping(self, self._followers.add),
             "relations": self._relations,

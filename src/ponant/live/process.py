@@ -76,12 +76,20 @@ class Server:
         home: Path,
         roots: Sequence[Path],
         networks: Sequence[str] = (),
+        tables_memory: int = 512,
     ) -> None:
         self._socket = socket
         database = Database.at(home / "live.db")
         database.migrate("live")
         self._knowledge = Knowledge(
-            home, roots, database, SystemClock(), self._tell, self._notify, networks
+            home,
+            roots,
+            database,
+            SystemClock(),
+            self._tell,
+            self._notify,
+            networks,
+            tables_memory << 20,
         )
         self._calls = callable_methods(self._knowledge)
         self._listeners: set[bytes] = set()
@@ -240,7 +248,8 @@ async def _serve(spec: wire.LiveSpec, home: Path) -> None:
         socket.set(zmq.SNDHWM, 0)
         socket.set(zmq.RCVHWM, 0)
         socket.bind(spec.endpoint)
-        await Server(socket, home, [Path(root) for root in spec.roots], spec.networks).run()
+        roots = [Path(root) for root in spec.roots]
+        await Server(socket, home, roots, spec.networks, spec.tables_memory).run()
 
 
 def _end_with_parent() -> None:

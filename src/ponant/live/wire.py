@@ -23,6 +23,7 @@ class LiveSpec(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     log_level: str = "info"
     networks: list[str] = []
+    tables_memory: int = 512  # MiB
 
 
 class Call(msgspec.Struct, frozen=True, tag="call"):
