@@ -26,7 +26,7 @@ from rich.table import Table
 from bench.engine_peers.contender import HOME
 from bench.harness import QUICK, RESULTS, merge
 from bench.live_peers.environments import prepare, python
-from bench.live_rows import fresh, languages, large, rewrites, stall, together, watched
+from bench.live_rows import fresh, grounded, languages, large, rewrites, stall, together, watched
 from bench.live_rows.measured import Place, Told
 
 _FILE: Final = RESULTS / "live.json"
@@ -43,6 +43,7 @@ _ROWS: Final[dict[str, Row]] = {
     "idle": large.idle,
     "fresh-100k": fresh.at_100k,
     "standing": watched.standing,
+    "grounded": grounded.grounded,
     "together": together.together,
 }
 _LONG: Final = frozenset[str]()
