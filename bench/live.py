@@ -26,7 +26,17 @@ from rich.table import Table
 from bench.engine_peers.contender import HOME
 from bench.harness import QUICK, RESULTS, merge
 from bench.live_peers.environments import prepare, python
-from bench.live_rows import fresh, grounded, languages, large, rewrites, stall, together, watched
+from bench.live_rows import (
+    fresh,
+    grounded,
+    languages,
+    large,
+    rewrites,
+    stall,
+    tables,
+    together,
+    watched,
+)
 from bench.live_rows.measured import Place, Told
 
 _FILE: Final = RESULTS / "live.json"
@@ -44,7 +54,10 @@ _ROWS: Final[dict[str, Row]] = {
     "fresh-100k": fresh.at_100k,
     "standing": watched.standing,
     "grounded": grounded.grounded,
+    "killed": crashes.killed,
     "together": together.together,
+    "joined": tables.joined,
+    "windowed": tables.windowed,
 }
 _LONG: Final = frozenset[str]()
 """Rows that `--full` adds."""
