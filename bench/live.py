@@ -27,6 +27,7 @@ from bench.engine_peers.contender import HOME
 from bench.harness import QUICK, RESULTS, merge
 from bench.live_peers.environments import prepare, python
 from bench.live_rows import (
+    crashes,
     fresh,
     grounded,
     languages,
