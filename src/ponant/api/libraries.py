@@ -19,7 +19,7 @@ from ponant.api.library_bodies import (
     library_body,
     page_of,
 )
-from ponant.api.platform import Services
+from ponant.api.platform import Platform, Services
 from ponant.kit import PonantError
 from ponant.kit.errors import Forbidden
 from ponant.live.port import Library
@@ -127,7 +127,7 @@ async def update_library(
 @router.delete("/{library_id}", status_code=204, summary="Delete a library")
 async def delete_library(library_id: str, caller: Member, services: Services) -> Response:
     """With its documents; folders that it followed stay. Its owner and administrators may."""
-    await owned(library_id, caller, services)
+    await owned(library_id, caller, services, to_edit=False)
     await services.live.delete_library(caller.scope, library_id)
     return Response(status_code=204)
 
@@ -194,8 +194,13 @@ async def questions(library_id: str, caller: Caller, services: Services) -> dict
     return {"object": "list", "data": await services.live.questions(caller.scope, library_id)}
 
 
-async def owned(library_id: str, caller: Principal, services: Services) -> Library:
+async def owned(
+    library_id: str, caller: Principal, services: Platform, *, to_edit: bool = True
+) -> Library:
     """A library that the caller may change.
+
+    Args:
+        to_edit: those whom it was shared with as editors may, too.
 
     Raises:
         Forbidden: somebody else's, and the caller is no administrator.
@@ -203,7 +208,8 @@ async def owned(library_id: str, caller: Principal, services: Services) -> Libra
     library = await services.live.get_library(caller.scope, library_id)
     if caller.role.covers(Role.ADMIN) or library.owner_id == caller.person_id:
         return library
-    if await run_in_threadpool(services.accounts.shares.may_edit, caller, library_id):
+    shares = services.accounts.shares
+    if to_edit and await run_in_threadpool(shares.may_edit, caller, library_id):
         return library
     raise Forbidden("This library is somebody else's. Ask its owner or an administrator.")
 

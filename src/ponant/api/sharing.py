@@ -50,7 +50,7 @@ async def share(
     library_id: str, body: ShareBody, caller: Member, services: Services
 ) -> dict[str, Any]:
     """``Editor`` for a member, or for the workspace; ``Viewer`` takes it back."""
-    await owned(library_id, caller, services)
+    await owned(library_id, caller, services, to_edit=False)
     made = await run_in_threadpool(
         services.accounts.shares.give,
         caller,
@@ -70,7 +70,7 @@ async def unshare(
     library_id: str, body: UnshareBody, caller: Member, services: Services
 ) -> dict[str, Any]:
     """They read it as everybody in the workspace does."""
-    await owned(library_id, caller, services)
+    await owned(library_id, caller, services, to_edit=False)
     gone = await run_in_threadpool(
         services.accounts.shares.take, caller, library_id, body.share_with_uuid
     )

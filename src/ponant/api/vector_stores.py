@@ -125,7 +125,7 @@ async def update(
 @router.delete("/{store_id}", summary="Delete a vector store")
 async def delete(store_id: str, caller: Member, services: Services) -> dict[str, Any]:
     """The library with its documents; uploaded files stay. Its owner and administrators may."""
-    await owned(store_id, caller, services)
+    await owned(store_id, caller, services, to_edit=False)
     await services.live.delete_library(caller.scope, store_id)
     await run_in_threadpool(services.shelves.forget, caller.scope, store_id)
     return {"id": store_id, "object": "vector_store.deleted", "deleted": True}
