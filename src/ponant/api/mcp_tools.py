@@ -1,4 +1,4 @@
-"""The tools that clients of the Model Context Protocol find at ``/mcp``: search and fetch.
+"""The tools that clients of the Model Context Protocol find at ``/mcp``, search and fetch first.
 
 Search results and fetched documents have the shape that hosted assistants expect of the two tools
 (``results`` with ``id, title, url``; ``id, title, text, url, metadata``).
@@ -15,15 +15,18 @@ from starlette.requests import Request
 
 from ponant import __version__
 from ponant.accounts import Principal
+from ponant.api import mcp_live, mcp_resources
+from ponant.api.mcp_arguments import chosen_of, text, whole
 from ponant.api.platform import Platform, platform
 from ponant.kit import PonantError
 from ponant.kit.errors import BadRequest, NotFound
-from ponant.live.port import Hit, Library
+from ponant.live.port import Hit, SearchOptions
 
 _LONGEST_TEXT = 200_000  # characters of a fetched document
 _INSTRUCTIONS = (
     "Search the organisation's own documents, then fetch what a result points to. Results follow "
-    "the documents as they change."
+    "the documents as they change. Numbers and records may stand in tables: list them, then ask in "
+    "SQL. A watch keeps a question answered and tells when its answer changes."
 )
 
 
@@ -39,13 +42,16 @@ def _server() -> Server[dict[str, Any]]:
         instructions=_INSTRUCTIONS,
         on_list_tools=_list_tools,
         on_call_tool=_call_tool,
+        on_list_resources=mcp_resources.list_resources,
+        on_list_resource_templates=mcp_resources.list_templates,
+        on_read_resource=mcp_resources.read,
     )
 
 
 async def _list_tools(
     _context: ServerRequestContext[dict[str, Any]], _params: types.PaginatedRequestParams | None
 ) -> types.ListToolsResult:
-    return types.ListToolsResult(tools=[_SEARCH, _FETCH])
+    return types.ListToolsResult(tools=[_SEARCH, _FETCH, *mcp_live.TOOLS])
 
 
 async def _call_tool(
@@ -56,12 +62,13 @@ async def _call_tool(
         raise TypeError("tools are called over HTTP")
     services, caller = platform(request), request.state.principal
     try:
-        body = await _TOOLS[params.name](services, caller, params.arguments or {})
+        tool = _TOOLS[params.name]
     except KeyError:
-        return _result(f"There is no tool {params.name}. There are: search, fetch.")
+        return _result(f"There is no tool {params.name}. There are: {', '.join(_TOOLS)}.")
+    try:
+        return _result(await tool(services, caller, params.arguments or {}))
     except PonantError as e:
         return _result(e.message)
-    return _result(body)
 
 
 def _result(body: dict[str, Any] | str) -> types.CallToolResult:
@@ -77,13 +84,16 @@ def _result(body: dict[str, Any] | str) -> types.CallToolResult:
 async def _search(
     services: Platform, caller: Principal, arguments: dict[str, Any]
 ) -> dict[str, Any]:
-    query = _text(arguments, "query")
-    limit = arguments.get("limit", 10)
-    if not isinstance(limit, int):
-        raise BadRequest("The limit must be a whole number.")
+    query = text(arguments, "query")
+    limit = whole(arguments, "limit", 10)
+    filters = arguments.get("filters")
+    if not isinstance(filters, dict | None):
+        raise BadRequest("The filters must be an object.")
     libraries = await services.live.list_libraries(caller.scope)
-    chosen = _chosen(libraries, arguments.get("library"))
-    found = await services.live.search(caller.scope, [one.id for one in chosen], query, limit)
+    chosen = chosen_of(libraries, arguments.get("library"))
+    found = await services.live.search(
+        caller.scope, [one.id for one in chosen], query, limit, SearchOptions(filters=filters)
+    )
     names = {one.id: one.name for one in chosen}
     base = services.settings.base_url
     return {"results": [_hit(hit, names[hit.library_id], base) for hit in found.hits]}
@@ -92,7 +102,7 @@ async def _search(
 async def _fetch(
     services: Platform, caller: Principal, arguments: dict[str, Any]
 ) -> dict[str, Any]:
-    wanted = _text(arguments, "id")
+    wanted = text(arguments, "id")
     if wanted.startswith("doc_"):
         return await _document(services, caller, wanted)
     view = await services.live.get_passage(caller.scope, wanted)
@@ -134,17 +144,6 @@ async def _document(services: Platform, caller: Principal, document_id: str) -> 
     raise NotFound(f"There is no document {document_id}; it may be deleted. Search again.")
 
 
-def _chosen(libraries: list[Library], name: object) -> list[Library]:
-    """All libraries, or those of a name or id."""
-    if name is None:
-        return libraries
-    chosen = [one for one in libraries if name in (one.name, one.id)]
-    if not chosen:
-        there = ", ".join(one.name for one in libraries) or "none"
-        raise NotFound(f"There is no library {name}. There are: {there}.")
-    return chosen
-
-
 def _hit(hit: Hit, library: str, base: str) -> dict[str, Any]:
     return {
         "id": hit.passage_id,
@@ -153,6 +152,9 @@ def _hit(hit: Hit, library: str, base: str) -> dict[str, Any]:
         "text": hit.text,
         "library": library,
         "document_id": hit.document_id,
+        "version": hit.document_version,
+        "as_of": hit.as_of,
+        "metadata": hit.metadata,
     }
 
 
@@ -160,14 +162,7 @@ def _url(hit: Hit, base: str) -> str:
     return f"{base}/v1/passages/{hit.passage_id}?library_id={hit.library_id}"
 
 
-def _text(arguments: dict[str, Any], name: str) -> str:
-    value = arguments.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise BadRequest(f"The argument {name} must be a text that is not empty.")
-    return value
-
-
-_TOOLS = {"search": _search, "fetch": _fetch}
+_TOOLS = {"search": _search, "fetch": _fetch} | mcp_live.CALLS
 _READ_ONLY = types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
 _SEARCH = types.Tool(
     name="search",
@@ -178,6 +173,11 @@ _SEARCH = types.Tool(
             "query": {"type": "string", "description": "What to look for."},
             "limit": {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
             "library": {"type": "string", "description": "Name or id; all libraries if left out."},
+            "filters": {
+                "type": "object",
+                "description": "Only documents whose metadata fits: {type: eq, key, value} with "
+                "eq, ne, gt, gte, lt, lte, in or nin, or {type: and or or, filters: […]}.",
+            },
         },
         "required": ["query"],
     },
