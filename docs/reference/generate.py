@@ -22,7 +22,10 @@ _AUTHENTICATION = (
     "`/health` and the sign-in. The whole description, with every field, is at "
     "`/v1/openapi.json` and comes from `ponant openapi`.\n"
 )
-_MCP = "## POST /mcp\n\nThe Model Context Protocol over HTTP: the tools `search` and `fetch`.\n"
+_MCP = (
+    "## POST /mcp\n\nThe Model Context Protocol over HTTP: tools to search and fetch documents, to list libraries, "
+    "to ask live tables in SQL and to keep watches; documents are resources.\n"
+)
 
 
 def settings_page() -> str:
