@@ -36,6 +36,7 @@ from bench.live_rows import (
     stall,
     tables,
     together,
+    versions,
     watched,
 )
 from bench.live_rows.measured import Place, Told
@@ -55,6 +56,8 @@ _ROWS: Final[dict[str, Row]] = {
     "fresh-100k": fresh.at_100k,
     "standing": watched.standing,
     "grounded": grounded.grounded,
+    "edits": watched.edits,
+    "mixing": versions.mixing,
     "killed": crashes.killed,
     "together": together.together,
     "joined": tables.joined,

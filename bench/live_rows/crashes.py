@@ -12,8 +12,8 @@ from ponant.live.faults import POINTS
 
 
 def killed(place: Place) -> Told:
-    """Two hundred kills at random moments, and one at every named point."""
-    kills = 10 if place.quick else 200
+    """Kills at random moments, two hundred with ``--full``, and one at every named point."""
+    kills = 10 if place.quick else 200 if place.full else 60
     told = Told(f"killed at {kills} random moments of a sync, and at {len(POINTS)} named points")
     with folder("killed") as work:
         os.environ["PONANT_LIVE_FAULT"] = str(work / "fault")

@@ -3,7 +3,11 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
+
+from tests.assistant.watches.conftest import make_post
+from tests.assistant.watches.edits import Counts, Town
 
 from bench.live_peers.hashing import HashingEmbedder
 from bench.live_rows.measured import Place, Told, folder, spread
@@ -31,6 +35,35 @@ def standing(place: Place) -> Told:
     told.notes["embedder"] = "words hashed, so that only finding is measured"
     told.goals = {"affected watches found, median ms": 100, "missed": 0}
     return told
+
+
+def edits(place: Place) -> Told:
+    """Three hundred edits: a hundred change the truth, half of them by a new document."""
+    changes, others = (10, 20) if place.quick else (100, 200)
+    told = Told(f"{changes + others} edits, {changes} of which change the truth")
+    with folder("edits") as work:
+        counts = asyncio.run(_edits(work, changes, others))
+    told.figures["Ponant"] = {
+        "missed": counts.missed,
+        "false deliveries": counts.false,
+        "false deliveries, share of the others": round(counts.false / others, 3),
+        "evidence moved, answer stands": counts.stands,
+        "model calls": counts.calls,
+        "searched again": counts.searched,
+    }
+    told.notes["model"] = "a double that extracts the fact from the passages it is given"
+    told.goals = {"missed": 0, "false deliveries, share of the others": 0.05}
+    return told
+
+
+async def _edits(work: Path, changes: int, others: int) -> Counts:
+    async with AsyncExitStack() as stack:
+        post = await make_post(work, stack)
+        town = Town(
+            post.live, post.watches, post.clock, post.owner, model="extractor", places=60, seed=7
+        )
+        await town.build()
+        return await town.run(changes, others)
 
 
 async def _standing(work: Path, count: int) -> dict[str, float]:
