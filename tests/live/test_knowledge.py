@@ -238,6 +238,17 @@ def test_a_folder_that_gives_nothing_is_an_error_with_a_sentence(
     asyncio.run(run())
 
 
+def test_an_empty_library_has_no_answer(installation: Installation) -> None:
+    async def run() -> None:
+        async with installation.running() as knowledge:
+            library = await knowledge.create_library(SCOPE, "Empty")
+            for query in ("opening hours", '"opening hours"', "营业时间"):
+                found = await knowledge.search(SCOPE, [library.id], query)
+                assert found.hits == ()
+
+    asyncio.run(run())
+
+
 def test_a_dropped_file_answers_and_goes(installation: Installation) -> None:
     async def run() -> None:
         async with installation.running() as knowledge:

@@ -75,7 +75,8 @@ def question(query: str, languages: Collection[str]) -> Question:
     )
     common = frozenset().union(*(FUNCTION_WORDS.get(lang, frozenset()) for lang in languages))
     telling = [piece for piece in pieces if piece not in common] or pieces
-    found = dict.fromkeys(form for piece in telling for form in _forms(piece, languages))
+    shapes = (form for piece in telling for form in _forms(piece, languages))
+    found = dict.fromkeys(filter(None, shapes))  # nothing was written yet, so in no language
     return Question(
         terms=tuple(found)[:_MOST_TERMS],
         phrases=tuple(kept for forms in phrases if (kept := tuple(filter(None, forms)))),
