@@ -20,7 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mistralai.client import Mistral
 
 from ponant.accounts import Accounts, Role
-from ponant.api import documents, folders, libraries, mcp, passages
+from ponant.api import documents, folders, libraries, mcp, passages, sources
 from ponant.api.errors import install_error_handlers
 from ponant.api.platform import Platform
 from ponant.api.security import SecurityMiddleware
@@ -83,7 +83,7 @@ def _application(services: Platform) -> FastAPI:
     app = FastAPI(lifespan=lifespan)
     app.state.platform = services
     install_error_handlers(app)
-    for module in (libraries, documents, folders, passages):
+    for module in (libraries, sources, documents, folders, passages):
         app.include_router(module.router)
     mcp.mount(app)
     app.add_middleware(SecurityMiddleware, settings=services.settings)

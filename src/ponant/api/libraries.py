@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Query, Response
@@ -22,7 +22,7 @@ from ponant.api.library_bodies import (
 from ponant.api.platform import Platform, Services
 from ponant.kit import PonantError
 from ponant.kit.errors import Forbidden
-from ponant.live.port import Library
+from ponant.live.port import Library, SearchOptions
 
 router = APIRouter(prefix="/v1/libraries", tags=["libraries"])
 
@@ -60,6 +60,29 @@ class SearchBody(BaseModel):
 
     query: str
     limit: int = Field(default=10, lt=2**31, description="Most passages to return, up to 50.")
+    mode: Literal["hybrid", "keyword", "vector"] = "hybrid"
+    filters: dict[str, Any] | None = Field(
+        default=None, description="Conditions on metadata, as OpenAI's vector stores have them."
+    )
+    neighbours: int = Field(default=0, ge=0, le=10, description="Passages around each to bring.")
+    highlights: bool = Field(default=False, description="Tell where the query's words stand.")
+    min_score: float | None = None
+    at_least: int | None = Field(
+        default=None, ge=0, lt=2**63, description="Version of the library to wait for."
+    )
+    wait: float = Field(default=10.0, ge=0, le=30, description="Seconds to wait for it.")
+
+    def options(self, library_id: str) -> SearchOptions:
+        """How to search that library."""
+        return SearchOptions(
+            mode=self.mode,
+            filters=self.filters,
+            neighbours=self.neighbours,
+            highlights=self.highlights,
+            min_score=self.min_score,
+            at_least={} if self.at_least is None else {library_id: self.at_least},
+            wait=self.wait,
+        )
 
 
 @router.get("", summary="List libraries")
@@ -179,7 +202,9 @@ async def search(
     library_id: str, body: SearchBody, caller: Caller, services: Services
 ) -> dict[str, Any]:
     """The passages that answer best, by keywords and by meaning, all of one version."""
-    found = await services.live.search(caller.scope, [library_id], body.query, body.limit)
+    found = await services.live.search(
+        caller.scope, [library_id], body.query, body.limit, body.options(library_id)
+    )
     return {
         "object": "list",
         "data": [msgspec.to_builtins(hit) for hit in found.hits],

@@ -127,6 +127,7 @@ class Knowledge:
             self._ingestion,
             self._queries,
             self._declarations,
+            self._uploads,
             self._teller.announce,
         )
         self._tasks: set[asyncio.Task[None]] = set()

@@ -30,6 +30,7 @@ from ponant.live.sources.push import (
 )
 from ponant.live.sources.roots import Roots
 from ponant.live.sources.state import SourceState
+from ponant.live.sources.uploads import Uploads
 from ponant.live.tables import SourceRow
 from ponant.store import Scope
 
@@ -56,6 +57,7 @@ class Followers:
         ingestion: Ingestion,
         queries: Queries,
         declarations: Declarations,
+        uploads: Uploads,
         changed: Callable[[Scope, str], None],
     ) -> None:
         self._home = home
@@ -63,6 +65,7 @@ class Followers:
         self._ingestion = ingestion
         self._queries = queries
         self._declarations = declarations
+        self._uploads = uploads
         self._changed = changed
         self._followers: dict[str, tuple[Follower, asyncio.Task[None]]] = {}
         self._pushing = asyncio.Lock()
@@ -95,10 +98,13 @@ class Followers:
             NotFound: there is no such library, or no such source in it.
         """
         rows = await self._ingestion.aside(self._queries.sources, scope, library_id)
-        ids = [row.id for row in rows if source_id in (None, row.id)]
-        if source_id is not None and not ids:
+        chosen = [row for row in rows if source_id in (None, row.id)]
+        if source_id is not None and not chosen:
             raise NotFound(f"There is no source {source_id} in this library.")
-        return sum(self._followers[one][0].retry() for one in ids if one in self._followers)
+        # What was pushed is not kept; who pushed it has the answer and pushes again.
+        ids = [row.id for row in chosen if row.kind != "push" and row.id in self._followers]
+        files = await self._uploads.retry(scope, library_id) if source_id is None else 0
+        return files + sum(self._followers[one][0].retry() for one in ids)
 
     async def kinds(self, scope: Scope) -> list[KindView]:  # noqa: ARG002 - the same for every scope
         """The kinds of sources that there are."""

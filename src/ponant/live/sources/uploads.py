@@ -90,6 +90,22 @@ class Uploads:
         self._enqueue(scope, library_id, document_id)
         return document_id
 
+    async def retry(self, scope: Scope, library_id: str) -> int:
+        """Read again the files that could not be read; returns how many."""
+        ids = await self._ingestion.write(self._reopen, scope, library_id)
+        for document_id in ids:
+            self._enqueue(scope, library_id, document_id)
+        return len(ids)
+
+    def _reopen(self, scope: Scope, library_id: str) -> list[str]:
+        index = self._ingestion.index
+        with index.database.read() as session:
+            rows = repository.uploads(session, scope, library_id)
+        failed = [row.id for row in rows if row.state == "failed"]
+        for document_id in failed:
+            index.set_document(scope, document_id, state="pending")
+        return failed
+
     def waiting(self, library_id: str) -> int:
         """How many files of a library are still to be read."""
         return self._waiting[library_id]
