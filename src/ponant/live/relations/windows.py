@@ -46,7 +46,7 @@ class Windows:
         computed = [f"({text}) AS {quoted(name)}" for name, text in window.columns.items()]
         columns = ", ".join([f"{_bucket(window, '')} AS {_START}", *by, *computed])
         groups = ", ".join([_bucket(window, ""), *by])
-        known = f"{quoted(window.time)} IS NOT NULL"
+        known = f"{_time(window)} IS NOT NULL"
         return (
             f"SELECT {columns} FROM main.{sql.named(window.table)} "
             f"WHERE {known}{where} GROUP BY {groups}"
@@ -65,7 +65,7 @@ class Windows:
         self._connection.execute(f"CREATE TABLE main.{name} AS {self.select(window)}")
         self._connection.execute(f"DELETE FROM {BOOKS}.windows WHERE name = ?", [window.name])
         self._connection.execute(
-            f"INSERT INTO {BOOKS}.windows SELECT ?, ?, ?, max({quoted(window.time)}), 0 "
+            f"INSERT INTO {BOOKS}.windows SELECT ?, ?, ?, max({_time(window)}), 0 "
             f"FROM main.{sql.named(window.table)}",
             [window.name, window.table, definition],
         )
@@ -120,7 +120,7 @@ class Windows:
         ).fetchone()
         if bounds is not None and bounds[0] is not None:
             # The bounds let DuckDB skip the blocks that hold other times.
-            column = quoted(window.time)
+            column = _time(window)
             where = (
                 f" AND {column} >= ? AND {column} < ? "
                 f"AND {_bucket(window, '')} IN (SELECT {_START} FROM {starts})"
@@ -130,7 +130,7 @@ class Windows:
             )
         self._connection.execute(
             f"UPDATE {BOOKS}.windows SET late = late + ?, watermark = greatest(watermark, "
-            f"(SELECT max({quoted(window.time)}) FROM main.{sql.named(table)})) WHERE name = ?",
+            f"(SELECT max({_time(window)}) FROM main.{sql.named(table)})) WHERE name = ?",
             [late, window.name],
         )
         return late
@@ -152,4 +152,9 @@ class Windows:
 
 def _bucket(window: Window, prefix: str) -> str:
     width = f"to_microseconds({round(window.every * 1e6)})"
-    return f"time_bucket({width}, {prefix}{quoted(window.time)}::TIMESTAMPTZ)"
+    return f"time_bucket({width}, {_time(window, prefix)})"
+
+
+def _time(window: Window, prefix: str = "") -> str:
+    """A row's time; text that is none stands in no window."""
+    return f"TRY_CAST({prefix}{quoted(window.time)} AS TIMESTAMPTZ)"
