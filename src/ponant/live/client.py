@@ -416,19 +416,24 @@ class LiveClient:
         await self._send(wire.Offer(self._embedder.identity, self._embedder.max_tokens))
 
     async def _embed(self, ask: wire.Embed | wire.Count) -> None:
-        answer: wire.Ask
         try:
-            if self._embedder is None:
-                raise Unavailable("There is no embedder.")
-            if isinstance(ask, wire.Count):
-                answer = wire.Counted(ask.id, await self._embedder.count_tokens(ask.texts))
-            else:
-                vectors = await self._embedder.embed(ask.texts, ask.kind)
-                answer = wire.Vectors(ask.id, len(vectors), vectors.tobytes())
+            answer = await self._embedded(ask)
         except PonantError as e:
             answer = wire.NotEmbedded(ask.id, wire.Failure.of(e))
+        except Exception:  # noqa: BLE001 - whatever it is, who asks must not wait for ever
+            _log.exception("The embedder failed.")
+            failure = wire.Failure.of(Unavailable("The embedder failed. The log says why."))
+            answer = wire.NotEmbedded(ask.id, failure)
         with contextlib.suppress(Unavailable):
             await self._send(answer)
+
+    async def _embedded(self, ask: wire.Embed | wire.Count) -> wire.Ask:
+        if self._embedder is None:
+            raise Unavailable("There is no embedder.")
+        if isinstance(ask, wire.Count):
+            return wire.Counted(ask.id, await self._embedder.count_tokens(ask.texts))
+        vectors = await self._embedder.embed(ask.texts, ask.kind)
+        return wire.Vectors(ask.id, len(vectors), vectors.tobytes())
 
     async def _send(self, ask: wire.Ask) -> None:
         if self._socket is None:

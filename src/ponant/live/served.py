@@ -33,7 +33,7 @@ class ServedEmbedder:
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, with the marks around it but not the prompt before it."""
-        return [len(await self._model.tokenize(text)) for text in texts]
+        return [len(ids) for ids in await asyncio.gather(*map(self._model.tokenize, texts))]
 
 
 def served_embedder(models: Models, catalogue: Catalogue) -> EmbedderSource:

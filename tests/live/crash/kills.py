@@ -23,7 +23,7 @@ from tests.fakes.embedder import FakeEmbedder
 from tests.live.crash.agreement import disagreements, lying, stored
 
 SCOPE = Scope(organisation_id="org_1", workspace_id="wsp_1", person_id="per_1")
-IN_FLIGHT = 32  # passages that one transaction adds vectors to
+IN_FLIGHT = 64  # passages: as many are stored at once, while as many more are embedded
 _FILES = 30
 _PATIENCE = 60.0
 

@@ -7,6 +7,7 @@ import structlog
 
 from ponant.kit.errors import NotFound, PonantError
 from ponant.live import faults
+from ponant.live.indexing.changes import Moved, Vector
 from ponant.live.indexing.embedding import EmbeddingGate
 from ponant.live.indexing.ingestion import Ingestion
 from ponant.live.queries import Queries
@@ -53,19 +54,43 @@ class Backfill:
                     await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _library(self, scope: Scope, library_id: str) -> None:
-        aside = self._ingestion.aside
-        while rows := await aside(self._queries.without_vector, scope, library_id, _AT_ONCE):
-            missing = await aside(self._queries.missing_vectors, scope, library_id)
-            self._ingestion.lacking[library_id] = missing
-            self._announce(scope, library_id)
-            identity = self._gate.identity or ""  # of the embedder that the next line asks
-            inputs = {key: text for _, key, text in rows}
-            vectors = await self._gate.passages(list(inputs.values()))
-            by_key = dict(zip(inputs, vectors, strict=True))
-            found = {row: (key, by_key[key]) for row, key, _ in rows}
-            faults.point("filled")
-            await self._ingestion.write(
-                self._ingestion.index.put_vectors, scope, library_id, identity, found
-            )
+        storing: asyncio.Future[Moved] | None = None  # the last vectors, while the next are made
+        stored: set[int] = set()
+        try:
+            while rows := await self._next(scope, library_id, stored):
+                await self._tell(scope, library_id)
+                identity = self._gate.identity or ""  # of the embedder that the next line asks
+                found = await self._embedded(rows)
+                if storing is not None:
+                    await storing
+                put = self._ingestion.index.put_vectors
+                write = self._ingestion.write(put, scope, library_id, identity, found)
+                storing, stored = asyncio.ensure_future(write), set(found)
+            if storing is not None:
+                await storing
+        finally:
+            if storing is not None:
+                await asyncio.gather(storing, return_exceptions=True)
         if self._ingestion.lacking.pop(library_id, None):
             self._announce(scope, library_id)
+
+    async def _tell(self, scope: Scope, library_id: str) -> None:
+        missing = await self._ingestion.aside(self._queries.missing_vectors, scope, library_id)
+        self._ingestion.lacking[library_id] = missing
+        self._announce(scope, library_id)
+
+    async def _embedded(self, rows: list[tuple[int, str, str]]) -> dict[int, tuple[str, Vector]]:
+        """The rows' vectors; what stands in several of them is embedded once."""
+        inputs = {key: text for _, key, text in rows}
+        vectors = await self._gate.passages(list(inputs.values()))
+        by_key = dict(zip(inputs, vectors, strict=True))
+        faults.point("filled")
+        return {row: (key, by_key[key]) for row, key, _ in rows}
+
+    async def _next(
+        self, scope: Scope, library_id: str, stored: set[int]
+    ) -> list[tuple[int, str, str]]:
+        """Passages without a vector that are not on their way into the index."""
+        find, limit = self._queries.without_vector, _AT_ONCE + len(stored)
+        rows = await self._ingestion.aside(find, scope, library_id, limit)
+        return [row for row in rows if row[0] not in stored][:_AT_ONCE]

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import structlog
@@ -14,7 +15,9 @@ from ponant.live.port import Embedder
 _QUERY_SECONDS = 3.0
 _COUNT_SECONDS = 5.0
 _TURN_SECONDS = 0.12  # that passages may keep a question waiting
-_MOST_AT_ONCE = 16
+_QUIET_TURN_SECONDS = 0.5  # the same while nobody asks: fewer, fuller turns are faster
+_QUIET_SECONDS = 1.0
+_MOST_AT_ONCE = 32
 _FIRST_RATE = 1e-4  # seconds a character, until it is known better
 _LEARNING = 0.3
 _SHORTEST = 8  # characters; what is refused at this length has no meaning to embed
@@ -33,6 +36,7 @@ class EmbeddingGate:
     def __init__(self) -> None:
         self._embedder: Embedder | None = None
         self._questions = 0
+        self._asked = 0.0
         self._no_questions = asyncio.Event()
         self._no_questions.set()
         self._turn = asyncio.Lock()
@@ -67,6 +71,7 @@ class EmbeddingGate:
         if self._embedder is None:
             return None
         self._questions += 1
+        self._asked = time.monotonic()
         self._no_questions.clear()
         try:
             async with asyncio.timeout(_QUERY_SECONDS):
@@ -88,8 +93,13 @@ class EmbeddingGate:
         """
         return [vector async for turn in self.turns(texts) for vector in turn]
 
-    async def turns(self, texts: Sequence[str]) -> AsyncGenerator[list[Vector]]:
+    async def turns(
+        self, texts: Sequence[str], *, urgent: bool = False
+    ) -> AsyncGenerator[list[Vector]]:
         """The same turn by turn, so that a caller may stop in between.
+
+        Args:
+            urgent: do not wait for the turn that is under way: somebody has just saved a file.
 
         Raises:
             Unavailable: there is no embedder, or it does not answer.
@@ -98,8 +108,9 @@ class EmbeddingGate:
         if embedder is None:
             raise Unavailable("There is no embedder yet.")
         while done < len(texts):
-            async with self._turn:
-                await self._no_questions.wait()
+            async with nullcontext() if urgent else self._turn:
+                if not urgent:
+                    await self._no_questions.wait()
                 some = texts[done : done + self._fitting(texts[done:])]
                 begun = time.monotonic()
                 vectors = await _embedded(some, embedder)
@@ -110,9 +121,11 @@ class EmbeddingGate:
     def _fitting(self, texts: Sequence[str]) -> int:
         """How many texts one turn takes; at least one."""
         total = 0
+        is_quiet = time.monotonic() - self._asked > _QUIET_SECONDS
+        seconds = _QUIET_TURN_SECONDS if is_quiet else _TURN_SECONDS
         for number, text in enumerate(texts[:_MOST_AT_ONCE]):
             total += len(text)
-            if total * self._rate > _TURN_SECONDS:
+            if total * self._rate > seconds:
                 return max(1, number)
         return min(len(texts), _MOST_AT_ONCE)
 

@@ -247,7 +247,7 @@ class Ingestion:
         try:
             async with (
                 asyncio.timeout(_LONGEST_WAIT),
-                aclosing(self.gate.turns([inputs[key] for key in new])) as turns,
+                aclosing(self.gate.turns([inputs[key] for key in new], urgent=True)) as turns,
             ):
                 async for found in turns:
                     vectors.update(zip(new[len(vectors) :], found, strict=False))

@@ -25,7 +25,8 @@ _WINDOW = 8  # characters that decide whether an endless word is cut after them
 _RUN = re.compile(r"\w+|[^\w\s]")
 _SPOKEN = re.compile(r"(?i)(?![a-z]*[bcdfghjklmnpqrstvwxz]{5})[a-z]{1,20}")
 
-_TOKEN = re.compile(r"[A-Za-z]+|\d|[^\W\d]|[^\w\s]")
+_LETTERS = "\u00aa-\u02af\u0370-\u058f\u05d0-\u06d3\u0900-\u0dff\u10a0-\u10ff\u1e00-\u1fff"
+_TOKEN = re.compile(rf"[A-Za-z]+|[{_LETTERS}]+|\d|[^\W\d]|[^\w\s]")
 
 # Where a block that is too long is cut, and how many of its parts make a passage, on average.
 _SENTENCE = (re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|(?<=[\u3002\uff01\uff1f])"), 4)
@@ -105,9 +106,17 @@ def split(piece: Chunk) -> list[Chunk]:
 
 
 def estimate(text: str) -> int:
-    """An upper estimate of the tokens in a text: words by three letters, other signs one each."""
+    """An estimate of the tokens in a text, rather too high than too low.
+
+    Words in Latin letters count by three letters, in other alphabets by two; every other sign, such
+    as one of Chinese, Japanese or Thai, counts one.
+    """
     return sum(
-        (len(match) + 2) // 3 if match.isascii() and match.isalpha() else 1
+        1
+        if len(match) == 1
+        else (len(match) + 2) // 3
+        if match.isascii()
+        else (len(match) + 1) // 2
         for match in _TOKEN.findall(text)
     )
 
