@@ -8,6 +8,8 @@ from pydantic import BaseModel, Field
 
 from ponant.api.auth import Caller, Member
 from ponant.api.platform import Services
+from ponant.assistant.watches.schemas import ID_PREFIX
+from ponant.kit.errors import NotFound
 
 router = APIRouter(prefix="/v1/tables", tags=["tables"])
 inboxes = APIRouter(prefix="/v1/inboxes", tags=["tables"])
@@ -37,6 +39,7 @@ class PushBody(BaseModel):
 async def list_tables(caller: Caller, services: Services) -> dict[str, Any]:
     """Tables, views, windows and standing queries that SQL may ask, with their columns."""
     found = await services.live.relations.tables(caller.scope)
+    found = [table for table in found if not _is_watch(table.name)]
     return {"object": "list", "data": msgspec.to_builtins(found)}
 
 
@@ -59,6 +62,7 @@ async def changes(
 ) -> Response:
     """Rows added, removed and changed in the results, the oldest change first."""
     found = await services.live.relations.changes(caller.scope, after, query, wait)
+    found = [change for change in found if not _is_watch(change.query)]
     body = msgspec.json.encode({"object": "list", "data": found})
     return Response(body, media_type="application/json")
 
@@ -66,6 +70,8 @@ async def changes(
 @router.get("/{name}", summary="Show a table")
 async def show_table(name: str, caller: Caller, services: Services) -> dict[str, Any]:
     """Its columns, its rows' number, and the rows that came too late for a window."""
+    if _is_watch(name):
+        raise NotFound(f"There is no table {name}. List the tables to see which exist.")
     body: dict[str, Any] = msgspec.to_builtins(
         await services.live.relations.describe(caller.scope, name)
     )
@@ -77,3 +83,8 @@ async def push(name: str, body: PushBody, caller: Member, services: Services) ->
     """Items for a pipeline that declares `live.push(name)`; they are on disk when this answers."""
     last = await services.live.relations.push(caller.scope, name, body.items)
     return {"accepted": len(body.items), "last": last}
+
+
+def _is_watch(name: str) -> bool:
+    """Whether a standing query keeps somebody's watch, which is theirs alone."""
+    return name.startswith(f"{ID_PREFIX}_")

@@ -33,11 +33,13 @@ _MOST_LIBRARIES = 20
 class WatchBody(BaseModel):
     """The request of ``POST /v1/watches``."""
 
-    kind: Literal["question", "search"] = "question"
+    kind: Literal["question", "search", "sql"] = "question"
     query: str = Field(min_length=1, max_length=_LONGEST_QUERY, description="What to keep asking.")
     name: str = Field(default="", max_length=200)
-    model: str = Field(default="starter", description="Which model answers; none for a search.")
-    library_ids: list[str] = Field(min_length=1, max_length=_MOST_LIBRARIES)
+    model: str = Field(default="starter", description="Which model answers a question.")
+    library_ids: list[str] = Field(
+        default=[], max_length=_MOST_LIBRARIES, description="Where to look; none for `sql`."
+    )
     limit: int = Field(default=8, ge=1, le=16, description="Passages to answer from, at most.")
     settle: float = Field(
         default=SETTLE_SECONDS,

@@ -141,6 +141,11 @@ class Knowledge:
             tell=notify,
         )
         self._relations = Relations(home, tables_memory)
+        self._relations.on_change(
+            lambda one: notify(
+                Notice(part="standing", workspace_id=one.workspace_id, keys=(one.query,))
+            )
+        )
         self.parts: dict[str, Part] = {
             "pipelines": Keeping(self, self._followers.add),
             "relations": self._relations,

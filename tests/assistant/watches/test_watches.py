@@ -138,6 +138,30 @@ async def test_a_search_is_told_of_other_passages_without_a_model(post: Post, li
     assert post.model.calls == 0
 
 
+async def test_a_statement_is_told_of_rows_that_came_and_went(post: Post) -> None:
+    scope, tables = post.owner.scope, post.live.relations
+    await tables.put_rows(scope, "stock", ["item"], [{"item": "lamp", "left": 3}], [])
+    sql = 'SELECT item FROM stock WHERE "left" < 2'
+    watch, _ = await post.watches.create(post.owner, Setup(kind="sql", query=sql))
+    await post.watches.step()
+    await tables.put_rows(scope, "stock", ["item"], [{"item": "lamp", "left": 1}], [])
+    for _ in range(100):
+        await _wait(post, _MINUTE)
+        if len(await _told(post)) > 1:
+            break
+        await asyncio.sleep(0.05)
+    events = await _told(post)
+    assert [one.happening for one in events] == ["answered", "changed"]
+    assert events[1].old is not None
+    assert events[1].new is not None
+    assert (events[1].old.rows, events[1].new.rows) == ((), ({"item": "lamp"},))
+    assert events[1].reason == "1 rows came, 0 went."
+    assert post.model.calls == 0
+    await post.watches.delete(post.owner, watch.id)
+    with pytest.raises(BadRequest):
+        await post.watches.create(post.owner, Setup(kind="sql", query="DROP TABLE stock"))
+
+
 async def test_every_answer_is_on_the_owners_account(post: Post, library: str) -> None:
     watch = await _watch(post, library)
     await _says(post, library, "09:00")

@@ -1,7 +1,7 @@
 """What watches need of live knowledge and of accounts, and no more."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ponant.accounts import Principal
 from ponant.live.port import (
@@ -13,6 +13,8 @@ from ponant.live.port import (
     SearchOptions,
     SearchResult,
 )
+from ponant.live.relations.port import Answer as Rows
+from ponant.live.relations.port import Changed
 from ponant.store import Scope
 
 
@@ -37,11 +39,35 @@ class StandingQueries(Protocol):
     async def missing(self, scope: Scope, query_ids: Sequence[str]) -> list[str]: ...
 
 
+class Tables(Protocol):
+    """Live tables (`ponant.live.relations`)."""
+
+    async def put_query(self, scope: Scope, name: str, sql: str) -> None: ...
+
+    async def remove_query(self, scope: Scope, name: str) -> None: ...
+
+    async def query(
+        self, scope: Scope, sql: str, parameters: Any = None, limit: int = 100
+    ) -> Rows: ...
+
+    async def changes(
+        self,
+        scope: Scope,
+        after: int = 0,
+        query: str | None = None,
+        wait: float = 0.0,
+        limit: int = 100,
+    ) -> list[Changed]: ...
+
+
 class Live(Protocol):
     """Live knowledge."""
 
     @property
     def standing(self) -> StandingQueries: ...
+
+    @property
+    def relations(self) -> Tables: ...
 
     async def get_library(self, scope: Scope, library_id: str) -> Library: ...
 

@@ -1,6 +1,7 @@
 """One turn of a watch: search, and where the evidence moved, answer again and compare."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,8 +18,10 @@ from ponant.assistant.watches.store import WatchStore
 from ponant.kit import Clock, PonantError, new_id
 from ponant.kit.errors import BadRequest, Forbidden, NotFound, Unauthorized
 from ponant.live.port import SearchResult
+from ponant.live.relations.port import Answer as Rows
 from ponant.store import Scope
 
+_MOST_ROWS = 500
 _LASTING = (BadRequest, Forbidden, NotFound, Unauthorized)
 
 
@@ -66,6 +69,8 @@ class Round:
         caller: Principal | None = None
         try:
             caller = await self._caller(owner, watch)
+            if watch.setup.kind == "sql":
+                return await self._ask_tables(caller, watch)
             watch = self._counted(watch)
             found = await self._search(caller, watch)
             return await self._compare(caller, watch, found)
@@ -116,11 +121,57 @@ class Round:
         elif watch.state == "paused":
             event = self._happened(watch, "resumed", "")
         watch = msgspec.structs.replace(
-            watch, state="in_step", reason="", version=found.version, as_of=found.as_of
+            watch,
+            state="in_step",
+            reason="",
+            version=found.version,
+            as_of=found.as_of,
+            marks=caller.marks,
         )
-        event = await asyncio.to_thread(self._store.put, caller.scope, watch, event)
-        again = await self._stand(caller, watch)
+        watch, event = await asyncio.to_thread(self._store.put, caller.scope, watch, event)
+        again = not watch.by_owner and await self._stand(caller, watch)
         return Outcome(watch, event, again=again, caller=caller)
+
+    async def _ask_tables(self, caller: Principal, watch: Watch) -> Outcome:
+        """Ask a statement again; its rows are the answer, and no model is needed."""
+        try:
+            await self._live.relations.put_query(caller.scope, watch.id, watch.setup.query)
+            found = await self._live.relations.query(
+                caller.scope, watch.setup.query, None, _MOST_ROWS
+            )
+        except (BadRequest, NotFound) as e:
+            raise Halted(e.message) from e
+        names = [column.name for column in found.columns]
+        answer = Answer(rows=tuple(dict(zip(names, row, strict=True)) for row in found.rows))
+        event = self._of_rows(watch, answer, found)
+        if event is not None and event.new is not None:
+            watch = _answered(watch, event, (), event.at)
+        watch = msgspec.structs.replace(
+            watch,
+            state="in_step",
+            reason="",
+            version=found.version,
+            as_of=found.as_of,
+            marks=caller.marks,
+        )
+        watch, event = await asyncio.to_thread(self._store.put, caller.scope, watch, event)
+        return Outcome(watch, event, again=False, caller=caller)
+
+    def _of_rows(self, watch: Watch, answer: Answer, found: Rows) -> WatchEvent | None:
+        reason = "" if watch.answer is None else _rows_differ(watch.answer, answer)
+        if watch.answer is not None and not reason:
+            return self._happened(watch, "resumed", "") if watch.state == "paused" else None
+        return WatchEvent(
+            id=new_id("evt"),
+            watch_id=watch.id,
+            happening="changed" if reason else "answered",
+            at=self._clock.now(),
+            old=watch.answer,
+            new=answer,
+            version=found.version,
+            as_of=found.as_of,
+            reason=reason,
+        )
 
     async def _answer(
         self, caller: Principal, watch: Watch, found: SearchResult
@@ -181,7 +232,7 @@ class Round:
             return Outcome(watch, None, again=False, caller=caller)
         watch = msgspec.structs.replace(watch, state="paused", reason=reason)
         event = self._happened(watch, "paused", reason)
-        told = await asyncio.to_thread(self._store.put, owner, watch, event)
+        watch, told = await asyncio.to_thread(self._store.put, owner, watch, event)
         return Outcome(watch, told, again=False, caller=caller)
 
     def _happened(self, watch: Watch, happening: Happening, reason: str) -> WatchEvent:
@@ -205,6 +256,15 @@ def _difference(watch: Watch, answer: Answer) -> str:
     if watch.setup.kind == "search":
         return "The passages found are other ones."
     return difference(watch.setup.query, watch.answer or Answer(), answer)
+
+
+def _rows_differ(old: Answer, new: Answer) -> str:
+    """How many rows came and went, whatever their order; empty where none did."""
+    before, after = (
+        Counter(msgspec.json.encode(row, order="sorted") for row in one.rows) for one in (old, new)
+    )
+    came, went = (after - before).total(), (before - after).total()
+    return f"{came} rows came, {went} went." if came or went else ""
 
 
 def _spent(watch: Watch, calls: int) -> Watch:

@@ -13,6 +13,7 @@ State = Literal["answering", "in_step", "paused"]
 DeliveryState = Literal["due", "done", "dead"]
 Happening = Literal["answered", "changed", "stands", "paused", "resumed"]
 
+ID_PREFIX = "wat"
 SETTLE_SECONDS = 5.0
 EVERY_SECONDS = 60.0
 DAILY_CALLS = 500
@@ -68,6 +69,11 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     daily_calls: int = DAILY_CALLS
     webhook: str | None = None
 
+    @property
+    def asks(self) -> tuple[object, ...]:
+        """What the answer depends on."""
+        return self.kind, self.query, self.model, self.library_ids, self.limit
+
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """A watch as its owner sees it.
@@ -78,6 +84,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         by_owner: whether it is paused because its owner said so.
         evidence: every passage that the answer was made from, cited or not.
         version, as_of: of the libraries when it was last answered, or found to stand.
+        marks: what access lists called its owner by when it was last answered.
         calls: requests to a model so far; ``calls_today`` of them on ``day``.
     """
 
@@ -94,6 +101,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime | None = None
     answered_at: datetime | None = None
     changed_at: datetime | None = None
+    marks: tuple[str, ...] = ()
     calls: int = 0
     calls_today: int = 0
     day: str = ""

@@ -1,10 +1,10 @@
 """Where watches are kept: each call is one transaction in somebody's scope."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, undefer
 
 from ponant.assistant.watches.schemas import Delivery, DeliveryState, Watch, WatchEvent
@@ -75,32 +75,49 @@ class WatchStore:
             row = session.scalar(statement.options(undefer(WatchRow.secret)))
             return None if row is None else row.secret
 
-    def put(self, scope: Scope, watch: Watch, event: WatchEvent | None = None) -> WatchEvent | None:
-        """Store how a watch stands now, and what happened, which a webhook is told of.
+    def put(
+        self, scope: Scope, watch: Watch, event: WatchEvent | None = None
+    ) -> tuple[Watch, WatchEvent | None]:
+        """Store how a turn left a watch, and what happened, which a webhook is told of.
+
+        What its owner changed during the turn stays: where that asks for something else, or for
+        rest, the turn counts for nothing.
 
         Returns:
-            The event with its number.
+            The watch as it is stored, and the event with its number where it counts.
 
         Raises:
             NotFound: the watch is not there any more.
         """
         with self._database.write() as session:
+            present = _watch(_row(session, scope, watch.id))
+            if present.by_owner or present.setup.asks != watch.setup.asks:
+                return present, None
+            watch = msgspec.structs.replace(watch, setup=present.setup, key_id=present.key_id)
             _update(session, scope, watch.id, body=msgspec.to_builtins(watch))
             if event is None:
-                return None
+                return watch, None
             kept = _event_row(scope, event)
             session.add(kept)
             session.flush()
             if watch.setup.webhook and event.happening in DELIVERED:
                 session.add(_delivery_row(scope, event))
             _forget_old(session, scope, watch.id)
-            return msgspec.structs.replace(event, number=kept.number)
+            return watch, msgspec.structs.replace(event, number=kept.number)
 
-    def change(self, scope: Scope, watch: Watch, secret: str | None) -> None:
-        """Store another setup, and another secret where one is given."""
+    def change(
+        self, scope: Scope, watch_id: str, how: Callable[[Watch], Watch], secret: str | None = None
+    ) -> Watch:
+        """Change a watch as its owner wants it, and its secret where one is given.
+
+        Raises:
+            NotFound: it is not in scope.
+        """
         with self._database.write() as session:
+            watch = how(_watch(_row(session, scope, watch_id)))
             kept = {} if secret is None else {"secret": secret}
-            _update(session, scope, watch.id, body=msgspec.to_builtins(watch), **kept)
+            _update(session, scope, watch_id, body=msgspec.to_builtins(watch), **kept)
+            return watch
 
     def remove(self, scope: Scope, watch_id: str) -> None:
         """Remove a watch with all that happened to it; NotFound where it is not in scope."""
@@ -136,6 +153,12 @@ class WatchStore:
         with self._database.read() as session:
             rows = session.scalars(statement.order_by(order).limit(limit))
             return [_event(row) for row in rows]
+
+    def last_number(self, scope: Scope) -> int:
+        """The number of the last thing that happened to somebody's watches; 0 for none."""
+        statement = select(func.max(WatchEventRow.number)).where(in_scope(WatchEventRow, scope))
+        with self._database.read() as session:
+            return session.scalar(statement) or 0
 
     def event(self, scope: Scope, event_id: str) -> WatchEvent | None:
         with self._database.read() as session:
