@@ -24,7 +24,7 @@ async def _running(
         database,
         SystemClock(),
         installation.changes.append,
-        told.append,
+        lambda notice: told.append(notice) if notice.part == "standing" else None,
     )
     await knowledge.start()
     try:

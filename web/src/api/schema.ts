@@ -2799,8 +2799,12 @@ export interface components {
              * @default question
              * @enum {string}
              */
-            kind: "question" | "search";
-            /** Library Ids */
+            kind: "question" | "search" | "sql";
+            /**
+             * Library Ids
+             * @description Where to look; none for `sql`.
+             * @default []
+             */
             library_ids: string[];
             /**
              * Limit
@@ -2810,7 +2814,7 @@ export interface components {
             limit: number;
             /**
              * Model
-             * @description Which model answers; none for a search.
+             * @description Which model answers a question.
              * @default starter
              */
             model: string;
