@@ -31,6 +31,9 @@ def killed(place: Place) -> Told:
         "embedded again after a kill, most": max(one.embedded_again for one in both),
         "longest return, s": round(max(one.longest_return for one in both), 2),
     }
+    wrong = [text for one in both for text in one.disagreements]
+    if wrong:
+        told.notes["the first disagreement"] = wrong[0]
     told.goals = {
         "lost or stale": 0,
         "doubled or left over": 0,

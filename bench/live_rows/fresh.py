@@ -18,6 +18,8 @@ import psutil
 from bench.live_peers.contender import Contender, Setup, alone, copied
 from bench.live_peers.embedding import embed
 from bench.live_peers.environments import prepare, setups
+from bench.live_rows.large import passages
+from bench.live_rows.libraries import library
 from bench.live_rows.measured import Place, SharedEmbedder, Told, embedder, folder, spread
 from bench.live_texts import manual, synthetic
 from bench.live_texts.edits import Edit, by_paraphrase, by_word
@@ -45,30 +47,60 @@ class Trial:
 
 def at_2k(place: Place) -> Told:
     """2,000 passages of a real manual in three languages."""
-    trials, passages = (10, 300) if place.quick else (50, 2000)
+    trials, count = (10, 300) if place.quick else (50, 2000)
     with folder("fresh") as work:
-        names = [path.name for path in manual.write(work / "corpus", passages)]
-        told = _compare(place, work, names, passages, trials, everyone=True)
-    told.measure = f"file saved → search sees it, {passages:,} passages"
-    told.goals = _goals(30, 100)
+        names = [path.name for path in manual.write(work / "corpus", count)]
+        told = _compare(place, work, names, count, trials, everyone=True)
+    told.measure = f"file saved → search sees it, {count:,} passages"
+    told.goals = _goals(30, 100) | {"loaded, against the best peer": -1.0}
     return told
 
 
 def at_100k(place: Place) -> Told:
-    """100,000 synthetic passages, so that only what is edited is embedded for real."""
-    passages = 10_000 if place.quick else 100_000
+    """100,000 synthetic passages, so that only what is edited is embedded for real.
+
+    Ponant alone over the library that other rows share; peers with ``--full``, since they take long
+    to load it.
+    """
     trials = 10 if place.quick else 50
-    with folder("fresh") as work:
-        files = synthetic.write(work / "corpus", passages)
-        corpus = work / "corpus"
-        names = [
-            synthetic.place(corpus, number).relative_to(corpus).as_posix()
-            for number in range(files)
-        ]
-        told = _compare(place, work, names, passages, trials, everyone=place.full)
-    told.measure = f"file saved → search sees it, {passages:,} passages"
+    count = passages(place)
+    told = _beside_100k(place, count, trials) if place.full else _alone_100k(count, trials)
+    told.measure = f"file saved → search sees it, {count:,} passages"
     told.goals = _goals(60, 150)
     return told
+
+
+def _alone_100k(count: int, trials: int) -> Told:
+    told = Told("", figures={"Ponant": {}})
+    with folder("fresh") as work, embedder("e5", work) as embedding:
+        with library("large", lambda to: synthetic.write(to, count), embedding) as ponant:
+            names = _names(ponant.folder, count // 10)
+            try:
+                _measure([ponant], embedding, names, trials, told)
+            finally:
+                for number in _chosen(names, trials):
+                    place = synthetic.place(ponant.folder, number)
+                    place.write_text(synthetic.file_text(number))
+                time.sleep(1)
+                ponant.wait_until(Contender.in_step)
+    return told
+
+
+def _beside_100k(place: Place, count: int, trials: int) -> Told:
+    with folder("fresh") as work:
+        files = synthetic.write(work / "corpus", count)
+        names = _names(work / "corpus", files)
+        return _compare(place, work, names, count, trials, everyone=False)
+
+
+def _names(corpus: Path, files: int) -> list[str]:
+    paths = (synthetic.place(corpus, number) for number in range(files))
+    return [path.relative_to(corpus).as_posix() for path in paths]
+
+
+def _chosen(names: Sequence[str], trials: int) -> list[int]:
+    """The files that are edited, by number, each by one trial."""
+    return random.Random(1).sample(range(len(names)), min(len(names), 4 * trials))
 
 
 def _goals(median: float, worst: float) -> dict[str, float]:
@@ -81,7 +113,7 @@ def _goals(median: float, worst: float) -> dict[str, float]:
 
 
 def _compare(
-    place: Place, work: Path, names: Sequence[str], passages: int, trials: int, *, everyone: bool
+    place: Place, work: Path, names: Sequence[str], count: int, trials: int, *, everyone: bool
 ) -> Told:
     told = Told("")
     prepare(place.peers, ("pathway", "cocoindex"))
@@ -89,12 +121,15 @@ def _compare(
         contenders: list[Contender] = []
         try:
             for setup in setups(place.peers, all_of_pathway=everyone):
-                contender = _loaded(setup, work, embedding, passages, contenders, told)
+                contender = _loaded(setup, work, embedding, count, contenders, told)
                 contenders.append(contender)
             _measure(contenders, embedding, names, trials, told)
         finally:
             for contender in contenders:
                 contender.close()
+    rates = {name: figures["loaded, passages/s"] for name, figures in told.figures.items()}
+    peers = max(rate for name, rate in rates.items() if name != "Ponant")
+    told.figures["Ponant"]["loaded, against the best peer"] = round(rates["Ponant"] / peers, 3)
     return told
 
 
@@ -102,7 +137,7 @@ def _loaded(
     setup: Setup,
     work: Path,
     embedding: SharedEmbedder,
-    passages: int,
+    count: int,
     others: list[Contender],
     told: Told,
 ) -> Contender:
@@ -114,7 +149,7 @@ def _loaded(
     begun = time.perf_counter()
     contender = Contender(setup, corpus, embedding.url, work)
     try:
-        contender.wait_until(lambda one: embedding.passages(one.key) >= passages, _LOAD_SECONDS)
+        contender.wait_until(lambda one: embedding.passages(one.key) >= count, _LOAD_SECONDS)
         contender.wait_until(lambda one: len(one.search("anything at all")) > 0)
     except BaseException:
         contender.close()
@@ -123,8 +158,8 @@ def _loaded(
         for other in others:
             other.served.go_on()
     seconds = time.perf_counter() - begun
-    print(f"{name}: {passages} passages in {seconds:.1f} s", flush=True)
-    told.figures[name] = {"loaded, passages/s": round(passages / seconds, 1)}
+    print(f"{name}: {count} passages in {seconds:.1f} s", flush=True)
+    told.figures[name] = {"loaded, passages/s": round(count / seconds, 1)}
     return contender
 
 
@@ -135,8 +170,9 @@ def _measure(
     trials: int,
     told: Told,
 ) -> None:
-    files = random.Random(1).sample(range(len(names)), min(len(names), 4 * trials))
-    edits = [by_word(n) if n % 2 else by_paraphrase(n) for n in range(4 * trials)]
+    files = _chosen(names, trials)
+    base = 2 * (int(time.time()) % 20_000)  # words that no earlier run had embedded
+    edits = [by_word(base + n) if n % 2 else by_paraphrase(base + n) for n in range(4 * trials)]
     alone_ms = _embedding_alone(embedding, edits)
     told.notes["the embedder alone, one edited passage, median ms"] = round(alone_ms, 1)
     for loop, run, first in (("closed", closed, 0), ("random", arrivals, 2 * trials)):

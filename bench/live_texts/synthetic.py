@@ -57,14 +57,19 @@ def write(folder: Path, passages: int, per_file: int = 10) -> int:
     Returns:
         How many files there are.
     """
-    files = 0
-    for begin in range(0, passages, per_file):
-        path = place(folder, files)
+    files = -(-passages // per_file)
+    for number in range(files):
+        path = place(folder, number)
         path.parent.mkdir(parents=True, exist_ok=True)
-        numbers = range(begin, min(begin + per_file, passages))
-        path.write_text("\n\n".join(passage(number) for number in numbers) + "\n")
-        files += 1
+        path.write_text(file_text(number, per_file, passages))
     return files
+
+
+def file_text(number: int, per_file: int = 10, passages: int = 2**63) -> str:
+    """What the file of this number holds."""
+    begin = number * per_file
+    numbers = range(begin, min(begin + per_file, passages))
+    return "\n\n".join(passage(one) for one in numbers) + "\n"
 
 
 def place(folder: Path, file: int) -> Path:
