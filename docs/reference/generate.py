@@ -23,8 +23,8 @@ _AUTHENTICATION = (
     "`/v1/openapi.json` and comes from `ponant openapi`.\n"
 )
 _MCP = (
-    "## POST /mcp\n\nThe Model Context Protocol over HTTP: tools to search and fetch documents, to list libraries, "
-    "to ask live tables in SQL and to keep watches; documents are resources.\n"
+    "## POST /mcp\n\nThe Model Context Protocol over HTTP: tools to search and fetch documents, to "
+    "list libraries, to ask live tables in SQL and to keep watches; documents are resources.\n"
 )
 
 

@@ -205,6 +205,35 @@ def test_a_conversation_shows_no_more_of_what_was_deleted(office: Office) -> Non
         assert "About memoword" not in http.get(address).text
 
 
+def test_a_watch_shows_no_more_of_what_was_closed(office: Office) -> None:
+    library = _library(office, "Watching")
+    secret = office.put(library, "bonus", "bonusword", None)
+    office.settle(library)
+    with office.http("eve") as http:
+        body = {
+            "query": "Where is the bonusword password kept?",
+            "model": "fake",
+            "library_ids": [library],
+            "settle": 0,
+            "every": 0,
+        }
+        address = f"/v1/watches/{http.post('/v1/watches', json=body).json()['id']}"
+        until(lambda: http.get(address).json()["answer"], bool)
+        assert "bonus.md" in http.get(address).text
+        assert "bonus.md" in http.get(f"{address}/events").text
+        office.close(secret, frozenset({"group:Finance"}))
+        for path in (address, f"{address}/events", "/v1/watches"):
+            told = http.get(path).text
+            assert "bonus.md" not in told
+            assert "About bonusword" not in told
+        changed = until(
+            lambda: http.get(f"{address}/events").json()["data"],
+            lambda events: any(one["happening"] == "changed" for one in events),
+        )
+        assert "bonus.md" not in json.dumps(changed)
+        assert "bonusword" not in json.dumps(changed[0]["new"])
+
+
 def test_a_signed_address_opens_what_its_maker_may_read_now(office: Office) -> None:
     secret = office.put(
         _library(office, "Signed"), "signed", "signedword", frozenset({"group:Finance"})

@@ -72,6 +72,9 @@ class FakeKnowledge:
         here = {found.document_id for found in self._hits(scope)}
         return [one for one in document_ids if one in here]
 
+    async def closed(self, scope: Scope, document_ids: Sequence[str]) -> list[str]:
+        return []
+
     async def get_library(self, scope: Scope, library_id: str) -> Library:
         shelf = self._shelf(scope, library_id)
         return Library(

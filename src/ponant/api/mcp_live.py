@@ -9,7 +9,7 @@ from mcp import types
 from ponant.accounts import Principal, Role
 from ponant.api.mcp_arguments import chosen_of, optional_text, text, whole
 from ponant.api.platform import Platform
-from ponant.assistant.watches import Answer, Setup, Watch, WatchEvent
+from ponant.assistant.watches import Answer, Setup, Watch, WatchEvent, withholding
 from ponant.kit.errors import BadRequest, Forbidden
 
 Call = Callable[[Platform, Principal, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -59,7 +59,9 @@ async def _query_table(
 
 
 async def _list_watches(services: Platform, caller: Principal, _: dict[str, Any]) -> dict[str, Any]:
-    return {"watches": [_watch(one) for one in await services.watches.list(caller)]}
+    found = await services.watches.list(caller)
+    shown = await withholding.shown(services.live, caller.scope, found)
+    return {"watches": [_watch(one) for one in shown]}
 
 
 async def _create_watch(
@@ -91,7 +93,10 @@ async def _watch_events(
     limit = min(max(whole(arguments, "limit", 20), 1), _MOST_EVENTS)
     watch = await services.watches.get(caller, text(arguments, "id"))
     found = await services.watches.events(caller, watch.id, limit=limit)
-    return {"watch": _watch(watch), "events": [_event(one) for one in found]}
+    live, scope = services.live, caller.scope
+    (shown,) = await withholding.shown(live, scope, [watch])
+    events = await withholding.shown(live, scope, found)
+    return {"watch": _watch(shown), "events": [_event(one) for one in events]}
 
 
 def _watch(one: Watch) -> dict[str, Any]:

@@ -6,14 +6,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Header, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
+from ponant.accounts import Principal
 from ponant.api import sse
 from ponant.api.auth import Caller, Member
 from ponant.api.errors import error_frame
-from ponant.api.platform import Services
-from ponant.assistant.watches import Setup
+from ponant.api.platform import Platform, Services
+from ponant.assistant.watches import Setup, Watch, WatchEvent, withholding
 from ponant.assistant.watches.bodies import event_body, watch_body
 from ponant.assistant.watches.schemas import (
     DAILY_CALLS,
@@ -23,6 +25,7 @@ from ponant.assistant.watches.schemas import (
     MOST_SETTLING,
     SETTLE_SECONDS,
 )
+from ponant.kit.errors import Unauthorized
 
 router = APIRouter(prefix="/v1/watches", tags=["watches"])
 
@@ -92,14 +95,15 @@ async def create(body: WatchBody, caller: Member, services: Services) -> dict[st
     ``secret`` signs what the webhook is sent (Standard Webhooks), and is shown this once.
     """
     watch, secret = await services.watches.create(caller, body.setup())
-    return watch_body(watch) | ({"secret": secret} if secret else {})
+    return await _shown(services, caller, watch) | ({"secret": secret} if secret else {})
 
 
 @router.get("", summary="List watches")
 async def list_watches(caller: Caller, services: Services) -> dict[str, Any]:
     """The caller's own, the oldest first."""
     found = await services.watches.list(caller)
-    return {"object": "list", "data": [watch_body(one) for one in found]}
+    shown = await withholding.shown(services.live, caller.scope, found)
+    return {"object": "list", "data": [watch_body(one) for one in shown]}
 
 
 @router.get("/events", summary="Listen to watches")
@@ -120,8 +124,9 @@ async def follow(
         async with aclosing(services.watches.follow(caller, seen)) as events:
             yield b": listening\n\n"
             async for event in events:
+                shown = await _now(services, caller, event)
                 yield sse.frame(
-                    event_body(event), event=f"watch.{event.happening}", number=event.number
+                    event_body(shown), event=f"watch.{event.happening}", number=event.number
                 )
 
     return await sse.stream(frames(), error_frame)
@@ -130,7 +135,7 @@ async def follow(
 @router.get("/{watch_id}", summary="Show a watch")
 async def show(watch_id: str, caller: Caller, services: Services) -> dict[str, Any]:
     """A watch with its present answer."""
-    return watch_body(await services.watches.get(caller, watch_id))
+    return await _shown(services, caller, await services.watches.get(caller, watch_id))
 
 
 @router.patch("/{watch_id}", summary="Change a watch")
@@ -142,7 +147,7 @@ async def update(
     watch, secret = await services.watches.update(
         caller, watch_id, body.setup(before.setup), new_secret=body.new_secret
     )
-    return watch_body(watch) | ({"secret": secret} if secret else {})
+    return await _shown(services, caller, watch) | ({"secret": secret} if secret else {})
 
 
 @router.delete("/{watch_id}", status_code=204, summary="Delete a watch")
@@ -155,13 +160,13 @@ async def delete(watch_id: str, caller: Caller, services: Services) -> Response:
 @router.post("/{watch_id}/pause", summary="Pause a watch")
 async def pause(watch_id: str, caller: Caller, services: Services) -> dict[str, Any]:
     """Let it rest until it is resumed."""
-    return watch_body(await services.watches.pause(caller, watch_id))
+    return await _shown(services, caller, await services.watches.pause(caller, watch_id))
 
 
 @router.post("/{watch_id}/resume", summary="Resume a watch")
 async def resume(watch_id: str, caller: Member, services: Services) -> dict[str, Any]:
     """Go on, with the permissions of the key that asks for it."""
-    return watch_body(await services.watches.resume(caller, watch_id))
+    return await _shown(services, caller, await services.watches.resume(caller, watch_id))
 
 
 @router.get("/{watch_id}/events", summary="Show what happened")
@@ -174,7 +179,8 @@ async def events(
 ) -> dict[str, Any]:
     """What happened to a watch, the latest first: old answer, new answer, passages that moved."""
     found = await services.watches.events(caller, watch_id, before=before, limit=limit)
-    return {"object": "list", "data": [event_body(one) for one in found]}
+    shown = await withholding.shown(services.live, caller.scope, found)
+    return {"object": "list", "data": [event_body(one) for one in shown]}
 
 
 @router.get("/{watch_id}/deliveries", summary="Show deliveries")
@@ -182,3 +188,18 @@ async def deliveries(watch_id: str, caller: Caller, services: Services) -> dict[
     """How the webhook was told of each event: ``due``, ``done``, or ``dead`` with the error."""
     found = await services.watches.deliveries(caller, watch_id)
     return {"object": "list", "data": [msgspec.to_builtins(one) for one in found]}
+
+
+async def _now(services: Platform, caller: Principal, event: WatchEvent) -> WatchEvent:
+    """An event as its owner, who may have listened for days, may see it at this moment."""
+    found = await run_in_threadpool(services.accounts.directory.member, caller)
+    if found is None:
+        raise Unauthorized("You are no member of this workspace any more.")
+    (shown,) = await withholding.shown(services.live, found.scope, [event])
+    return shown
+
+
+async def _shown(services: Platform, caller: Principal, watch: Watch) -> dict[str, Any]:
+    """A watch as its owner may see it now."""
+    (shown,) = await withholding.shown(services.live, caller.scope, [watch])
+    return watch_body(shown)

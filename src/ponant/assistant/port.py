@@ -23,6 +23,8 @@ class Access(Protocol):
 
     async def readable(self, scope: Scope, document_ids: Sequence[str]) -> list[str]: ...
 
+    async def closed(self, scope: Scope, document_ids: Sequence[str]) -> list[str]: ...
+
 
 class Knowledge(Protocol):
     """Finds passages in the libraries of a scope."""

@@ -23,12 +23,12 @@ from ponant.assistant.schemas import (
 )
 from ponant.store import Scope
 
-_NO_NAME = "(no longer here)"
+NO_NAME = "(no longer here)"
 
 
 async def entries(live: Knowledge, scope: Scope, stored: Sequence[Entry]) -> list[Entry]:
     """Entries as their reader may see them now."""
-    closed = await _closed(live, scope, [one for entry in stored for one in _in(entry.content)])
+    closed = await closed_of(live, scope, [one for entry in stored for one in _in(entry.content)])
     if not closed:
         return list(stored)
     return [
@@ -40,14 +40,14 @@ async def event(live: Knowledge, scope: Scope, told: Event) -> Event:
     """An event as its reader may see it now."""
     match told:
         case SearchDone(found=found):
-            if closed := await _closed(live, scope, found.sources):
+            if closed := await closed_of(live, scope, found.sources):
                 return msgspec.structs.replace(told, found=_searched(found, closed))
         case Spoken(piece=Source() as source):
-            if closed := await _closed(live, scope, [source]):
-                return msgspec.structs.replace(told, piece=_withheld(source, closed))
+            if closed := await closed_of(live, scope, [source]):
+                return msgspec.structs.replace(told, piece=withheld(source, closed))
         case Done(cited=cited):
-            if closed := await _closed(live, scope, cited):
-                kept = tuple(_withheld(one, closed) for one in cited)
+            if closed := await closed_of(live, scope, cited):
+                kept = tuple(withheld(one, closed) for one in cited)
                 return msgspec.structs.replace(told, cited=kept)
     return told
 
@@ -58,7 +58,7 @@ def readers(stored: Sequence[Entry]) -> set[str]:
     return {name for name in found if name}
 
 
-async def _closed(live: Knowledge, scope: Scope, sources: Iterable[Source]) -> set[str]:
+async def closed_of(live: Knowledge, scope: Scope, sources: Iterable[Source]) -> set[str]:
     """The documents of those sources that are gone, or not the reader's to read."""
     documents = {one.document_id for one in sources}
     if not documents:
@@ -81,20 +81,20 @@ def _without(content: Content, closed: set[str]) -> Content:
         case Searched():
             return _searched(content, closed)
         case Answered(content=pieces):
-            kept = [_withheld(one, closed) if isinstance(one, Source) else one for one in pieces]
+            kept = [withheld(one, closed) if isinstance(one, Source) else one for one in pieces]
             return msgspec.structs.replace(content, content=tuple(kept))
         case _:
             return content
 
 
 def _searched(found: Searched, closed: set[str]) -> Searched:
-    kept = tuple(_withheld(one, closed) for one in found.sources)
+    kept = tuple(withheld(one, closed) for one in found.sources)
     return msgspec.structs.replace(found, sources=kept)
 
 
-def _withheld(source: Source, closed: set[str]) -> Source:
+def withheld(source: Source, closed: set[str]) -> Source:
     if source.document_id not in closed:
         return source
     return msgspec.structs.replace(
-        source, document_name=_NO_NAME, heading="", text="", withheld=True
+        source, document_name=NO_NAME, heading="", text="", withheld=True
     )

@@ -57,6 +57,11 @@ class AccessClient:
         kind = list[DocumentAccess]
         return await self._live.call(kind, "access.show", scope, library_id=library_id)
 
+    async def closed(self, scope: Scope, document_ids: Sequence[str]) -> list[str]:
+        """Those of the documents that are there and that the caller may not read now."""
+        arguments = {"document_ids": list(document_ids)}
+        return await self._live.call(list[str], "access.closed", scope, **arguments)
+
     async def readable(self, scope: Scope, document_ids: Sequence[str]) -> list[str]:
         """Those of the documents that are there and that the caller may read now."""
         arguments = {"document_ids": list(document_ids)}

@@ -22,7 +22,7 @@ class AccessLists:
         publish: told of each version.
     """
 
-    METHODS: ClassVar[frozenset[str]] = frozenset({"readable", "release", "set", "show"})
+    METHODS: ClassVar[frozenset[str]] = frozenset({"closed", "readable", "release", "set", "show"})
 
     def __init__(
         self,
@@ -63,6 +63,11 @@ class AccessLists:
     async def show(self, scope: Scope, library_id: str) -> list[DocumentAccess]:
         """Every document of a library with who may read it, for those who decide it."""
         found: list[DocumentAccess] = await self._read(self._show, scope, library_id)
+        return found
+
+    async def closed(self, scope: Scope, document_ids: Sequence[str]) -> list[str]:
+        """Those of the documents that are there and that the caller may not read now."""
+        found: list[str] = await self._read(self._closed, scope, document_ids)
         return found
 
     async def readable(self, scope: Scope, document_ids: Sequence[str]) -> list[str]:
@@ -111,6 +116,11 @@ class AccessLists:
             )
             for row in rows
         ]
+
+    def _closed(self, scope: Scope, document_ids: Sequence[str]) -> list[str]:
+        with self._index.database.read() as session:
+            lists = access_marks(session, scope, list(set(document_ids)))
+        return [key for key, marks in lists.items() if not may_read(scope, marks)]
 
     def _readable(self, scope: Scope, document_ids: Sequence[str]) -> list[str]:
         with self._index.database.read() as session:
