@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,41 +20,13 @@ from ponant.live.sources.generator import GeneratorSource, Item
 from ponant.live.sources.kind import Context, Kind
 from ponant.live.sources.kinds import register
 from ponant.live.sources.push import PushConfig
+from tests.contract.place import Place
+from tests.contract.streaming import STREAMING
 from tests.server import free_port
 from tests.servers.site import Page, Site
 from tests.servers.webdav import USER, WebdavServer
 
 _INTERVAL = 0.2
-
-
-class Place(ABC):
-    """Holds documents by name and can be out of reach.
-
-    Attributes:
-        kind: of the source that follows it.
-        secrets: what it is followed with besides its settings.
-    """
-
-    kind: str
-
-    def __init__(self) -> None:
-        self.secrets: dict[str, str] = {}
-
-    @property
-    @abstractmethod
-    def config(self) -> dict[str, Any]: ...
-
-    @abstractmethod
-    def write(self, name: str, text: str) -> None: ...
-
-    @abstractmethod
-    def delete(self, name: str) -> None: ...
-
-    @abstractmethod
-    def down(self) -> None: ...
-
-    @abstractmethod
-    def up(self) -> None: ...
 
 
 class FolderPlace(Place):
@@ -263,7 +234,7 @@ class GeneratorPlace(Place):
 PLACES: dict[str, type[Place]] = {
     place.kind: place  # type: ignore[type-abstract]
     for place in (FolderPlace, WebdavPlace, S3Place, GitPlace, WebPlace, GeneratorPlace)
-}
+} | STREAMING
 
 
 @contextmanager
@@ -274,7 +245,7 @@ def place(kind: str, folder: Path) -> Iterator[Place]:
         yield found
     finally:
         if not isinstance(found, FolderPlace) or isinstance(found, WebdavPlace):
-            found.down()
+            found.end()
         shutil.rmtree(folder / "place", ignore_errors=True)
 
 

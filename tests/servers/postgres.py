@@ -1,5 +1,6 @@
 """A PostgreSQL server of a test's own, from Debian's packages, with logical replication."""
 
+import atexit
 import os
 import pwd
 import shutil
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,8 @@ _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "wal_level": "logical",
-    "max_wal_senders": "10",
-    "max_replication_slots": "10",
+    "max_wal_senders": "20",
+    "max_replication_slots": "50",
     "wal_sender_timeout": "5s",
     "fsync": "off",  # a crash of the machine ends the test too
     "shared_buffers": "16MB",
@@ -44,6 +46,7 @@ class Postgres:
     user: str = "owner"
     password: str = _PASSWORD
     database: str = "postgres"
+    is_running: bool = False
 
     def connect(self, database: str | None = None) -> psycopg.Connection[Any]:
         """A connection of the owner's that commits each statement."""
@@ -73,10 +76,13 @@ class Postgres:
         options = " ".join(f"-c {name}='{value}'" for name, value in _SETTINGS.items())
         log = str(self.folder / "log")
         self._control("start", "-w", "-l", log, "-o", f"-p {self.port} {options}")
+        self.is_running = True
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop it at once, as a crash does, or by another of pg_ctl's modes."""
-        self._control("stop", "-w", "-m", mode)
+        if self.is_running:
+            self._control("stop", "-w", "-m", mode)
+            self.is_running = False
 
     def _control(self, *arguments: str) -> None:
         _as_unprivileged(str(_PROGRAMS / "pg_ctl"), "-D", str(self.folder / "data"), *arguments)
@@ -96,6 +102,15 @@ def running() -> Iterator[Postgres]:
             server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def shared() -> Postgres:
+    """One server for all tests of this process, each of which makes a database of its own."""
+    block = running()
+    server = block.__enter__()
+    atexit.register(block.__exit__, None, None, None)
+    return server
 
 
 def _create(folder: Path) -> None:

@@ -46,13 +46,15 @@ class ImapSource:
             known: set[Place] | None = None
             while True:
                 places = await self._look(thread, mailbox)
+                keys = {_key(place) for place in places}
                 changes: list[Found | Gone] = [
+                    Gone(key=_key(place)) for place in known or () if _key(place) not in keys
+                ]
+                changes += [
                     self._found(thread, mailbox, place)
                     for place in places
                     if known is None or place not in known
                 ]
-                keys = {_key(place) for place in places}
-                changes += [Gone(key=_key(p)) for p in known or () if _key(p) not in keys]
                 yield Batch(
                     changes=changes,
                     complete=known is None or not places,

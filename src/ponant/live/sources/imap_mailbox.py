@@ -186,7 +186,11 @@ class Mailbox:
         if not self._idles:
             client.idle()
             self._idles = True
-        if not any(_is_news(response) for response in client.idle_check(timeout=seconds)):
+        begun = time.monotonic()
+        responses = client.idle_check(timeout=seconds)
+        if not responses and time.monotonic() - begun < seconds / 2:
+            raise OSError("the connection was closed")  # of which idle_check says nothing
+        if not any(_is_news(response) for response in responses):
             return False
         self._wake(client)
         return True

@@ -23,7 +23,7 @@ from ponant.live.sources.postgres_tables import (
     without_key,
 )
 
-_SHARE = 0.02  # of the time at most goes into looking
+_SHARE = 0.1  # of the time at most goes into looking
 _WHOLE = 200_000  # rows that replace a table at once; more come in parts
 _ROWS_AT_ONCE = 200
 
@@ -109,12 +109,12 @@ class PostgresSource:
                 table = await describe(connection, config.table, config.key, self._fields or None)
                 look = await look_at(connection, table, config.changed, self._head())
                 changes: list[Found | Gone] = [
+                    Gone(key=document_key(key)) for key in known or () if key not in look.rows
+                ]
+                changes += [
                     self._listed(connection, table, key, row)
                     for key, row in look.rows.items()
                     if known is None or known.get(key) != look.marks[key]
-                ]
-                changes += [
-                    Gone(key=document_key(key)) for key in known or () if key not in look.rows
                 ]
                 yield Batch(
                     changes=changes,

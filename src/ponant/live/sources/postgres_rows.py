@@ -19,7 +19,7 @@ from ponant.live.sources.postgres_tables import (
     without_key,
 )
 
-_SHARE = 0.02  # of the time at most goes into looking
+_SHARE = 0.1  # of the time at most goes into looking
 _WHOLE = 200_000  # rows that replace a table at once; more come in parts
 _ROWS_AT_ONCE = 200
 
