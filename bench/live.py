@@ -32,6 +32,7 @@ from bench.live_rows import (
     grounded,
     languages,
     large,
+    pages,
     rewrites,
     stall,
     tables,
@@ -51,11 +52,13 @@ _ROWS: Final[dict[str, Row]] = {
     "rewrites": rewrites.rewrites,
     "languages": languages.languages,
     "query-100k": large.query,
+    "query-1m": large.query_million,
     "restart": large.restart,
     "idle": large.idle,
     "fresh-100k": fresh.at_100k,
     "standing": watched.standing,
     "grounded": grounded.grounded,
+    "kept": pages.kept,
     "edits": watched.edits,
     "mixing": versions.mixing,
     "killed": crashes.killed,
@@ -63,7 +66,7 @@ _ROWS: Final[dict[str, Row]] = {
     "joined": tables.joined,
     "windowed": tables.windowed,
 }
-_LONG: Final = frozenset[str]()
+_LONG: Final = frozenset({"query-1m"})
 """Rows that `--full` adds."""
 
 

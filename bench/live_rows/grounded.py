@@ -98,7 +98,7 @@ def grounded(place: Place) -> Told:
         places = write(corpus)
         home = home_with_models(work / "home", MODELS.resolve())
         with serving(home, {"PONANT_LIVE_ROOTS": str(work)}) as server, server.client() as client:
-            library = _library(client, corpus)
+            library = library_of(client, corpus)
             asking = _Asking(client, library)
             known = facts(count)
             answers = [asking.answer(fact.question) for fact in known]
@@ -174,7 +174,8 @@ class _Asking:
         return [hit["text"] for hit in found.raise_for_status().json()["data"]]
 
 
-def _library(client: httpx.Client, corpus: Path) -> str:
+def library_of(client: httpx.Client, corpus: Path) -> str:
+    """A library that follows ``corpus``, in step with it."""
     library = str(client.post("/v1/libraries", json={"name": "Facts"}).json()["id"])
     body = {"kind": "folder", "config": {"path": str(corpus)}}
     client.post(f"/v1/libraries/{library}/sources", json=body).raise_for_status()
