@@ -20,6 +20,7 @@ from ponant.live import wire
 from ponant.live.access import AccessClient
 from ponant.live.address import endpoint
 from ponant.live.documents_client import DocumentsClient
+from ponant.live.failure import Failure
 from ponant.live.indexing.embedding import EmbedderSource
 from ponant.live.port import (
     Change,
@@ -419,10 +420,10 @@ class LiveClient:
         try:
             answer = await self._embedded(ask)
         except PonantError as e:
-            answer = wire.NotEmbedded(ask.id, wire.Failure.of(e))
+            answer = wire.NotEmbedded(ask.id, Failure.of(e))
         except Exception:  # noqa: BLE001 - whatever it is, who asks must not wait for ever
             _log.exception("The embedder failed.")
-            failure = wire.Failure.of(Unavailable("The embedder failed. The log says why."))
+            failure = Failure.of(Unavailable("The embedder failed. The log says why."))
             answer = wire.NotEmbedded(ask.id, failure)
         with contextlib.suppress(Unavailable):
             await self._send(answer)

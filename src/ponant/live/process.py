@@ -31,6 +31,7 @@ from ponant.kit.log import configure_log
 from ponant.live import wire
 from ponant.live.address import lock_file
 from ponant.live.calls import arguments_of, callable_methods
+from ponant.live.failure import Failure
 from ponant.live.knowledge import Knowledge
 from ponant.live.port import Change, Notice
 from ponant.store import Database
@@ -165,10 +166,10 @@ class Server:
         try:
             reply = wire.Reply(call.id, wire.encode(await self._result(call)))
         except PonantError as e:
-            reply = wire.Reply(call.id, failure=wire.Failure.of(e))
+            reply = wire.Reply(call.id, failure=Failure.of(e))
         except (SQLAlchemyError, OSError, LookupError, TypeError, ValueError) as e:
             _log.error("A call failed.", method=call.method, exc_info=e)
-            failure = wire.Failure.of(Unavailable("Live knowledge failed. Its log says why."))
+            failure = Failure.of(Unavailable("Live knowledge failed. Its log says why."))
             reply = wire.Reply(call.id, failure=failure)
         with contextlib.suppress(Unavailable):
             await self._send(client, reply)

@@ -9,8 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.kit import PonantError
-from ponant.kit.errors import Unavailable
+from ponant.live.failure import Failure
 from ponant.live.port import Change, Notice
 from ponant.store import Scope
 
@@ -56,25 +55,6 @@ class Vectors(msgspec.Struct, frozen=True, tag="vectors"):
     def array(self) -> NDArray[np.float32]:
         """Array of shape (rows, dimension)."""
         return np.frombuffer(self.data, np.float32).reshape(self.rows, -1)
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """A PonantError on its way to who asked."""
-
-    kind: str
-    message: str
-    param: str | None = None
-    retry_after: float | None = None
-
-    @classmethod
-    def of(cls, error: PonantError) -> "Failure":
-        return cls(type(error).__name__, error.message, error.param, error.retry_after)
-
-    def error(self) -> PonantError:
-        """The same error again; of a kind unknown here, the nearest."""
-        kinds = {kind.__name__: kind for kind in _kinds(PonantError)}
-        kind = kinds.get(self.kind, Unavailable)
-        return kind(self.message, param=self.param, retry_after=self.retry_after)
 
 
 class Counted(msgspec.Struct, frozen=True, tag="counted"):
@@ -126,7 +106,3 @@ Tell = Reply | Told | Noticed | Embed | Ready | Count
 encode = msgspec.msgpack.Encoder().encode
 decode_ask = msgspec.msgpack.Decoder(Ask).decode
 decode_tell = msgspec.msgpack.Decoder(Tell).decode
-
-
-def _kinds(kind: type[PonantError]) -> list[type[PonantError]]:
-    return [kind, *(below for child in kind.__subclasses__() for below in _kinds(child))]

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
+from ponant.live.failure import Failure
 from ponant.live.relations.port import Changed
-from ponant.live.wire import Failure
 
 LENGTH = 4  # bytes before each frame
 

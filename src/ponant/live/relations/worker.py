@@ -22,6 +22,7 @@ from ponant.kit import PonantError
 from ponant.kit.errors import BadRequest, StorageFull, Unavailable
 from ponant.kit.log import configure_log
 from ponant.live.calls import arguments_of
+from ponant.live.failure import Failure
 from ponant.live.relations import sql
 from ponant.live.relations.frames import (
     LENGTH,
@@ -35,7 +36,6 @@ from ponant.live.relations.frames import (
 )
 from ponant.live.relations.port import Changed
 from ponant.live.relations.workspace import Workspace
-from ponant.live.wire import Failure
 
 SUFFIX = ".duckdb"
 _READERS = 2
