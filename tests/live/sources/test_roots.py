@@ -72,7 +72,7 @@ def test_listing_shows_folders_inside_the_roots_alone(tree: Path) -> None:
         roots.list(str(tree))
 
 
-def test_a_walk_passes_over_links_hidden_files_and_private_places(tree: Path) -> None:
+def test_a_walk_passes_over_hidden_files_private_places_and_links_out_of_it(tree: Path) -> None:
     (tree / "out" / "secret.md").write_text("secret")
     (tree / "root" / ".hidden.md").write_text("x")
     (tree / "root" / "a" / ".git" / "c.md").write_text("x")
@@ -80,11 +80,11 @@ def test_a_walk_passes_over_links_hidden_files_and_private_places(tree: Path) ->
     (tree / "root" / "b" / "d.md").write_text("x")
     (tree / "root" / "e.iso").write_text("x")
     (tree / "home" / "models" / "card.md").write_text("x")
-    assert list(files.scan(tree / "root", private_inside(tree / "home", tree / "root")).files) == [
-        "b/d.md"
-    ]
+    inside = files.scan(tree / "root", private_inside(tree / "home", tree / "root"))
+    assert list(inside.files) == ["b/d.md"]
+    assert inside.faults == ("secret.md is a link that leads out of the folder",)
     found = files.scan(tree, private_inside(tree / "home", tree))
-    assert set(found.files) == {"out/secret.md", "root/b/d.md"}
+    assert set(found.files) == {"out/secret.md", "root/b/d.md", "root/secret.md"}
     assert found.others == 1
 
 

@@ -4,7 +4,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ponant.live.reading.parsing import LARGEST_FILE, MEDIA_TYPES, UnreadableDocument
@@ -29,28 +29,73 @@ class Scan:
     files: dict[str, Seen]
     others: int  # files of kinds that are not read
     faults: tuple[str, ...]  # what inside cannot be read, and why
+    links: dict[str, list[str]] = field(default_factory=dict)  # by the file that they lead to
 
 
 def scan(root: Path, is_private: Callable[[Path], bool]) -> Scan:
-    """Walk a folder; hidden files, symbolic links and private places are passed over.
+    """Walk a folder; hidden files and private places are passed over.
+
+    A symbolic link to a file inside the folder is that file under another name; one that leads out
+    of it is told of as a fault, and links to folders are passed over.
 
     Raises:
         OSError: the folder itself is not there or cannot be read.
     """
     files: dict[str, Seen] = {}
     faults: list[str] = []
-    others = 0
+    links: dict[str, list[str]] = {}
+    others, prefix = 0, len(str(root).rstrip("/")) + 1
     for entry in _walk(root, is_private, faults):
         if _suffix(entry.name) not in MEDIA_TYPES:
-            others += 1
+            others += not entry.is_symlink()
             continue
+        path = entry.path[prefix:]
         try:
-            status = entry.stat(follow_symlinks=False)
+            if entry.is_symlink():
+                target = _target(root, Path(entry.path), is_private)
+                links.setdefault(str(target)[prefix:], []).append(path)
+                files[path] = _linked(path, Path(entry.path), target)
+            else:
+                status = entry.stat(follow_symlinks=False)
+                files[path] = Seen(path, status.st_size, signature(status))
+        except _LeadsOut:
+            faults.append(f"{path} is a link that leads out of the folder")
         except OSError:
             continue  # gone since it was listed
-        path = Path(entry.path).relative_to(root).as_posix()
-        files[path] = Seen(path, status.st_size, signature(status))
-    return Scan(files, others, tuple(faults))
+    return Scan(files, others, tuple(faults), links)
+
+
+class _LeadsOut(Exception):
+    """A symbolic link to a place that is not to be read."""
+
+
+def _target(root: Path, link: Path, is_private: Callable[[Path], bool]) -> Path:
+    """The file that a symbolic link leads to.
+
+    Raises:
+        OSError: it leads nowhere, or to no file.
+        _LeadsOut: it leads out of the folder, or to a place in it that is not read.
+    """
+    try:
+        real = link.resolve(strict=True)
+    except RuntimeError as e:  # a loop of links
+        raise FileNotFoundError(link) from e
+    if not real.is_relative_to(root) or is_private(real):
+        raise _LeadsOut
+    if not real.is_file():
+        raise FileNotFoundError(real)
+    return real
+
+
+def _linked(path: str, link: Path, target: Path) -> Seen:
+    status = target.stat()
+    return Seen(path, status.st_size, f"{_of_link(link)}{signature(status)}")
+
+
+def _of_link(link: Path) -> str:
+    """What of a signature tells that a link was made anew."""
+    status = link.lstat()
+    return f"{status.st_ino}.{status.st_ctime_ns}>"
 
 
 def glance(
@@ -71,7 +116,7 @@ def glance(
             continue
         except OSError:
             return None
-        if stat.S_ISDIR(status.st_mode):
+        if stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode):
             return None
         regular = stat.S_ISREG(status.st_mode) and _suffix(path) in MEDIA_TYPES
         shown = regular and not is_private(full) and _is_text(path) and _has_no_link(root, full)
@@ -98,7 +143,7 @@ def _walk(
             faults.append(f"{folder.relative_to(root)}: {e.strerror}")
             continue
         for entry in entries:
-            if entry.name.startswith(".") or entry.is_symlink():
+            if entry.name.startswith("."):
                 continue
             if not _is_text(entry.name):
                 faults.append("a name that is not text")
@@ -106,18 +151,26 @@ def _walk(
             if entry.is_dir(follow_symlinks=False):
                 if not is_private(Path(entry.path)):
                     folders.append(Path(entry.path))
-            elif entry.is_file(follow_symlinks=False):
+            elif entry.is_file(follow_symlinks=False) or entry.is_symlink():
                 yield entry
 
 
-def read(root: Path, path: str) -> Content:
+def read(root: Path, path: str, is_private: Callable[[Path], bool] | None = None) -> Content:
     """Read a file of a folder, and nothing outside it.
+
+    Args:
+        is_private: which places are not read even where a link leads there; None follows no links.
 
     Raises:
         FileNotFoundError: it is gone, or is no file any more.
         UnreadableDocument: it may not be read, or is too large.
     """
-    full = root / path
+    full, link = root / path, ""
+    if is_private is not None and full.is_symlink():
+        try:
+            link, full = _of_link(full), _target(root, full, is_private)
+        except _LeadsOut as e:
+            raise FileNotFoundError(full) from e
     try:
         handle = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -128,6 +181,8 @@ def read(root: Path, path: str) -> Content:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or not _is_inside(root, full, status):
             raise FileNotFoundError(full)
+        if link and (full.resolve() != full or _of_link(root / path) != link):
+            raise FileNotFoundError(full)  # another place by now; the next look sees it
         if status.st_size > LARGEST_FILE:
             raise UnreadableDocument(
                 f"The file has {status.st_size // 2**20} MiB; the most is {LARGEST_FILE // 2**20}."
@@ -136,7 +191,7 @@ def read(root: Path, path: str) -> Content:
         data = file.read(LARGEST_FILE + 1)
         after = os.fstat(handle)
     settled = signature(after) == signature(status) and begun - after.st_ctime_ns > _SETTLED_NS
-    return Content.of(data, signature(after) if settled else "")
+    return Content.of(data, f"{link}{signature(after)}" if settled else "")
 
 
 def signature(status: os.stat_result) -> str:

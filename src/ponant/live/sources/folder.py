@@ -163,7 +163,7 @@ class FolderSource:
 
     async def _read(self, path: str) -> Content:
         self._forget((path,))  # a later event tells of a later write
-        return await self._aside(files.read, self._root, path)
+        return await self._aside(files.read, self._root, path, self._is_private)
 
     async def _watch(self) -> None:
         """Turn the system's file events into hints; where there are none the looks must do."""
@@ -182,8 +182,9 @@ class FolderSource:
 
     def _told(self, paths: Iterable[str]) -> None:
         for path in paths:
-            self._hints.pop(path, None)  # the latest goes last
-            self._hints[path] = None
+            for one in (path, *self._last.links.get(path, ())):
+                self._hints.pop(one, None)  # the latest goes last
+                self._hints[one] = None
         self._woken.set()
 
     def _concerns(self, _change: Change, path: str) -> bool:
