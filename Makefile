@@ -88,8 +88,8 @@ bench-engine: setup $(STAMPS)/dev ## Measure the engine beside the engines one c
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.embeddings
 
-bench-live: setup $(STAMPS)/dev debian ## Measure live knowledge beside Pathway and CocoIndex (ROWS=…)
-	$(BIN)/python -m bench.live $(if $(ROWS),--rows $(ROWS))
+bench-live: setup $(STAMPS)/dev debian ## Measure live knowledge beside Pathway and CocoIndex (ROWS=…, ARGS=…)
+	$(BIN)/python -m bench.live $(if $(ROWS),--rows $(ROWS)) $(ARGS)
 
 clean: ## Remove what was built, not what was stored
 	rm -rf $(STAMPS) build dist web/dist src/ponant/api/page

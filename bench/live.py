@@ -2,11 +2,13 @@
 
     make bench-live                                     # every row that fits into half an hour
     .venv/bin/python -m bench.live --rows fresh-2k      # one row
-    .venv/bin/python -m bench.live --full               # with the rows that take longer
+    .venv/bin/python -m bench.live --resume             # only what this code has not measured yet
+    .venv/bin/python -m bench.live --full               # at full size, with the rows that take long
     BENCH_QUICK=1 .venv/bin/python -m bench.live        # a tenth of the trials
 
 Rows merge into bench/results/live.json, so that they may be run one by one; the table and
-docs/live.png show all that lie there. Peers' environments are made under .bench (``--peers``).
+docs/live.png show all that lie there, and so does the decision about them. Peers' environments are
+made under .bench (``--peers``).
 """
 
 import argparse
@@ -23,7 +25,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from bench.engine_peers.contender import HOME
+from bench import live_report
+from bench.engine_peers.contender import CHECKOUT, HOME
 from bench.harness import QUICK, RESULTS, merge
 from bench.live_peers.environments import prepare, python
 from bench.live_rows import (
@@ -43,7 +46,9 @@ from bench.live_rows import (
 from bench.live_rows.measured import Place, Told
 
 _FILE: Final = RESULTS / "live.json"
-_PLOT: Final = Path(__file__).parent.parent / "docs" / "live.png"
+_DOCS: Final = CHECKOUT / "docs"
+_PLOT: Final = _DOCS / "live.png"
+_PAGE: Final = _DOCS / "decisions" / "0020-live-figures.md"
 
 Row = Callable[[Place], Told]
 _ROWS: Final[dict[str, Row]] = {
@@ -74,6 +79,9 @@ def main() -> None:
     given = _arguments()
     console = Console(width=160)
     names = given.rows or [name for name in _ROWS if given.full or name not in _LONG]
+    if given.resume:
+        done = _measured(full=given.full)
+        names = [name for name in names if name not in done]
     place = Place(peers=given.peers, full=given.full, quick=QUICK)
     failed = [name for name in names if not _run(name, place, console)]
     console.print(_summary())
@@ -81,6 +89,7 @@ def main() -> None:
         prepare(given.peers, ("plot",))
         plot = [python(given.peers, "plot"), "-m", "bench.live_plot", _FILE, _PLOT]
         subprocess.run(plot, check=True)
+        live_report.write(_FILE, _PAGE)
     if failed:
         raise SystemExit(f"These rows failed: {', '.join(failed)}.")
 
@@ -100,16 +109,37 @@ def _run(name: str, place: Place, console: Console) -> bool:
         "seconds": seconds,
         "load before": round(load, 2),
         "quick": place.quick,
+        "full": place.full,
+        "code": _code(),
     }
     merge(_FILE, name, row)
     console.print(_details(told), f"{seconds} s, load before {load:.1f}")
     return True
 
 
+def _measured(*, full: bool) -> set[str]:
+    """Rows that lie there from this state of the code, at that size."""
+    rows: dict[str, Any] = json.loads(_FILE.read_text())["rows"] if _FILE.exists() else {}
+    code, wanted = _code(), {"quick": QUICK, "full": full}
+    return {
+        name
+        for name, row in rows.items()
+        if row.get("code") == code and all(row.get(key) == value for key, value in wanted.items())
+    }
+
+
+def _code() -> str:
+    """What git calls the present state of the package, changes aside."""
+    command = ["git", "rev-parse", "HEAD:src"]
+    asked = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    return asked.stdout.strip()
+
+
 def _arguments() -> argparse.Namespace:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rows", nargs="+", choices=list(_ROWS))
     arguments.add_argument("--full", action="store_true")
+    arguments.add_argument("--resume", action="store_true")
     peers = Path(os.environ.get("PONANT_BENCH_PEERS", HOME))
     arguments.add_argument("--peers", type=Path, default=peers, help="where environments lie")
     return arguments.parse_args()
