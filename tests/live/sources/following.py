@@ -58,7 +58,7 @@ class Shelf:
         self.reads.append(change.key)
         self.found[change.key] = change
         try:
-            self.texts[change.key] = (await change.read()).data.decode()
+            self.texts[change.key] = (await change.read()).data.decode(errors="replace")
         except UnreadableDocument as e:
             self.faults[change.key] = str(e)
         except FileNotFoundError:

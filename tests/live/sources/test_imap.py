@@ -145,8 +145,12 @@ async def test_broken_headers_harm_nothing(server: dovecot.Dovecot, folder: str)
     with server.client() as client:
         client.append(folder, broken)
         client.append(folder, b"no header at all")
+        client.append(folder, b"Subject: caf\xe9 =?utf-8?q?=00=ED=A0=80?=\r\n\r\nHello.")
     shelf = Shelf()
-    await shelf.follow(_source(server, folder), until=lambda: len(shelf.texts) == 2)
+    await shelf.follow(_source(server, folder), until=lambda: len(shelf.texts) == 3)
+    for found in shelf.found.values():
+        assert "\0" not in found.name
+        assert (found.name + repr(found.metadata)).encode()
     assert shelf.found[f"{folder}/2.eml"].name == "(no subject)"
 
 

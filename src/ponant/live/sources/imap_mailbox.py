@@ -266,7 +266,7 @@ def _head(data: dict[bytes, Any]) -> Head:
 def _header(message: EmailMessage, name: str) -> str:
     """A header; "" where it is missing or too broken to be read."""
     try:
-        return str(message.get(name, ""))
+        return str(message.get(name, "")).replace("\0", "")
     except (ValueError, IndexError, AttributeError, TypeError):
         return ""
 

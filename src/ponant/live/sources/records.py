@@ -98,7 +98,7 @@ def written(value: Any) -> str:
 
 def _name(shape: Shape, key: str, record: Record) -> str:
     title = " ".join(written(record.get(shape.title)).split()) if shape.title else ""
-    return (title or key)[:_LONGEST_NAME]
+    return (title or key).replace("\0", "")[:_LONGEST_NAME]
 
 
 def _text(shape: Shape, record: Record) -> str:
