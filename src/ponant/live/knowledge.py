@@ -21,6 +21,7 @@ from ponant.live.indexing.index import Index, Moved
 from ponant.live.indexing.ingestion import Ingestion
 from ponant.live.indexing.relaying import relay_all
 from ponant.live.indexing.search import search
+from ponant.live.indexing.waiting import Waiting
 from ponant.live.pipelines.keeping import Keeping
 from ponant.live.port import (
     Change,
@@ -120,6 +121,7 @@ class Knowledge:
         self._teller = Teller(listener, self._fresh)
         self._uploads = Uploads(home, self._ingestion, self._teller.announce)
         self._backfill = Backfill(self._queries, self._gate, self._ingestion, self._teller.announce)
+        self._waiting = Waiting(self._version)
         self._readers = ThreadPoolExecutor(_READERS, "live-reader")
         self._followers = Followers(
             home,
@@ -383,12 +385,14 @@ class Knowledge:
         Raises:
             BadRequest: the query is empty or too long, or the limit does not fit.
             NotFound: a library is not there for this scope.
+            Unavailable: a library has not reached the version that is asked for in time.
         """
         if not query.strip():
             raise BadRequest("The query is empty. Say what to look for.", param="query")
         if not 1 <= limit <= _MOST_HITS:
             raise BadRequest(f"The limit must be from 1 to {_MOST_HITS}.", param="limit")
         query, chosen = query[:_LONGEST_QUERY], options or SearchOptions()
+        await self._waiting.until(scope, chosen.at_least, chosen.wait)
         vector = await self._gate.question(query) if chosen.mode != "keyword" else None
         return await self._search(scope, library_ids, query, vector, limit, chosen)
 
@@ -440,7 +444,11 @@ class Knowledge:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, partial(function, *args, **kwargs))
 
+    async def _version(self, scope: Scope, library_id: str) -> int:
+        return (await self._read(self._queries.library, scope, library_id)).version
+
     def _moved(self, scope: Scope, moved: Moved) -> None:
+        self._waiting.moved(moved.library_id)
         self._standing.notice(scope, moved)
         self._teller.moved(scope, moved.library_id, moved.documents)
         self._withdraw(scope, moved.withdrawn)

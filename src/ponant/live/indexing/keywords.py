@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from ponant.live.indexing import former, words
+from ponant.live.indexing.languages import DEFAULT
 from ponant.live.indexing.words import GENERATION, Question
 from ponant.live.tables import DocumentRow, LibraryRow, PassageRow, PlaceRow, WordsRow
 from ponant.store import Scope, in_scope
@@ -125,6 +126,13 @@ def search(
     if known.generation == 0:
         found += former.search(session, scope, library.id, query, conditions, limit)
     return sorted(found, key=lambda one: (-one[1], one[0]))[:limit]
+
+
+def languages(session: Session, scope: Scope, library_ids: Sequence[str]) -> list[str]:
+    """The languages that the documents of some libraries are in."""
+    known = [_wording(session, scope, library_id) for library_id in library_ids]
+    found = dict.fromkeys(one for wording in known if wording for one in wording.languages)
+    return list(found) or [DEFAULT]
 
 
 def is_current(session: Session, scope: Scope, library_id: str) -> bool:

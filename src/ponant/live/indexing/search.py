@@ -15,6 +15,7 @@ from ponant.live import repository
 from ponant.live.indexing import access, keywords
 from ponant.live.indexing.filters import condition
 from ponant.live.indexing.index import Index
+from ponant.live.indexing.surroundings import with_highlights, with_neighbours
 from ponant.live.port import Hit, SearchOptions, SearchResult
 from ponant.live.tables import AccessRow, DocumentRow, LibraryRow, PassageRow
 from ponant.store import Scope
@@ -63,8 +64,14 @@ def search(
         if options.mode != "keyword" and vector is not None:
             by_vector = _by_vector(session, scope, index, versions, vector, wanted)
         ranks = _fuse(by_keyword, by_vector)
-        best = sorted(ranks, key=lambda row: (-ranks[row].score, row))[:limit]
-        hits = _hits(session, scope, libraries, best, ranks)
+        best = sorted(ranks, key=lambda row: (-ranks[row].score, row))
+        if options.min_score is not None and vector is not None:
+            near = _similar(index, versions, vector, best)
+            best = [row for row in best if near.get(row, -1.0) >= options.min_score]
+        hits = _hits(session, scope, libraries, best[:limit], ranks, options)
+        if options.highlights:
+            languages = keywords.languages(session, scope, list(libraries))
+            hits = with_highlights(hits, query, languages)
     return SearchResult(
         hits=tuple(hits),
         version=max(versions.values(), default=0),
@@ -112,6 +119,17 @@ def _by_vector(
     return [row for row, _ in found[:_CANDIDATES]]
 
 
+def _similar(
+    index: Index, versions: dict[str, int], vector: NDArray[np.float32], rows: Sequence[int]
+) -> dict[int, float]:
+    """The cosine similarities of passages that have a vector."""
+    found: dict[int, float] = {}
+    for library_id, version in versions.items():
+        if (snapshot := index.snapshot(library_id, version)) is not None:
+            found |= snapshot.similarities(vector, rows)
+    return found
+
+
 def _fuse(by_keyword: Sequence[int], by_vector: Sequence[int]) -> dict[int, _Ranks]:
     keyword = {row: rank for rank, row in enumerate(by_keyword, start=1)}
     vector = {row: rank for rank, row in enumerate(by_vector, start=1)}
@@ -124,15 +142,17 @@ def _hits(
     libraries: Mapping[str, LibraryRow],
     rows: Sequence[int],
     ranks: dict[int, _Ranks],
+    options: SearchOptions,
 ) -> list[Hit]:
     found = access.passages(session, scope, rows)
-    hits = []
+    hits, positions = [], []
     for row in rows:
         if row in found:  # a row that is not is no part of this version
             passage, document, readers = found[row]
             library = libraries[passage.library_id]
             hits.append(hit(passage, document, readers, library, ranks[row]))
-    return hits
+            positions.append(passage.position)
+    return with_neighbours(session, scope, hits, positions, options.neighbours)
 
 
 def hit(

@@ -116,6 +116,16 @@ class Snapshot:
             return []
         return best(np.concatenate(ids), np.concatenate(scores), limit)
 
+    def similarities(self, query: Vector, rows: Sequence[int]) -> dict[int, float]:
+        """The cosine similarities of those of some rows that are in this version."""
+        wanted = np.asarray(rows, np.int64)
+        found: dict[int, float] = {}
+        for segment, alive in zip(self.segments, self.alive, strict=True):
+            places = np.flatnonzero(alive & np.isin(segment.ids[: len(alive)], wanted))
+            scores = segment.vectors[places] @ query
+            found |= dict(zip(segment.ids[places].tolist(), scores.tolist(), strict=True))
+        return found
+
     @property
     def ids(self) -> set[int]:
         """The rows alive in this version."""

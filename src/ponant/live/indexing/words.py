@@ -83,6 +83,36 @@ def question(query: str, languages: Collection[str]) -> Question:
     )
 
 
+def places(
+    text: str, languages: Collection[str], wanted: Collection[str]
+) -> tuple[tuple[int, int], ...]:
+    """Where terms stand in a text, as (start, end) in its order; what touches is one place."""
+    found: list[tuple[int, int]] = []
+    for match in _PIECE.finditer(text):
+        for start, end in _matching(match.group(), languages, wanted):
+            begin, stop = match.start() + start, match.start() + end
+            if found and _gram(match.group()) and begin <= found[-1][1]:
+                found[-1] = (found[-1][0], stop)
+            else:
+                found.append((begin, stop))
+    return tuple(found)
+
+
+def _matching(
+    piece: str, languages: Collection[str], wanted: Collection[str]
+) -> Iterator[tuple[int, int]]:
+    size = _gram(piece)
+    if not size:
+        word = unicodedata.normalize("NFKC", piece).lower()
+        if any(_term(word, language) in wanted for language in languages):
+            yield 0, len(piece)
+        return
+    for begin in range(max(1, len(piece) - size + 1)):
+        gram = piece[begin : begin + size]
+        if gram in wanted:
+            yield begin, begin + len(gram)
+
+
 def spaced(text: str) -> str:
     """Text whose unspaced scripts are laid out as pairs of characters."""
     return _RUN.sub(lambda match: f" {' '.join(_grams(match.group(), 2))} ", text)
