@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from watchfiles import Change, awatch
 
-from ponant.live.sources import files
+from ponant.live.sources import files, mounts
 from ponant.live.sources.files import Scan, Seen
 from ponant.live.sources.kind import Aside, Context, Kind, Secrets
 from ponant.live.sources.port import Batch, Content, Cursor, Found, Gone, SourceFault
@@ -21,6 +21,7 @@ _RESCAN_SHARE = 0.02  # of one core at most goes into looking again
 _EVENT_STEP = 5  # milliseconds without another event before the first are told
 _EVENT_DEBOUNCE = 50  # milliseconds that events are held back at most
 _RETRY_SECONDS = 0.5  # while a folder is missing or cannot be read
+_REWATCH_SECONDS = 60.0  # where the system had no watches to give
 _MOST_HINTS = 200  # with more events at once, a look at everything is no dearer
 
 
@@ -43,8 +44,6 @@ class FolderSource:
         aside: runs a function that takes long beside everything else.
     """
 
-    interval: float | None = None
-
     def __init__(self, root: Path, home: Path, aside: Aside) -> None:
         self._root = root
         self._aside = aside
@@ -54,9 +53,20 @@ class FolderSource:
         self._last = Scan({}, 0, ())
         self._looked = 0.0  # when the whole folder was last seen; 0 is never
         self._took = 0.0
+        self._unwatched = ""  # why no events tell of changes
+        self._kind = ""
 
-    async def batches(self, cursor: Cursor | None) -> AsyncGenerator[Batch]:  # noqa: ARG002 - what is there says it all
+    @property
+    def interval(self) -> float | None:
+        """Seconds between two looks where no events tell of changes."""
+        return max(_RESCAN_SECONDS, self._took / _RESCAN_SHARE) if self._unwatched else None
+
+    async def batches(self, cursor: Cursor | None) -> AsyncGenerator[Batch]:
         """Yield what the folder holds, and then what events tell of."""
+        self._kind = await self._aside(mounts.file_system, self._root, mounts.MOUNTS)
+        self._refuse_unmounted(cursor)
+        if mounts.is_network(self._kind):
+            self._unwatched = f"It lies on a network share ({self._kind})"
         watching = asyncio.create_task(self._watch())
         try:
             while True:
@@ -68,6 +78,20 @@ class FolderSource:
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+
+    def _refuse_unmounted(self, cursor: Cursor | None) -> None:
+        """A share that is not mounted shows an empty folder, which says nothing of its files.
+
+        Raises:
+            SourceFault: the folder lay on a share, and no longer does.
+        """
+        before = str((cursor or {}).get("file_system", ""))
+        if mounts.is_network(before) and not mounts.is_network(self._kind):
+            raise SourceFault(
+                f"The folder {self._root} lay on a network share ({before}), which is not mounted "
+                "now. Mount it; what it held when last read answers.",
+                _RETRY_SECONDS,
+            )
 
     @property
     def _pause(self) -> float:
@@ -136,7 +160,8 @@ class FolderSource:
             changes=changes,
             # The last file that goes is noticed by a look at everything, which then says so.
             complete=complete,
-            remark=_remark(self._last),
+            remark=" ".join(one for one in (_remark(self._last), self._polled) if one),
+            cursor={"file_system": self._kind} if mounts.is_network(self._kind) else None,
             empty=(
                 f"The folder {self._root} holds no files{kinds}. Add a file (.txt, .md, .html, "
                 ".docx or .pdf) or choose another folder."
@@ -145,6 +170,13 @@ class FolderSource:
             stale=self._is_stale,
             seen=len(self._last.files),
         )
+
+    @property
+    def _polled(self) -> str:
+        """What to say where no events tell of changes."""
+        if self.interval is None:
+            return ""
+        return f"{self._unwatched}, so it is looked at every {self.interval:.0f} s."
 
     def _is_stale(self) -> bool:
         """Whether something changed since; then the next look must be one at everything."""
@@ -167,8 +199,8 @@ class FolderSource:
 
     async def _watch(self) -> None:
         """Turn the system's file events into hints; where there are none the looks must do."""
-        while True:
-            with contextlib.suppress(OSError, RuntimeError):
+        while not mounts.is_network(self._kind):
+            try:
                 events = awatch(
                     self._root,
                     watch_filter=self._concerns,
@@ -176,9 +208,16 @@ class FolderSource:
                     debounce=_EVENT_DEBOUNCE,
                     rust_timeout=1000,
                 )
+                self._unwatched = ""
                 async for some in events:
                     self._told({self._relative(path) for _, path in some})
-            await asyncio.sleep(_RETRY_SECONDS)
+            except (FileNotFoundError, PermissionError):
+                await asyncio.sleep(_RETRY_SECONDS)
+            except (OSError, RuntimeError):  # the system has no more watches to give
+                self._unwatched = (
+                    "The system's file watches have run out (fs.inotify.max_user_watches)"
+                )
+                await asyncio.sleep(_REWATCH_SECONDS)
 
     def _told(self, paths: Iterable[str]) -> None:
         for path in paths:

@@ -138,13 +138,12 @@ class Batch:
 
 
 class DocumentSource(Protocol):
-    """One place that documents come from.
+    """One place that documents come from."""
 
-    Attributes:
-        interval: seconds between two looks where it is polled; None where it is told of changes.
-    """
-
-    interval: float | None
+    @property
+    def interval(self) -> float | None:
+        """Seconds between two looks where it is polled; None where it is told of changes."""
+        ...
 
     def batches(self, cursor: Cursor | None) -> AsyncGenerator[Batch]:
         """Yield for as long as it is followed; the waiting between two looks is done in here.
