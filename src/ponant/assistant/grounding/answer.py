@@ -228,7 +228,8 @@ class _Spent:
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self._prompt = 0
-        self._cached: int | None = None
+        self._cached = 0
+        self._requests = 0
         self._earlier = 0
         self._counted = 0
         self._characters = 0
@@ -237,6 +238,7 @@ class _Spent:
         """A request starts; one before it that was left early keeps what it had made."""
         self._earlier += self._made
         self._counted = self._characters = 0
+        self._requests += 1
 
     def add(self, delta: Delta) -> None:
         self._counted += len(delta.tokens)
@@ -245,8 +247,8 @@ class _Spent:
             return
         self._counted = max(self._counted, delta.usage.completion_tokens)
         self._prompt = max(self._prompt, delta.usage.prompt_tokens)
-        if self._cached is None:
-            self._cached = delta.usage.cached_tokens
+        if self._requests == 1:  # later ones find the pages of the first
+            self._cached = max(self._cached, delta.usage.cached_tokens)
 
     @property
     def left(self) -> int:
@@ -257,7 +259,7 @@ class _Spent:
         return Usage(
             prompt_tokens=self._prompt,
             completion_tokens=self._earlier + self._made,
-            cached_tokens=self._cached or 0,
+            cached_tokens=self._cached,
         )
 
     @property
