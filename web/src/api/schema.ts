@@ -862,6 +862,73 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/libraries/{library_id}/failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what could not be read
+         * @description Documents with the reason why they were not read, and its mend.
+         */
+        get: operations["list_failed_v1_libraries__library_id__failed_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/libraries/{library_id}/push": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Push documents
+         * @description Store and delete documents by their keys, up to 1,000 at once.
+         *
+         *     The answer's version of the library shows all of it: a search with `at_least` waits for it.
+         *     The same push again, or an older version that comes late, changes nothing.
+         */
+        post: operations["push_v1_libraries__library_id__push_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/libraries/{library_id}/push/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Push a document
+         * @description Store a document under a key of the caller's choice, or replace it.
+         */
+        put: operations["push_one_v1_libraries__library_id__push__key__put"];
+        post?: never;
+        /**
+         * Delete a pushed document
+         * @description It stops answering with the version of the library that the answer names.
+         */
+        delete: operations["delete_pushed_v1_libraries__library_id__push__key__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/libraries/{library_id}/questions": {
         parameters: {
             query?: never;
@@ -876,6 +943,26 @@ export interface paths {
         get: operations["questions_v1_libraries__library_id__questions_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/libraries/{library_id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read again what could not be read
+         * @description Of every source of the library.
+         */
+        post: operations["retry_v1_libraries__library_id__retry_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -969,6 +1056,26 @@ export interface paths {
          * @description What the source brought stops answering; its files stay as they are.
          */
         delete: operations["remove_source_v1_libraries__library_id__sources__source_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/libraries/{library_id}/sources/{source_id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read again what one could not
+         * @description Of one source; one that is in error is asked again at once.
+         */
+        post: operations["retry_source_v1_libraries__library_id__sources__source_id__retry_post"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1247,6 +1354,26 @@ export interface paths {
          * @description Needs no key: the address is one. It opens what its maker may read at this moment.
          */
         get: operations["opened_v1_signed__token__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sources/kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the kinds of sources
+         * @description Each with the JSON schema of its settings and the names of its secrets.
+         */
+        get: operations["list_kinds_v1_sources_kinds_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1899,6 +2026,22 @@ export interface components {
             purpose: string;
         };
         /**
+         * BulkBody
+         * @description The request of ``POST …/push``.
+         */
+        BulkBody: {
+            /**
+             * Delete
+             * @default []
+             */
+            delete: components["schemas"]["DeletionBody"][];
+            /**
+             * Documents
+             * @default []
+             */
+            documents: components["schemas"]["KeyedBody"][];
+        };
+        /**
          * ChatBody
          * @description The request of ``POST /v1/chat/completions``.
          */
@@ -2078,6 +2221,16 @@ export interface components {
             top_p?: number | null;
         } & {
             [key: string]: unknown;
+        };
+        /**
+         * DeletionBody
+         * @description A deletion of a bulk push.
+         */
+        DeletionBody: {
+            /** Key */
+            key: string;
+            /** Version */
+            version?: number | null;
         };
         /**
          * Document
@@ -2309,6 +2462,50 @@ export interface components {
             name: string;
         };
         /**
+         * KeyedBody
+         * @description A document of a bulk push.
+         */
+        KeyedBody: {
+            /**
+             * Access
+             * @description Marks of who may read it (`person:…`, `group:…`, `email:…`); everybody who may read the library if not set.
+             */
+            access?: string[] | null;
+            /**
+             * Content
+             * @description A file's bytes, in Base64.
+             */
+            content?: string | null;
+            /** Key */
+            key: string;
+            /** Media Type */
+            media_type?: string | null;
+            /**
+             * Metadata
+             * @default {}
+             */
+            metadata: {
+                [key: string]: string | number | boolean | string[];
+            };
+            /**
+             * Name
+             * @description File name; the key's end if not set.
+             */
+            name?: string | null;
+            /**
+             * Text
+             * @description Markdown.
+             */
+            text?: string | null;
+            /** Url */
+            url?: string | null;
+            /**
+             * Version
+             * @description Grows with every change; one that is not above the stored one is nothing.
+             */
+            version?: number | null;
+        };
+        /**
          * LibraryBody
          * @description The request of ``POST /v1/libraries``.
          */
@@ -2406,6 +2603,48 @@ export interface components {
             items: {
                 [key: string]: unknown;
             }[];
+        };
+        /**
+         * PushedBody
+         * @description The request of ``PUT …/push/{key}``: a text, or a file's bytes.
+         */
+        PushedBody: {
+            /**
+             * Access
+             * @description Marks of who may read it (`person:…`, `group:…`, `email:…`); everybody who may read the library if not set.
+             */
+            access?: string[] | null;
+            /**
+             * Content
+             * @description A file's bytes, in Base64.
+             */
+            content?: string | null;
+            /** Media Type */
+            media_type?: string | null;
+            /**
+             * Metadata
+             * @default {}
+             */
+            metadata: {
+                [key: string]: string | number | boolean | string[];
+            };
+            /**
+             * Name
+             * @description File name; the key's end if not set.
+             */
+            name?: string | null;
+            /**
+             * Text
+             * @description Markdown.
+             */
+            text?: string | null;
+            /** Url */
+            url?: string | null;
+            /**
+             * Version
+             * @description Grows with every change; one that is not above the stored one is nothing.
+             */
+            version?: number | null;
         };
         /**
          * QueryBody
@@ -2539,13 +2778,51 @@ export interface components {
          */
         SearchBody: {
             /**
+             * At Least
+             * @description Version of the library to wait for.
+             */
+            at_least?: number | null;
+            /**
+             * Filters
+             * @description Conditions on metadata, as OpenAI's vector stores have them.
+             */
+            filters?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Highlights
+             * @description Tell where the query's words stand.
+             * @default false
+             */
+            highlights: boolean;
+            /**
              * Limit
              * @description Most passages to return, up to 50.
              * @default 10
              */
             limit: number;
+            /** Min Score */
+            min_score?: number | null;
+            /**
+             * Mode
+             * @default hybrid
+             * @enum {string}
+             */
+            mode: "hybrid" | "keyword" | "vector";
+            /**
+             * Neighbours
+             * @description Passages around each to bring.
+             * @default 0
+             */
+            neighbours: number;
             /** Query */
             query: string;
+            /**
+             * Wait
+             * @description Seconds to wait for it.
+             * @default 10
+             */
+            wait: number;
         };
         /**
          * ShareBody
@@ -4642,7 +4919,188 @@ export interface operations {
             };
         };
     };
+    list_failed_v1_libraries__library_id__failed_get: {
+        parameters: {
+            query?: {
+                page?: number;
+                page_size?: number;
+            };
+            header?: never;
+            path: {
+                library_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    push_v1_libraries__library_id__push_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    push_one_v1_libraries__library_id__push__key__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PushedBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_pushed_v1_libraries__library_id__push__key__delete: {
+        parameters: {
+            query?: {
+                /** @description Of the deletion. */
+                version?: number | null;
+            };
+            header?: never;
+            path: {
+                library_id: string;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     questions_v1_libraries__library_id__questions_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    retry_v1_libraries__library_id__retry_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -4907,6 +5365,40 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    retry_source_v1_libraries__library_id__sources__source_id__retry_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+                source_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
             };
             /** @description Validation Error */
             422: {
@@ -5438,6 +5930,28 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_kinds_v1_sources_kinds_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
                 };
             };
         };
