@@ -20,8 +20,8 @@ from tests.servers import kafka, postgres
 
 pytestmark = pytest.mark.anyio
 
-_KILLS = 5
-_ROWS = 15
+_KILLS = 4
+_ROWS = 10
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ class Writer(threading.Thread):
     def run(self) -> None:
         with self._server.connect() as connection:
             number = 0
-            while not self._ended.wait(0.02):
+            while not self._ended.wait(0.03):
                 number += 1
                 key = str(self._random.randrange(_ROWS))
                 if self._random.random() < 0.25:
@@ -105,6 +105,7 @@ async def _texts(knowledge: Knowledge, library_id: str) -> dict[str, str]:
     return texts
 
 
+@pytest.mark.timeout(240)
 async def test_a_killed_process_loses_doubles_and_keeps_nothing(
     installation: Installation,
 ) -> None:
