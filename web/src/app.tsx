@@ -14,6 +14,8 @@ import { SettingsScreen } from "@/settings/settings-screen";
 import { ThemeKeeper } from "@/settings/theme";
 import { Shell } from "@/shell/shell";
 import { Screen } from "@/ui/screen";
+import { WatchScreen } from "@/watches/watch-screen";
+import { WatchesScreen } from "@/watches/watches-screen";
 
 /** A session that ended shows itself at the next request, wherever that came from. */
 function onError(error: Error): void {
@@ -59,6 +61,10 @@ function Rooms() {
           <LibrariesScreen />
         </Route>
         <Route path="/libraries/:id">{({ id }) => <LibraryScreen key={id} id={id} />}</Route>
+        <Route path="/watches">
+          <WatchesScreen />
+        </Route>
+        <Route path="/watches/:id">{({ id }) => <WatchScreen key={id} id={id} />}</Route>
         <Route path="/models">
           <ModelsScreen />
         </Route>

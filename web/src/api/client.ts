@@ -13,6 +13,8 @@ import type {
   PassageInDocument,
   PassageReference,
   PassageState,
+  Watch,
+  WatchEvent,
   WhoAmI,
 } from "@/api/types";
 
@@ -146,6 +148,25 @@ export const api = {
       read<PassageInDocument>(
         `${at("/v1/passages/{passage_id}", { passage_id: id })}?library_id=${encodeURIComponent(library)}`,
       ),
+  },
+  watches: {
+    list: async () => (await read<Page<Watch>>(at("/v1/watches"))).data,
+    get: (id: string) => read<Watch>(at("/v1/watches/{watch_id}", { watch_id: id })),
+    create: (query: string, model: string, libraries: string[]) =>
+      read<Watch>(at("/v1/watches"), json("POST", { query, model, library_ids: libraries })),
+    /** The secret comes back once, with the first address. */
+    tell: (id: string, webhook: string) =>
+      read<Watch & { secret?: string }>(
+        at("/v1/watches/{watch_id}", { watch_id: id }),
+        json("PATCH", { webhook }),
+      ),
+    pause: (id: string) =>
+      read<Watch>(at("/v1/watches/{watch_id}/pause", { watch_id: id }), { method: "POST" }),
+    resume: (id: string) =>
+      read<Watch>(at("/v1/watches/{watch_id}/resume", { watch_id: id }), { method: "POST" }),
+    remove: (id: string) => drop(at("/v1/watches/{watch_id}", { watch_id: id })),
+    events: async (id: string) =>
+      (await read<Page<WatchEvent>>(at("/v1/watches/{watch_id}/events", { watch_id: id }))).data,
   },
   conversations: {
     list: () => read<Conversation[]>(`${at("/v1/conversations")}?page_size=100`),

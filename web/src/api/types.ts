@@ -208,3 +208,51 @@ export type ConversationEvent =
       } | null;
     }
   | { type: "conversation.response.error"; message: string; code: number };
+
+export type WatchState = "answering" | "in_step" | "paused";
+
+/** What a watch says: pieces of text, and behind each the source that bears it out. */
+export interface WatchAnswer {
+  text: string;
+  content: (string | AnswerSource)[];
+  passages: AnswerSource[];
+}
+
+export interface Watch {
+  id: string;
+  kind: "question" | "search" | "sql";
+  query: string;
+  model: string;
+  library_ids: string[];
+  webhook: string | null;
+  state: WatchState;
+  /** Why it is paused, or what it waits for. */
+  reason: string;
+  answer: WatchAnswer | null;
+  as_of: string | null;
+  answered_at: string | null;
+  changed_at: string | null;
+  calls: number;
+}
+
+/** A passage that came, went, or reads otherwise now. */
+export interface MovedPassage {
+  what: "added" | "changed" | "removed" | "left";
+  document_name: string;
+  heading: string;
+  passage_id: string;
+  before: string | null;
+  after: string | null;
+}
+
+export interface WatchEvent {
+  id: string;
+  watch_id: string;
+  number: number;
+  happening: "answered" | "changed" | "stands" | "paused" | "resumed";
+  at: string;
+  old: WatchAnswer | null;
+  new: WatchAnswer | null;
+  moved: MovedPassage[];
+  reason: string;
+}

@@ -10,6 +10,7 @@ import { useSetup } from "@/chat/setup";
 import { chats, DRAFT } from "@/chat/store";
 import { Thread } from "@/chat/thread";
 import { TopBar } from "@/chat/top-bar";
+import { WatchButton } from "@/chat/watch-button";
 import { cited, type Citation, type Turn } from "@/chat/turns";
 import { evidenceKey, useEvidence } from "@/live/evidence";
 import { ErrorLine } from "@/ui/dialog";
@@ -49,6 +50,15 @@ export function ChatScreen({ id }: { id: string | null }) {
             busy={running || asking.renewing}
             onOpen={onOpen}
             onAgain={asking.again}
+            after={(turn) =>
+              setup.model !== null && setup.libraries.length > 0 ? (
+                <WatchButton
+                  question={turn.question}
+                  model={setup.model}
+                  libraries={setup.libraries.map((library) => library.id)}
+                />
+              ) : null
+            }
           />
         )}
         <div className="mx-auto w-full max-w-[46rem] px-4 pb-4 sm:px-6">

@@ -1,5 +1,6 @@
 /** The turns of a chat; it stays at the end while an answer grows, unless one scrolls away. */
 import { ArrowDown } from "lucide-react";
+import type { ReactNode } from "react";
 import { useStickToBottom } from "use-stick-to-bottom";
 
 import { TurnView } from "@/chat/turn-view";
@@ -14,9 +15,11 @@ interface ThreadProps {
   busy: boolean;
   onOpen: (turn: Turn, citation: Citation) => void;
   onAgain: (turn: Turn) => void;
+  after: (turn: Turn) => ReactNode;
 }
 
-export function Thread({ turns, evidence, opened, busy, onOpen, onAgain }: ThreadProps) {
+export function Thread(props: ThreadProps) {
+  const { turns, evidence, opened, busy, onOpen, onAgain, after } = props;
   const { scrollRef, contentRef, isAtBottom, scrollToBottom } = useStickToBottom({
     initial: "instant",
     resize: "instant",
@@ -34,6 +37,7 @@ export function Thread({ turns, evidence, opened, busy, onOpen, onAgain }: Threa
               busy={busy}
               onOpen={onOpen}
               onAgain={onAgain}
+              after={after}
             />
           ))}
         </div>

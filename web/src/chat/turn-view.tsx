@@ -1,5 +1,5 @@
 /** One question and its answer. */
-import { lazy, Suspense, useMemo } from "react";
+import { lazy, Suspense, useMemo, type ReactNode } from "react";
 
 import { AnswerSourcesProvider } from "@/chat/sources";
 import { EvidenceLine, type Rest } from "@/chat/evidence-line";
@@ -18,9 +18,12 @@ interface TurnViewProps {
   busy: boolean;
   onOpen: (turn: Turn, citation: Citation) => void;
   onAgain: (turn: Turn) => void;
+  /** What else can be done with the answer to a question, once it is there. */
+  after: (turn: Turn) => ReactNode;
 }
 
-export function TurnView({ turn, evidence, opened, busy, onOpen, onAgain }: TurnViewProps) {
+export function TurnView(props: TurnViewProps) {
+  const { turn, evidence, opened, busy, onOpen, onAgain, after } = props;
   const rests = useMemo<Rest[]>(
     () => cited(turn).map((citation) => ({ citation, state: evidence.get(evidenceKey(citation)) })),
     [turn, evidence],
@@ -60,6 +63,7 @@ export function TurnView({ turn, evidence, opened, busy, onOpen, onAgain }: Turn
           onAgain(turn);
         }}
       />
+      {turn.state === "done" ? <div className="mt-1 -ml-3">{after(turn)}</div> : null}
     </article>
   );
 }

@@ -16,31 +16,54 @@ export const keys = {
   whoami: ["whoami"] as const,
   apiKeys: ["api-keys"] as const,
   conversations: ["conversations"] as const,
+  watches: ["watches"] as const,
+  watch: (id: string) => ["watches", id] as const,
   history: (id: string) => ["history", id] as const,
 };
 
 /** The browser reconnects by itself after a cut, but not after a refusal. */
 const RETRY_MS = 3000;
 
+const HAPPENINGS = ["answered", "changed", "stands", "paused", "resumed"].map(
+  (name) => `watch.${name}`,
+);
+
 /** Mount once; every connection starts with a fresh look. */
-export function LibraryEvents() {
+export function LiveEvents() {
   const client = useQueryClient();
-  useEffect(() => listen(client), [client]);
+  useEffect(() => listen(() => libraryEvents(client)), [client]);
+  useEffect(() => listen(() => watchEvents(client)), [client]);
   return null;
 }
 
-function listen(client: QueryClient): () => void {
+function libraryEvents(client: QueryClient): EventSource {
+  const source = new EventSource(at("/v1/libraries/events"));
+  source.addEventListener("open", () => {
+    refresh(client);
+  });
+  source.addEventListener("library.changed", (event) => {
+    onChange(client, JSON.parse(event.data as string) as LibraryChanged);
+  });
+  return source;
+}
+
+function watchEvents(client: QueryClient): EventSource {
+  const source = new EventSource(at("/v1/watches/events"));
+  for (const name of ["open", ...HAPPENINGS]) {
+    source.addEventListener(name, () => {
+      void client.invalidateQueries({ queryKey: keys.watches });
+    });
+  }
+  return source;
+}
+
+/** Keeps a connection open; returns what ends it. */
+function listen(connect: () => EventSource): () => void {
   let source: EventSource;
   let retry: ReturnType<typeof setTimeout> | undefined;
 
   const open = () => {
-    source = new EventSource(at("/v1/libraries/events"));
-    source.addEventListener("open", () => {
-      refresh(client);
-    });
-    source.addEventListener("library.changed", (event) => {
-      onChange(client, JSON.parse(event.data as string) as LibraryChanged);
-    });
+    source = connect();
     source.addEventListener("error", () => {
       if (source.readyState === EventSource.CLOSED) retry = setTimeout(open, RETRY_MS);
     });

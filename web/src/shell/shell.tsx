@@ -2,7 +2,7 @@
 import { Menu, X } from "lucide-react";
 import { useState, type ReactNode } from "react";
 
-import { LibraryEvents } from "@/live/events";
+import { LiveEvents } from "@/live/events";
 import { Sidebar } from "@/shell/sidebar";
 import { Button } from "@/ui/button";
 import { classes } from "@/ui/classes";
@@ -14,7 +14,7 @@ export function Shell({ children }: { children: ReactNode }) {
   };
   return (
     <div className="flex h-full">
-      <LibraryEvents />
+      <LiveEvents />
       <a
         href="#main"
         className="sr-only z-50 rounded-lg bg-paper px-4 py-2 focus:not-sr-only focus:absolute focus:top-2 focus:left-2"

@@ -1,6 +1,6 @@
 /** The quiet list at the left: chats by day, then the other rooms. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { BookOpen, Cpu, Plus, Settings, Trash2, type LucideIcon } from "lucide-react";
+import { BookOpen, Cpu, Eye, Plus, Settings, Trash2, type LucideIcon } from "lucide-react";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
 
@@ -12,6 +12,7 @@ import { byDay } from "@/shell/days";
 import { Button } from "@/ui/button";
 import { classes } from "@/ui/classes";
 import { Confirm } from "@/ui/dialog";
+import { useWatchNews } from "@/watches/queries";
 
 const ROW =
   "flex items-center gap-2.5 rounded-lg px-3 py-2 text-sm transition-colors duration-100 hover:bg-link-soft aria-[current=page]:bg-link-soft aria-[current=page]:font-medium";
@@ -31,6 +32,7 @@ export function Sidebar({ onGo }: { onGo: () => void }) {
       <ChatList onGo={onGo} />
       <div className="mt-2 border-t pt-2">
         <Place to="/libraries" icon={BookOpen} name="Libraries" onGo={onGo} />
+        <Place to="/watches" icon={Eye} name="Watches" news={useWatchNews()} onGo={onGo} />
         <Place to="/models" icon={Cpu} name="Models" onGo={onGo} />
         <Place to="/settings" icon={Settings} name="Settings" onGo={onGo} />
       </div>
@@ -42,16 +44,24 @@ interface PlaceProps {
   to: string;
   icon: LucideIcon;
   name: string;
+  /** What has happened there since one last looked, in words. */
+  news?: string | null;
   onGo: () => void;
 }
 
-function Place({ to, icon: Icon, name, onGo }: PlaceProps) {
+function Place({ to, icon: Icon, name, news, onGo }: PlaceProps) {
   const [path] = useLocation();
   const here = to === "/" ? path === "/" : path.startsWith(to);
   return (
     <Link href={to} onClick={onGo} aria-current={here ? "page" : undefined} className={ROW}>
       <Icon aria-hidden className="size-4 text-quiet" />
       {name}
+      {news ? (
+        <span className="ml-auto flex items-center">
+          <span aria-hidden className="size-2 rounded-full bg-warm" />
+          <span className="sr-only">, {news}</span>
+        </span>
+      ) : null}
     </Link>
   );
 }
