@@ -8,6 +8,8 @@ which one such passage is among the first five; nDCG@10 takes every relevant pas
 import math
 import re
 import shutil
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from bench.live_rows.measured import Place, Told, embedder, folder
 from bench.live_texts import manual
 from bench.live_texts.manual import LANGUAGES
 
+_CHAPTERS = tuple(f"{number:02}" for number in range(1, 13))
 _MODES = ("keyword", "vector", "hybrid")
 _SECTION = re.compile(r"(\d+(?:\.\d+)+)\.")
 
@@ -27,27 +30,33 @@ def languages(place: Place) -> Told:
     chosen = ("en", "zh") if place.quick else tuple(LANGUAGES)
     with folder("languages") as work, embedder("e5", work) as embedding:
         name = "manual-quick" if place.quick else "manual"
-        with library(name, lambda to: _lay_out(to, chosen), embedding, each=True) as ponant:
+        parts = ("01",) if place.quick else _CHAPTERS
+        lay_out = partial(_lay_out, chosen=chosen, parts=parts)
+        with library(name, lay_out, embedding, each=True) as ponant:
             figures: dict[str, Any] = {}
             for language in chosen:
-                figures |= _ask(ponant, language, language, language)
+                figures |= _ask(ponant, language, language, language, parts)
                 if language != "en":
-                    figures |= _ask(ponant, "en", language, f"en → {language}")
+                    figures |= _ask(ponant, "en", language, f"en → {language}", parts)
     told.figures["Ponant"] = figures
     told.goals = {f"{language}, hybrid, recall@5": -0.90 for language in chosen}
     return told
 
 
-def _lay_out(corpus: Path, chosen: tuple[str, ...]) -> None:
+def _lay_out(corpus: Path, chosen: Sequence[str], parts: Sequence[str]) -> None:
     for language in chosen:
         (corpus / language).mkdir(parents=True)
-        for path in manual.FOLDER.glob(f"ch*.{LANGUAGES[language]}.html"):
-            shutil.copy(path, corpus / language / path.name)
+        for part in parts:
+            name = f"ch{part}.{LANGUAGES[language]}.html"
+            shutil.copy(manual.FOLDER / name, corpus / language / name)
 
 
-def _ask(ponant: Contender, asked_in: str, found_in: str, name: str) -> dict[str, float]:
+def _ask(
+    ponant: Contender, asked_in: str, found_in: str, name: str, parts: Sequence[str]
+) -> dict[str, float]:
     there = {section.number for section in manual.sections(found_in)}
-    titles = [one for one in manual.sections(asked_in) if one.number in there]
+    known = [one for one in manual.sections(asked_in) if one.number in there]
+    titles = [one for one in known if f"{int(one.number.split('.')[0]):02}" in parts]
     figures = {}
     for mode in _MODES:
         within, gains = 0, 0.0
