@@ -20,14 +20,21 @@ class FakeEmbedder:
     Attributes:
         passages: every passage that was embedded, in order.
         delay: seconds that each passage takes.
+        dimension: with many, two words hardly ever fall together.
     """
 
     def __init__(
-        self, *, identity: str = "fake-1", max_tokens: int = 256, delay: float = 0.0
+        self,
+        *,
+        identity: str = "fake-1",
+        max_tokens: int = 256,
+        delay: float = 0.0,
+        dimension: int = 64,
     ) -> None:
         self.identity = identity
         self.max_tokens = max_tokens
         self.delay = delay
+        self.dimension = dimension
         self.passages: list[str] = []
 
     async def embed(
@@ -45,7 +52,7 @@ class FakeEmbedder:
         words = _WORD.findall(text.lower())
         if len(words) > self.max_tokens:
             raise ContextTooLong(f"A text has {len(words)} words, the most is {self.max_tokens}.")
-        vector = np.full(64, 1e-3, np.float32)
+        vector = np.full(self.dimension, 1e-3, np.float32)
         for word in words:
-            vector[zlib.crc32(word.encode()) % 64] += 1
+            vector[zlib.crc32(word.encode()) % self.dimension] += 1
         return vector / np.float32(np.linalg.norm(vector))

@@ -15,6 +15,7 @@ from ponant.kit.network import Network
 from ponant.serving.port import TextModel
 from ponant.store import Database
 from tests.fakes.clock import FakeClock
+from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.extractor import Extractor
 from tests.fakes.live import LocalLive, local_live
 from tests.fakes.models import FakeModels
@@ -74,7 +75,7 @@ async def make_post(folder: Path, stack: AsyncExitStack) -> Post:
     accounts = Accounts(database, clock)
     first = accounts.ensure_first(None)
     assert first is not None
-    live = await stack.enter_async_context(local_live(home))
+    live = await stack.enter_async_context(local_live(home, FakeEmbedder(dimension=1024)))
     model = Extractor()
     watches = Watches(database, clock, FakeModels(model), live, ledger, accounts, no_judge)
     await watches.load()

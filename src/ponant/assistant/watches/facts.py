@@ -23,23 +23,21 @@ from ponant.assistant.grounding import prompt, words
 from ponant.assistant.grounding.sentences import split
 from ponant.assistant.watches.schemas import Answer
 
-_NAME = re.compile(r"(?<=[\w,;:] )[^\W\d_a-zà-öø-ÿ]\w*")  # a capital inside a sentence
+_NAME = re.compile(r"(?<=[\w,;] )[^\W\d_a-zà-öø-ÿ]\w*")  # a capital inside a sentence
 _RELATING = frozenset(
     words.words(
         """
-        above after all always before below between both but down during either every except first
-        from last least left less lower maximum minimum more most must neither never no nobody none
-        nor not off only optional or out outside over right since than under unless until up upper
-        with within without
-        alle außer bis erst immer kein keine mehr minder nach nie niemals nicht niemand nur oben
-        oder ohne seit über unter unten vor weniger wenn
-        après aucun avant depuis jamais jusque moins ni ou plus sans sauf seulement sous sur tous
-        toujours
-        antes después desde hasta más menos nadie ni ninguno nunca salvo siempre sin sobre solo
-        todos
+        above after before below except fewer less maximum minimum more most must neither never no
+        nobody none nor not only over than under unless until within without
+        außer bis erst höchstens kein keine mehr mindestens nie niemals nicht niemand nur ohne über
+        unter weniger
+        aucun jamais jusque moins sans sauf seulement sous
+        hasta menos nadie ninguno nunca salvo sin solo
         """
     )
 )
+
+_JOINING = frozenset(words.words("and or und oder et ou y e o ed"))
 
 
 def difference(question: str, old: Answer, new: Answer) -> str:
@@ -75,20 +73,34 @@ def _wording(question: str, old: Answer, new: Answer) -> str:
     before, after = _told(question, old.text), _told(question, new.text)
     gone = [word for word in before if not words.among(word, after)]
     came = [word for word in after if not words.among(word, before)]
-    values = words.numbers(new.text) or _names(new.text)
-    if words.asks_for_a_fact(question) and values and not _replaced(before, after):
+    if not gone and not came:
+        return "" if _in_one_order(before, after) else "order of words"
+    if words.asks_for_a_fact(question) and _same_values(old.text, new.text, before, after):
         return ""
     known = all(words.among(word, words.content_words(" ".join(rested))) for word in came)
     kept = all(words.among(word, words.content_words(" ".join(rests))) for word in gone)
-    if (gone or came) and not (known and kept):
-        return f"words: {_listed(gone)} → {_listed(came)}"
-    same_order = (
-        [w for w in before if words.among(w, after)],
-        [w for w in after if words.among(w, before)],
-    )
-    if not all(words.same(a, b) for a, b in zip(*same_order, strict=False)):
-        return "order of words"
-    return ""
+    if known and kept and _in_one_order(before, after):
+        return ""
+    return f"words: {_listed(gone)} → {_listed(came)}"
+
+
+def _in_one_order(before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether the words that both have stand in one order."""
+    one = [word for word in before if words.among(word, after)]
+    other = [word for word in after if words.among(word, before)]
+    return all(words.same(a, b) for a, b in zip(one, other, strict=False))
+
+
+def _same_values(old: str, new: str, before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether both give one value, and neither another in its place or beside it."""
+    shared = any(words.among(word, after) for word in before)
+    values = words.numbers(new) or _names(new) or shared
+    return bool(values) and _parts(old) == _parts(new) and not _replaced(before, after)
+
+
+def _parts(text: str) -> tuple[int, int]:
+    """Of how many sentences a text is, and how many words join others in it."""
+    return len(split(text)), sum(word in _JOINING for word in words.words(text))
 
 
 def _told(question: str, text: str) -> list[str]:

@@ -10,6 +10,7 @@ from ponant.live.port import (
     Notice,
     PassageRef,
     PassageState,
+    PassageView,
     SearchOptions,
     SearchResult,
 )
@@ -29,6 +30,7 @@ class StandingQueries(Protocol):
         query: str,
         limit: int,
         evidence: Sequence[PassageRef],
+        pinned: Sequence[PassageRef] = (),
         options: SearchOptions | None = None,
     ) -> bool: ...
 
@@ -72,6 +74,8 @@ class Live(Protocol):
     async def get_library(self, scope: Scope, library_id: str) -> Library: ...
 
     async def get_document(self, scope: Scope, library_id: str, document_id: str) -> Document: ...
+
+    async def get_passage(self, scope: Scope, passage_id: str) -> PassageView: ...
 
     async def search(
         self, scope: Scope, library_ids: Sequence[str], query: str, limit: int = 10

@@ -1,7 +1,9 @@
 """One turn of a watch: search, and where the evidence moved, answer again and compare."""
 
 import asyncio
+import contextlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,10 +19,11 @@ from ponant.assistant.watches.schemas import Answer, Happening, Watch, WatchEven
 from ponant.assistant.watches.store import WatchStore
 from ponant.kit import Clock, PonantError, new_id
 from ponant.kit.errors import BadRequest, Forbidden, NotFound, Unauthorized
-from ponant.live.port import SearchResult
+from ponant.live.port import Hit, PassageRef, SearchResult
 from ponant.live.relations.port import Answer as Rows
 from ponant.store import Scope
 
+_MOST_CITED = 4
 _MOST_ROWS = 500
 _LASTING = (BadRequest, Forbidden, NotFound, Unauthorized)
 
@@ -109,7 +112,30 @@ class Round:
         except NotFound as e:
             raise Halted(e.message) from e
 
+    async def _with_cited(
+        self, caller: Principal, watch: Watch, found: SearchResult
+    ) -> tuple[Hit, ...]:
+        """What was found, and behind it what the answer cites and is still as it was.
+
+        A passage that others outrank is no less true for that.
+        """
+        names = {one.passage_id for one in found.hits}
+        cited = [one for one in watch.cited if one.passage_id not in names][:_MOST_CITED]
+        if not cited:
+            return found.hits
+        refs = [PassageRef(id=one.passage_id, hash=one.hash) for one in cited]
+        states = await self._live.check_passages(caller.scope, refs)
+        kept = list(found.hits)
+        for state in states:
+            if state.state == "current":
+                with contextlib.suppress(NotFound):
+                    view = await self._live.get_passage(caller.scope, state.id)
+                    kept.append(view.passage)
+        return tuple(kept)
+
     async def _compare(self, caller: Principal, watch: Watch, found: SearchResult) -> Outcome:
+        retrieved = found.hits
+        found = msgspec.structs.replace(found, hits=await self._with_cited(caller, watch, found))
         sources = tuple(Source.of(number, hit) for number, hit in enumerate(found.hits, 1))
         before, now = watch, self._clock.now()
         event: WatchEvent | None = None
@@ -129,7 +155,7 @@ class Round:
             marks=caller.marks,
         )
         watch, event = await asyncio.to_thread(self._store.put, caller.scope, watch, event)
-        again = not watch.by_owner and await self._stand(caller, watch)
+        again = not watch.by_owner and await self._stand(caller, watch, retrieved)
         return Outcome(watch, event, again=again, caller=caller)
 
     async def _ask_tables(self, caller: Principal, watch: Watch) -> Outcome:
@@ -210,7 +236,7 @@ class Round:
             calls=calls,
         )
 
-    async def _stand(self, caller: Principal, watch: Watch) -> bool:
+    async def _stand(self, caller: Principal, watch: Watch, retrieved: Sequence[Hit]) -> bool:
         """Have live knowledge tell of what comes next; whether something came already."""
         setup = watch.setup
         try:
@@ -220,7 +246,8 @@ class Round:
                 list(setup.library_ids),
                 setup.query,
                 setup.limit,
-                watch.refs,
+                [PassageRef(id=one.passage_id, hash=one.hash) for one in retrieved],
+                [PassageRef(id=one.passage_id, hash=one.hash) for one in watch.cited],
             )
         except NotFound:
             return True  # a library went away meanwhile: the next turn says so

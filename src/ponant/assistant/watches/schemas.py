@@ -6,7 +6,6 @@ from typing import Any, Literal
 import msgspec
 
 from ponant.assistant.schemas import Source
-from ponant.live.port import PassageRef
 
 Kind = Literal["question", "search", "sql"]
 State = Literal["answering", "in_step", "paused"]
@@ -107,9 +106,9 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     day: str = ""
 
     @property
-    def refs(self) -> list[PassageRef]:
-        """The evidence as live knowledge compares it."""
-        return [PassageRef(id=one.passage_id, hash=one.hash) for one in self.evidence]
+    def cited(self) -> tuple[Source, ...]:
+        """The passages that the answer cites."""
+        return self.answer.cited if self.answer is not None else ()
 
 
 class MovedPassage(msgspec.Struct, frozen=True, kw_only=True):

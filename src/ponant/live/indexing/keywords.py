@@ -135,6 +135,22 @@ def languages(session: Session, scope: Scope, library_ids: Sequence[str]) -> lis
     return list(found) or [DEFAULT]
 
 
+def asked(session: Session, scope: Scope, library: LibraryRow, query: str) -> dict[str, int]:
+    """The terms that a search for ``query`` weighs, and in how many passages each stands.
+
+    A term that is asked for as a beginning ends in ``*``. A word that stands in a large share of
+    the passages is left out, as in a search.
+    """
+    known = _wording(session, scope, library.id) or _unwritten(session, library.id)
+    question = words.question(query, known.languages)
+    forms = [form for term in question.terms for form in term]
+    forms += [form for phrase in question.phrases for term in phrase for form in term]
+    counts = _counts(session, _slot(GENERATION), known.key, forms)
+    large = max(ALWAYS_READ, _LARGE_SHARE * library.passages)
+    small = {form: counts.get(form, 0) for form in forms if counts.get(form, 0) <= large}
+    return small or {form: counts.get(form, 0) for form in forms}
+
+
 def is_current(session: Session, scope: Scope, library_id: str) -> bool:
     """Whether all of a library is laid out the present way."""
     known = _wording(session, scope, library_id) or _unwritten(session, library_id)
@@ -226,19 +242,26 @@ def _counted(
     session: Session, slot: TableClause, key: str, terms: Sequence[tuple[str, ...]]
 ) -> list[tuple[str, int]]:
     """Each term as FTS5 writes it, and in how many passages it stands, the rarest first."""
-    forms = [key + form for term in terms for form in term if not form.endswith("*")]
-    vocabulary = table(f"{slot.name}_words", column("term"), column("doc"))
-    statement = select(vocabulary.c.term, vocabulary.c.doc).where(vocabulary.c.term.in_(forms))
-    counts = {row.term: row.doc for row in session.execute(statement)}
+    counts = _counts(session, slot, key, [form for term in terms for form in term])
     found: list[tuple[str, int]] = []
     for term in terms:
         if term[0].endswith("*"):
             found.append((f'"{key}{term[0][:-1]}"*', 1))
         else:
             quoted = " OR ".join(f'"{key}{form}"' for form in term)
-            count = sum(counts.get(key + form, 0) for form in term)
+            count = sum(counts.get(form, 0) for form in term)
             found.append((quoted if len(term) == 1 else f"({quoted})", count))
     return sorted(found, key=lambda one: one[1])
+
+
+def _counts(
+    session: Session, slot: TableClause, key: str, forms: Collection[str]
+) -> dict[str, int]:
+    """In how many passages each whole term stands; those that stand in none are left out."""
+    written = [key + form for form in forms if not form.endswith("*")]
+    vocabulary = table(f"{slot.name}_words", column("term"), column("doc"))
+    statement = select(vocabulary.c.term, vocabulary.c.doc).where(vocabulary.c.term.in_(written))
+    return {row.term.removeprefix(key): row.doc for row in session.execute(statement)}
 
 
 def _unwritten(session: Session, library_id: str) -> Wording:

@@ -1,107 +1,95 @@
 """Where the border lies between the passages that a search admits and those that it does not.
 
-The two lists of a search are fused by their ranks (`indexing.search`): a passage at rank r of one
-list is worth 1 / (s + r). From what the last admitted passage is worth follows the rank from which
-on a new passage, however well it does in both lists, cannot come among the admitted; what stands
-at that rank sets the bar.
+The two lists of a search are fused by their ranks (`indexing.search`): rank r in one is worth
+1 / (s + r). Let w be what the last admitted passage is worth, and d the deepest rank that was
+looked at. A new passage can only be admitted
+
+- by one list alone, from the rank on at which 1 / (s + r) + 1 / (s + d + 1) reaches w, or
+- by both, where it stands before d in both and at 2 / w - s or before in one of them.
+
+What stands at those ranks sets the bars. That others trade places when a passage comes between
+them is no entrance, and is seen at the next search.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
+import msgspec
 
 from ponant.live.indexing.search import SMOOTHING
 from ponant.live.port import Hit
-from ponant.live.standing.matching import State
-from ponant.live.standing.terms import keys
-from ponant.live.tables import PassageRow
 
-Vector = NDArray[np.float32]
-
+_NEVER = float("inf")
+_ALWAYS = -2.0  # below any cosine
+_LEAST = 1e-6  # any word at all
 _SLACK = 1e-3  # cosine; the same text embedded in another batch differs by less
-_LEEWAY = 0.9  # of a weight: words are weighed more coarsely here than in the keyword index
+_LEEWAY = 0.85  # of a weight: the index weighs a passage's length against another usual one
 
 
-def state_of(
-    query: str,
-    limit: int,
-    hits: Sequence[Hit],
-    rows: Mapping[str, PassageRow],
-    vector: Vector | None,
-    identity: str | None,
-    vectors: Mapping[str, bytes],
-    weigh: Callable[[str], float],
-) -> State:
-    """What a search of ``query`` says of the passages that could come next.
+class Bars(msgspec.Struct, frozen=True, array_like=True):
+    """What a passage must reach in one of the lists.
+
+    Attributes:
+        alone: to be admitted whatever the other list says.
+        shared: where the other list has it too.
+        seen: for the other list to have it.
+    """
+
+    alone: float
+    shared: float
+    seen: float
+
+
+OPEN_MEANING = Bars(_ALWAYS, _ALWAYS, _ALWAYS)
+OPEN_WORDS = Bars(_LEAST, _LEAST, _LEAST)
+CLOSED = Bars(_NEVER, _NEVER, _NEVER)
+
+
+def bars(
+    hits: Sequence[Hit], limit: int, similar: Mapping[str, float], weights: Mapping[str, float]
+) -> tuple[Bars, Bars]:
+    """The bars of meaning and of words.
 
     Args:
-        limit: how many of ``hits`` are admitted.
-        hits: the admitted ones and what comes after them.
-        rows: the passages of the hits, by their public id.
-        vectors: theirs, by `input_hash`.
-        weigh: how much a word tells.
+        hits: the ``limit`` admitted ones, and what comes after them.
+        similar: cosine with the query, by passage id.
+        weights: what the words weigh, by passage id.
     """
-    terms = {term: weigh(term) for term in keys(query)}
-    rank = _deepest(hits, limit)
-    return State(
-        identity=identity,
-        vector=None if vector is None else vector.astype(np.float32).tobytes(),
-        vector_bar=_vector_bar(hits, rows, vector, vectors, rank),
-        terms=terms,
-        term_bar=_term_bar(hits, terms, rank),
-        rows=tuple(row.id for row in rows.values()),
-        documents=tuple({row.document_id for row in rows.values()}),
+    if len(hits) <= limit:
+        return OPEN_MEANING, OPEN_WORDS
+    worth = max(hits[limit - 1].score, 1e-9)
+    shared = 2 / worth - SMOOTHING
+    meaning = {one.vector_rank: similar.get(one.passage_id) for one in hits if one.vector_rank}
+    telling = {one.keyword_rank: weights.get(one.passage_id) for one in hits if one.keyword_rank}
+    return (
+        _bars(meaning, worth, shared, max(telling, default=0), _ALWAYS, lambda x: x - _SLACK),
+        _bars(telling, worth, shared, max(meaning, default=0), _LEAST, lambda x: x * _LEEWAY),
     )
 
 
-def _deepest(hits: Sequence[Hit], limit: int) -> int | None:
-    """The rank in either list behind which nothing matters; None where all is admitted."""
-    if len(hits) <= limit:
-        return None
-    admitted = hits[:limit]
-    alone = 2 / max(admitted[-1].score, 1e-9) - SMOOTHING
-    ranks = [rank for one in admitted for rank in (one.keyword_rank, one.vector_rank) if rank]
-    return max(int(alone) + 1, *ranks)
+def _bars(
+    ranked: Mapping[int, float | None],
+    worth: float,
+    shared: float,
+    other_depth: int,
+    least: float,
+    eased: Callable[[float], float],
+) -> Bars:
+    known = {rank: value for rank, value in ranked.items() if value is not None}
+    left = worth - 1 / (SMOOTHING + other_depth + 1)
+    alone = 1 / left - SMOOTHING if left > 0 else _NEVER
+    return Bars(
+        _NEVER if alone < 1 else _at(known, alone, least, eased),
+        _NEVER if shared < 1 else _at(known, shared, least, eased),
+        eased(min(known.values())) if known else least,
+    )
 
 
-def _vector_bar(
-    hits: Sequence[Hit],
-    rows: Mapping[str, PassageRow],
-    vector: Vector | None,
-    vectors: Mapping[str, bytes],
-    rank: int | None,
+def _at(
+    known: Mapping[int, float], rank: float, least: float, eased: Callable[[float], float]
 ) -> float:
-    if vector is None or rank is None:
-        return -1.0
-    similar = {
-        one.vector_rank: float(np.frombuffer(vectors[row.input_hash], np.float32) @ vector)
-        for one in hits
-        if one.vector_rank
-        and (row := rows.get(one.passage_id)) is not None
-        and row.input_hash in vectors
-    }
-    return _at(similar, rank, -1.0) - _SLACK
-
-
-def _term_bar(hits: Sequence[Hit], terms: Mapping[str, float], rank: int | None) -> float:
-    least = min(terms.values(), default=0.0)
-    if rank is None:
+    """The value at a rank; of one that was not looked at, that of the nearest behind it."""
+    behind = [place for place in known if place >= rank]
+    if not behind:
         return least
-    weights: dict[int, float] = {}
-    for one in hits:
-        if one.keyword_rank:
-            given = keys(f"{one.document_name} {one.heading} {one.text}") & terms.keys()
-            weights[one.keyword_rank] = sum(terms[term] for term in given)
-    upto = {place: weight for place, weight in weights.items() if place <= rank}
-    if not upto:
-        return least
-    return max(min(upto.values()) * _LEEWAY, least)
-
-
-def _at(values: Mapping[int, float], rank: int, default: float) -> float:
-    """The value at a rank; where that was not looked at, of the nearest behind it, else before."""
-    behind = [place for place in values if place >= rank]
-    if behind:
-        return values[min(behind)]
-    return min(values.values(), default=default)
+    # Ranks between that were not looked at may stand a little lower.
+    return eased(min(value for place, value in known.items() if place <= min(behind)))

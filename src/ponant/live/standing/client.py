@@ -31,6 +31,7 @@ class StandingClient:
         query: str,
         limit: int,
         evidence: Sequence[PassageRef],
+        pinned: Sequence[PassageRef] = (),
         options: SearchOptions | None = None,
     ) -> bool:
         """Keep a query with the eyes of ``scope``; whether its evidence moved already."""
@@ -40,6 +41,7 @@ class StandingClient:
             "query": query,
             "limit": limit,
             "evidence": list(evidence),
+            "pinned": list(pinned),
             "options": options,
         }
         return await self._live.call(bool, "standing.put", scope, **arguments)

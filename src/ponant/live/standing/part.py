@@ -8,28 +8,29 @@ asks for it with `moved`.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import ClassVar, ParamSpec, Protocol, TypeVar
 
 import msgspec
 import numpy as np
 import structlog
 from numpy.typing import NDArray
+from sqlalchemy.orm import Session
 
 from ponant.kit import PonantError
 from ponant.kit.errors import NotFound
 from ponant.live import repository as live_repository
-from ponant.live.indexing import vector_rows
+from ponant.live.indexing import access, vector_rows
 from ponant.live.indexing.index import Moved
 from ponant.live.port import Hit, Notice, PassageRef, SearchOptions, SearchResult
-from ponant.live.standing import repository
-from ponant.live.standing.border import state_of
-from ponant.live.standing.matching import Matcher, State
+from ponant.live.standing import repository, terms
+from ponant.live.standing.border import bars
+from ponant.live.standing.matching import Matcher, Newcomer, State
 from ponant.live.standing.tables import StandingRow
-from ponant.live.standing.terms import keys
+from ponant.live.tables import PassageRow
 from ponant.store import Database, Scope
 
-_BEYOND = 3  # times as many passages are looked at as are admitted, to know what comes next
+_LOOKED_AT = 40  # passages of a search, so that it is known what comes after the admitted
 _MOST_LOOKED_AT = 50
 
 _log = structlog.get_logger(__name__)
@@ -73,6 +74,12 @@ class _Query:
         self.evidence = frozenset(row.evidence)
         self.moved = row.moved
         self.state = None if row.state is None else msgspec.msgpack.decode(row.state, type=State)
+        self.pinned = self.state.pinned if self.state else ()
+
+    def differs(self, hits: Sequence[Hit]) -> bool:
+        """Whether a search admits other passages than were seen, or a pinned one went."""
+        admitted = frozenset(_name(one.passage_id, one.hash) for one in hits[: self.limit])
+        return admitted != self.evidence or (self.state is not None and self.state.lost)
 
 
 class Standing:
@@ -125,12 +132,14 @@ class Standing:
         query: str,
         limit: int,
         evidence: list[PassageRef],
+        pinned: list[PassageRef] | None = None,
         options: SearchOptions | None = None,
     ) -> bool:
         """Keep a query from now on, with the eyes of ``scope``.
 
         Args:
-            evidence: the passages that the caller has seen.
+            evidence: the passages that a search gave the caller.
+            pinned: others that matter to it, as long as they are there.
 
         Returns:
             Whether a search now admits others, of which no more is told until the next `put`.
@@ -153,6 +162,7 @@ class Standing:
             state=None,
         )
         kept = _Query(row)
+        kept.pinned = tuple(_name(one.id, one.hash) for one in pinned or ())
         vector = await self._embed(query)
         identity = None if vector is None else self._identity()
         async with self._turn:
@@ -160,9 +170,8 @@ class Standing:
             for library_id in first:
                 self._matchers[library_id]  # so that the versions after this search are noticed
             found = await self._look(kept, vector)
-            hits = found.hits
-            kept.state = await self._read(self._state, kept, hits, vector, identity)
-            kept.moved = _admitted(hits, limit) != kept.evidence
+            kept.state = await self._read(self._state, kept, found.hits, vector, identity)
+            kept.moved = kept.differs(found.hits)
             row.state, row.moved = msgspec.msgpack.encode(kept.state), kept.moved
             seen = {key: version for key, version in found.versions.items() if key in first}
             await self._write(self._store, scope, row, seen)
@@ -259,28 +268,38 @@ class Standing:
             for scope, moved in news:
                 matcher = self._matchers[moved.library_id]
                 found |= matcher.holding(moved.removed)
-                new = set(moved.added)
+                new = {*moved.added, *moved.embedded}
                 if moved.documents and not new and not moved.removed:
                     # Their text is the same, so it is who may read them, or their name.
                     documents = [document_id for document_id, _, _ in moved.documents]
                     found |= matcher.holding((), documents)
                     new |= set(repository.rows_of(session, scope, documents))
-                by_meaning = repository.passages(session, scope, sorted(new | set(moved.embedded)))
-                by_words = [row for row in by_meaning if row.id in new]
-                names = {document_id: name for document_id, name, _ in moved.documents}
-                found |= matcher.by_words(
-                    [
-                        keys(f"{names.get(row.document_id, '')} {row.heading} {row.text}")
-                        for row in by_words
-                    ]
-                )
-                inputs = [row.input_hash for row in by_meaning]
-                if (identity := self._identity()) is not None:
-                    vectors = vector_rows.known_vectors(session, scope, identity, inputs)
-                    found |= matcher.by_meaning(
-                        [np.frombuffer(one, np.float32) for one in vectors.values()]
-                    )
+                found |= matcher.admitting(self._newcomers(session, scope, moved, sorted(new)))
         return found
+
+    def _newcomers(
+        self, session: Session, scope: Scope, moved: Moved, rows: Sequence[int]
+    ) -> list[Newcomer]:
+        names = {document_id: name for document_id, name, _ in moved.documents}
+        spoken = terms.languages(session, scope, moved.library_id)
+        found = repository.passages(session, scope, rows)
+        vectors = self._vectors_of(session, scope, found)
+        return [
+            Newcomer(
+                terms.saturations(names.get(row.document_id, ""), row.heading, row.text, spoken),
+                vectors.get(row.input_hash),
+            )
+            for row in found
+        ]
+
+    def _vectors_of(
+        self, session: Session, scope: Scope, rows: Collection[PassageRow]
+    ) -> dict[str, Vector]:
+        if (identity := self._identity()) is None:
+            return {}
+        inputs = [row.input_hash for row in rows]
+        known = vector_rows.known_vectors(session, scope, identity, inputs)
+        return {key: np.frombuffer(one, np.float32) for key, one in known.items()}
 
     async def _look_again(self, query_id: str) -> bool:
         """Search a candidate again; whether it moved with that."""
@@ -298,12 +317,12 @@ class Standing:
             kept.moved = True
             return True
         kept.state = await self._read(self._state, kept, hits, vector, identity)
-        kept.moved = _admitted(hits, kept.limit) != kept.evidence
+        kept.moved = kept.differs(hits)
         self._keep(kept)
         return kept.moved
 
     async def _look(self, kept: _Query, vector: Vector | None) -> SearchResult:
-        looked_at = min(_BEYOND * kept.limit, _MOST_LOOKED_AT)
+        looked_at = min(max(_LOOKED_AT, 2 * kept.limit), _MOST_LOOKED_AT)
         return await self._search(
             kept.scope, kept.library_ids, kept.query, vector, looked_at, kept.options
         )
@@ -318,17 +337,59 @@ class Standing:
     def _state(
         self, kept: _Query, hits: Sequence[Hit], vector: Vector | None, identity: str | None
     ) -> State:
+        admitted = [one.passage_id for one in hits[: kept.limit]]
         with self._database.read() as session:
             rows = repository.passages_named(session, kept.scope, [one.passage_id for one in hits])
-            vectors: dict[str, bytes] = {}
-            if identity is not None:
-                inputs = [row.input_hash for row in rows.values()]
-                vectors = vector_rows.known_vectors(session, kept.scope, identity, inputs)
-        weigh = self._matchers[kept.library_ids[0]].weight
-        return state_of(kept.query, kept.limit, hits, rows, vector, identity, vectors, weigh)
+            asked, spoken = self._asked(session, kept)
+            pinned = self._pinned(session, kept)
+            vectors = {} if vector is None else self._vectors_of(session, kept.scope, rows.values())
+        similar = {
+            name: float(vectors[row.input_hash] @ vector)
+            for name, row in rows.items()
+            if vector is not None and row.input_hash in vectors
+        }
+        weights = {
+            one.passage_id: terms.weight(
+                asked, terms.saturations(one.document_name, one.heading, one.text, spoken)
+            )
+            for one in hits
+            if one.keyword_rank
+        }
+        meaning, telling = bars(hits, kept.limit, similar, weights)
+        return State(
+            identity=identity,
+            vector=None if vector is None else vector.astype(np.float32).tobytes(),
+            terms=asked,
+            meaning=meaning,
+            telling=telling,
+            rows=(*(rows[name].id for name in admitted if name in rows), *pinned),
+            documents=tuple({one.document_id for one in hits[: kept.limit]} | set(pinned.values())),
+            pinned=kept.pinned,
+            lost=len(pinned) < len(kept.pinned),
+        )
+
+    def _pinned(self, session: Session, kept: _Query) -> dict[int, str]:
+        """The pinned passages that are there as they were, and may be read: row and document."""
+        named = [one.split(":", 1)[0] for one in kept.pinned]
+        rows = repository.passages_named(session, kept.scope, named)
+        same = [row.id for row in rows.values() if _name(row.passage_id, row.hash) in kept.pinned]
+        readable = access.passages(session, kept.scope, same)
+        return {row: passage.document_id for row, (passage, _, _) in readable.items()}
+
+    def _asked(self, session: Session, kept: _Query) -> tuple[dict[str, float], set[str]]:
+        """The query's terms with their weights, and the languages of its libraries."""
+        found: dict[str, float] = {}
+        spoken: set[str] = set()
+        for library_id in kept.library_ids:
+            library = live_repository.library(session, kept.scope, library_id)
+            spoken |= set(terms.languages(session, kept.scope, library_id))
+            for term, weight in terms.asked(session, kept.scope, library, kept.query).items():
+                found[term] = max(weight, found.get(term, 0.0))
+        return found, spoken
 
     def _store(self, scope: Scope, row: StandingRow, matched: dict[str, int]) -> None:
-        with self._database.write() as session:
+        # What a loss of power takes is missing afterwards, and then put again.
+        with self._database.write(soon=True) as session:
             repository.put(session, scope, row)
             repository.note_matched(session, scope, matched)
 
@@ -377,8 +438,3 @@ class Standing:
 
 def _name(passage_id: str, digest: str) -> str:
     return f"{passage_id}:{digest}"
-
-
-def _admitted(hits: Sequence[Hit], limit: int) -> frozenset[str]:
-    """The passages that a search admits, whatever their order."""
-    return frozenset(_name(one.passage_id, one.hash) for one in hits[:limit])

@@ -1,21 +1,59 @@
-"""The words by which a new passage and a kept query may meet, coarser than any stemmer.
+"""What the words of a passage weigh for a kept query, as the keyword index would weigh them.
 
-A match here only makes a query worth searching again, so it must miss nothing that the keyword
-index finds: words meet by their first letters, whatever their endings and accents.
+BM25 with the index's own terms and counts (Robertson and Zaragoza, 2009). A passage's length is
+held against a fixed one, so the weights compare with one another and not with the index's.
 """
 
-import re
-import unicodedata
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping
 
-from ponant.live.indexing.words import spaced
+from sqlalchemy.orm import Session
 
-_TERM = re.compile(r"\w+")
-_BEGINNING = 4  # letters; stemmers of European languages leave these as they are
-_LONGEST = 100_000  # characters of a passage
+from ponant.live.indexing import keywords, words
+from ponant.live.tables import LibraryRow
+from ponant.store import Scope
+
+_SATURATION = 1.2
+_SHARE_OF_LENGTH = 0.75
+_USUAL_LENGTH = 120  # terms
+_FOR_HEADING = 2
+
+Saturations = dict[str, float]
+"""By term of a passage, what it counts for, from 0 to a little over 2."""
 
 
-def keys(text: str) -> set[str]:
-    """What of a text can be met: the beginning of each word, folded; pairs of unspaced scripts."""
-    folded = unicodedata.normalize("NFKD", spaced(text[:_LONGEST]).casefold())
-    bare = "".join(letter for letter in folded if not unicodedata.combining(letter))
-    return {term[:_BEGINNING] for term in _TERM.findall(bare)}
+def languages(session: Session, scope: Scope, library_id: str) -> tuple[str, ...]:
+    """The languages that a library's passages are laid out in."""
+    return tuple(keywords.languages(session, scope, [library_id]))
+
+
+def saturations(name: str, heading: str, text: str, spoken: Collection[str]) -> Saturations:
+    """What each term of a passage counts for, read in every language that it may be in."""
+    found: Saturations = {}
+    for language in spoken:
+        counts: Counter[str] = Counter(words.terms(f"{name} {text}", language))
+        for term in words.terms(heading, language):
+            counts[term] += _FOR_HEADING
+        length = _SHARE_OF_LENGTH * counts.total() / _USUAL_LENGTH
+        held = _SATURATION * (1 - _SHARE_OF_LENGTH + length)
+        for term, count in counts.items():
+            value = count * (_SATURATION + 1) / (count + held)
+            # A short question in an unspaced script asks for a beginning (`words.question`).
+            for key in {term, f"{term[0]}*", f"{term[:2]}*"}:
+                found[key] = max(value, found.get(key, 0.0))
+    return found
+
+
+def asked(session: Session, scope: Scope, library: LibraryRow, query: str) -> dict[str, float]:
+    """The terms of a query and what they weigh: more, the fewer passages have them."""
+    total = max(library.passages, 1)
+    return {
+        term: max(math.log(1 + (total - count + 0.5) / (count + 0.5)), 1e-3)
+        for term, count in keywords.asked(session, scope, library, query).items()
+    }
+
+
+def weight(query: Mapping[str, float], passage: Mapping[str, float]) -> float:
+    """What a passage weighs for a query."""
+    return sum(value * passage[term] for term, value in query.items() if term in passage)
