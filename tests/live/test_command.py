@@ -57,17 +57,27 @@ async def _serve_and_ask(installation: Installation, outside: Path) -> None:
         found = await asyncio.to_thread(_run, installation, "search", "Handbook", "boiler")
         assert "The boiler is in the cellar." in found.stdout
         state = await asyncio.to_thread(_run, installation, "status")
-        assert "1 libraries, 1 documents, 1 passages, 1 folders followed" in state.stdout
+        assert "1 libraries, 1 documents, 1 passages, 1 sources followed" in state.stdout
+        assert f"folder {outside}" in state.stdout
+        failed = await asyncio.to_thread(_run, installation, "failed", "Handbook")
+        assert "Everything was read." in failed.stdout
+        again = await asyncio.to_thread(_run, installation, "retry", "Handbook")
+        assert "0 documents are read again" in again.stdout
         more = installation.folder / "more"
         more.mkdir()
-        added = await asyncio.to_thread(_run, installation, "add", "More", str(more))
+        (more / "a.md").write_text("The keys hang by the door.")
+        added = await asyncio.to_thread(_run, installation, "add", "More", str(more), "--watch")
         assert "reads it now" in added.stdout
+        assert "in step" in added.stdout
+        site = ("--kind", "web", "--set", "url=https://nowhere.invalid/", "--set", "links=1")
+        followed = await asyncio.to_thread(_run, installation, "add", "Site", *site)
+        assert "reads it now" in followed.stdout, followed.stderr
         missing = await asyncio.to_thread(_run, installation, "add", "None", "/no/such/folder")
         assert missing.returncode != 0
         assert "There is no folder /no/such/folder" in missing.stderr
         assert "Traceback" not in missing.stderr
         names = [one.name for one in await live.list_libraries(scope)]
-        assert names == ["Handbook", "More"]
+        assert names == ["Handbook", "More", "Site"]
     finally:
         await live.close()
 

@@ -86,6 +86,7 @@ def change_body(change: Change) -> dict[str, Any]:
             for document_id, name, what in change.documents
         ],
         "freshness": msgspec.to_builtins(change.freshness),
+        "sources": [msgspec.to_builtins(one) for one in change.sources],
     }
 
 

@@ -1,24 +1,27 @@
 """``ponant live``: libraries that follow folders, for the system user who owns the server."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from ponant.cli import pipelines
+from ponant.cli import following, pipelines
 from ponant.cli.home import open_accounts
 from ponant.kit import Settings, SystemClock
-from ponant.kit.errors import BadRequest, Conflict, NotFound, SetupError
+from ponant.kit.errors import BadRequest, Conflict, Forbidden, NotFound, SetupError
 from ponant.kit.network import Network
 from ponant.live import LiveClient
 from ponant.live.address import is_running
 from ponant.live.declarations import Declarations
 from ponant.live.indexing.index import Index
-from ponant.live.port import Library
+from ponant.live.port import Document, Library
 from ponant.live.queries import Queries
 from ponant.live.sources.followers import check
 from ponant.live.sources.kinds import Context
@@ -35,18 +38,73 @@ Name = Annotated[str, typer.Argument(help="Name of the library.")]
 
 @app.command()
 def add(
-    name: Name, folder: Annotated[Path, typer.Argument(help="Folder to follow; any will do.")]
+    name: Name,
+    folder: Annotated[Path | None, typer.Argument(help="Folder to follow; any will do.")] = None,
+    kind: Annotated[
+        str, typer.Option(help="Kind of source, such as webdav; see docs/guide/sources.md.")
+    ] = "folder",
+    setting: Annotated[
+        list[str], typer.Option("--set", help="A setting of the kind, as name=value.")
+    ] = [],  # noqa: B006 - typer reads it and never writes
+    secret: Annotated[
+        list[str], typer.Option(help="Name of a secret of the kind, which is asked for.")
+    ] = [],  # noqa: B006 - typer reads it and never writes
+    watch: Annotated[
+        bool | None, typer.Option(help="Show how far it is until all is read.")
+    ] = None,
 ) -> None:
-    """Let a library follow a folder; the library is made where there is none of that name."""
+    """Let a library follow a folder or another place; it is made where there is none."""
     settings = Settings.load()
-    path = folder.expanduser().absolute()
-    if is_running(settings.home):
-        _asking(settings, lambda live, scope: _add(live, scope, name, path))
-        _console.print("The server reads it now; see: ponant live status")
-    else:
-        _declare(settings, name, path)
+    config: dict[str, Any] = dict(_setting(one) for one in setting)
+    if folder is not None:
+        config["path"] = str(folder.expanduser().absolute())
+    secrets = {one: typer.prompt(one, hide_input=True) for one in secret}
+    wanted = _Wanted(kind, config, secrets)
+    if not is_running(settings.home):
+        _declare(settings, name, wanted)
         _console.print("No server runs, so it is read at the next start: ponant serve")
-    _console.print(f"{path} is now among the folders that sources may lie in.")
+    else:
+        _asking(settings, lambda live, scope: _add(live, scope, name, wanted))
+        _console.print("The server reads it now; see: ponant live status")
+    if kind == "folder":
+        _console.print(f"{config['path']} is now among the folders that sources may lie in.")
+    if is_running(settings.home) and (_console.is_terminal if watch is None else watch):
+        _asking(
+            settings,
+            lambda live, scope: following.watch(
+                live, scope, _console, name=name, until=following.is_done
+            ),
+        )
+
+
+@app.command()
+def failed(name: Name) -> None:
+    """Show the documents of a library that could not be read, and why."""
+    settings = Settings.load()
+    _require_server(settings)
+
+    async def ask(live: LiveClient, scope: Scope) -> list[Document]:
+        library = _named(await live.list_libraries(scope), name)
+        return await live.list_documents(scope, library.id)
+
+    table = Table("Document", "Reason")
+    for one in _asking(settings, ask):
+        if one.state == "failed":
+            table.add_row(one.path, one.message)
+    _console.print(table if table.row_count else "Everything was read.")
+
+
+@app.command()
+def retry(name: Name) -> None:
+    """Read the documents of a library again that could not be read."""
+    settings = Settings.load()
+    _require_server(settings)
+
+    async def ask(live: LiveClient, scope: Scope) -> int:
+        library = _named(await live.list_libraries(scope), name)
+        return await live.sources.retry(scope, library.id)
+
+    _console.print(f"{_asking(settings, ask)} documents are read again; see: ponant live status")
 
 
 @app.command("list")
@@ -67,14 +125,16 @@ def list_libraries() -> None:
 
 
 @app.command()
-def status() -> None:
+def status(
+    watch: Annotated[bool, typer.Option(help="Go on showing it, until Ctrl-C.")] = False,
+) -> None:
     """Show what live knowledge is doing."""
     settings = Settings.load()
     _require_server(settings)
     found = _asking(settings, lambda live, scope: live.status(scope))
     _console.print(
         f"{found.libraries} libraries, {found.documents} documents, {found.passages} passages, "
-        f"{found.watching} folders followed"
+        f"{found.watching} sources followed"
     )
     _console.print(
         f"search by meaning with {found.embedder}"
@@ -82,6 +142,10 @@ def status() -> None:
         else "search by keywords alone: no embedding model is ready (ponant setup)"
     )
     list_libraries()
+    _console.print(following.table(_asking(settings, following.rows)))
+    if watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            _asking(settings, lambda live, scope: following.watch(live, scope, _console))
 
 
 @app.command()
@@ -107,19 +171,41 @@ def search(
     _asking(settings, ask)
 
 
-async def _add(live: LiveClient, scope: Scope, name: str, path: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A source as the command line names it."""
+
+    kind: str
+    config: dict[str, Any]
+    secrets: dict[str, str]
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """A setting's name and value: a number, true or false where it looks like one, else text."""
+    name, mark, value = text.partition("=")
+    if not name or not mark:
+        raise BadRequest(f"The setting {text!r} needs the form name=value.")
+    try:
+        return name, msgspec.json.decode(value)
+    except msgspec.DecodeError:
+        return name, value
+
+
+async def _add(live: LiveClient, scope: Scope, name: str, wanted: _Wanted) -> None:
     libraries = await live.list_libraries(scope)
     known = [one for one in libraries if one.name == name]
     library = _named(known, name) if known else await live.create_library(scope, name)
     try:
-        await live.add_source(scope, library.id, "folder", {"path": str(path)}, trusted=True)
-    except (BadRequest, Conflict):
-        if not known:  # nothing is left behind by a folder that is not there
+        await live.add_source(
+            scope, library.id, wanted.kind, wanted.config, secrets=wanted.secrets, trusted=True
+        )
+    except (BadRequest, Conflict, Forbidden):
+        if not known:  # nothing is left behind by a place that is not there
             await live.delete_library(scope, library.id)
         raise
 
 
-def _declare(settings: Settings, name: str, path: Path) -> None:
+def _declare(settings: Settings, name: str, wanted: _Wanted) -> None:
     """Write a source for the next start to follow."""
     queries, scope = _queries(settings), _scope(settings)
     context = Context(
@@ -129,7 +215,7 @@ def _declare(settings: Settings, name: str, path: Path) -> None:
         trusted=True,
         aside=asyncio.to_thread,
     )
-    declared = check("folder", {"path": str(path)}, {}, context)
+    declared = check(wanted.kind, wanted.config, wanted.secrets, context)
     declarations = Declarations(_database(settings), SystemClock())
     known = [row.id for row, _, _ in queries.libraries(scope) if row.name == name]
     if len(known) > 1:

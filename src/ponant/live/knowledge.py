@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
+import msgspec
+
 from ponant.kit import Clock
 from ponant.kit.errors import BadRequest, Conflict, NotFound
 from ponant.live import freshness
@@ -118,7 +120,7 @@ class Knowledge:
         self._queries = Queries(home, roots, self._index)
         self._declarations = Declarations(database, clock)
         self._ingestion = Ingestion(self._index, self._gate, self._moved)
-        self._teller = Teller(listener, self._fresh)
+        self._teller = Teller(partial(self._tell, listener), self._fresh)
         self._uploads = Uploads(home, self._ingestion, self._teller.announce)
         self._backfill = Backfill(self._queries, self._gate, self._ingestion, self._teller.announce)
         self._waiting = Waiting(self._version)
@@ -276,8 +278,7 @@ class Knowledge:
 
     async def list_sources(self, scope: Scope, library_id: str) -> list[Source]:
         """A library's sources, the oldest first."""
-        rows = await self._read(self._queries.sources, scope, library_id)
-        return [self._followers.shown(row) for row in rows]
+        return await self._followers.listed(scope, library_id)
 
     async def remove_source(self, scope: Scope, library_id: str, source_id: str) -> None:
         """Stop following a folder; what it brought stops answering.
@@ -446,6 +447,10 @@ class Knowledge:
 
     async def _version(self, scope: Scope, library_id: str) -> int:
         return (await self._read(self._queries.library, scope, library_id)).version
+
+    def _tell(self, listener: Callable[[Change], None], change: Change) -> None:
+        sources = self._followers.progress(change.library_id)
+        listener(msgspec.structs.replace(change, sources=sources))
 
     def _moved(self, scope: Scope, moved: Moved) -> None:
         self._waiting.moved(moved.library_id)

@@ -229,6 +229,22 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     watching: int
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a source is, for those who listen; see `Source`."""
+
+    id: str
+    kind: str
+    state: Literal["in_step", "syncing", "error"]
+    message: str
+    seen: int
+    indexed: int
+    failed: int
+    pending: int
+    rate: float
+    seconds_left: float | None
+    interval: float | None
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Told to those who listen after a library moved to a new version."""
 
@@ -238,6 +254,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     as_of: datetime
     documents: tuple[tuple[str, str, Literal["added", "updated", "deleted"]], ...]  # id, name, what
     freshness: Freshness
+    sources: tuple[Progress, ...] = ()
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

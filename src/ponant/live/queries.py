@@ -65,6 +65,11 @@ class Queries:
             repository.library(session, scope, library_id)
             return repository.sources(session, scope, library_id)
 
+    def half_found(self, scope: Scope, library_id: str) -> dict[str, int]:
+        """How many documents of each source are not yet found by meaning."""
+        with self._database.read() as session:
+            return repository.half_found(session, scope, library_id)
+
     def secrets(self, scope: Scope, library_id: str, source_id: str) -> dict[str, str]:
         """What a source signs in with."""
         with self._database.read() as session:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, distinct, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, undefer
 
@@ -104,6 +104,23 @@ def source(session: Session, scope: Scope, library_id: str, source_id: str) -> S
         if row.id == source_id:
             return row
     raise NotFound(f"There is no source {source_id} in this library.")
+
+
+def half_found(session: Session, scope: Scope, library_id: str) -> dict[str, int]:
+    """How many documents of each source are not yet found by meaning in all their passages."""
+    statement = (
+        select(DocumentRow.source_id, func.count(distinct(DocumentRow.id)))
+        .join(PassageRow, PassageRow.document_id == DocumentRow.id)
+        .where(
+            PassageRow.library_id == library_id,
+            PassageRow.embedded_by.is_(None),
+            DocumentRow.source_id.is_not(None),
+            in_scope(PassageRow, scope),
+            in_scope(DocumentRow, scope),
+        )
+        .group_by(DocumentRow.source_id)
+    )
+    return {str(source_id): count for source_id, count in session.execute(statement)}
 
 
 def secrets(session: Session, scope: Scope, library_id: str, source_id: str) -> dict[str, str]:

@@ -70,7 +70,10 @@ class Follower:
         open_source: Callable[[], Awaitable[DocumentSource]],
         ingestion: Ingestion,
         changed: Callable[[], None],
+        *,
+        kind: str = "",
     ) -> None:
+        self.kind = kind
         self.state = SourceState()
         self._home = place
         self._open = open_source

@@ -15,7 +15,7 @@ from ponant.kit.errors import BadRequest, NotFound, PonantError
 from ponant.kit.network import Network
 from ponant.live.declarations import Declarations, Declared
 from ponant.live.indexing.ingestion import Home, Ingestion
-from ponant.live.port import Source
+from ponant.live.port import Progress, Source
 from ponant.live.queries import Queries
 from ponant.live.sources.follower import Follower
 from ponant.live.sources.kind import OWN
@@ -154,7 +154,7 @@ class Followers:
         place = Home(scope, row.library_id, row.id)
         changed = partial(self._changed, scope, row.library_id)
         opened = partial(self._ingestion.aside, self._opened, scope, row)
-        follower = Follower(place, opened, self._ingestion, changed)
+        follower = Follower(place, opened, self._ingestion, changed, kind=row.kind)
         self._followers[row.id] = (follower, asyncio.create_task(follower.run()))
 
     async def unfollow(self, source_id: str) -> None:
@@ -182,6 +182,43 @@ class Followers:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def listed(self, scope: Scope, library_id: str) -> list[Source]:
+        """A library's sources, the oldest first, with what is found by meaning too.
+
+        Raises:
+            NotFound: there is no such library for this scope.
+        """
+        rows = await self._ingestion.aside(self._queries.sources, scope, library_id)
+        lacking = await self._ingestion.aside(self._queries.half_found, scope, library_id)
+        has_meaning = self._ingestion.gate.identity is not None
+        shown = [self.shown(row) for row in rows]
+        return [
+            msgspec.structs.replace(
+                one, embedded=max(0, one.indexed - lacking.get(one.id, 0)) if has_meaning else 0
+            )
+            for one in shown
+        ]
+
+    def progress(self, library_id: str) -> tuple[Progress, ...]:
+        """How far a library's sources are."""
+        return tuple(
+            Progress(
+                id=source_id,
+                kind=follower.kind,
+                state=follower.state.state,
+                message=follower.state.message,
+                seen=follower.state.seen,
+                indexed=follower.state.indexed,
+                failed=follower.state.failed,
+                pending=follower.state.pending,
+                rate=follower.state.rate,
+                seconds_left=follower.state.seconds_left,
+                interval=follower.state.interval,
+            )
+            for source_id, (follower, _) in self._followers.items()
+            if follower.library_id == library_id
+        )
+
     def states(self, library_id: str) -> list[SourceState]:
         """How a library's sources fare."""
         followers = (follower for follower, _ in self._followers.values())
@@ -204,6 +241,7 @@ class Followers:
             failed=state.failed,
             checked_at=state.checked_at,
             pending=state.pending,
+            parsed=state.indexed,
             rate=state.rate,
             seconds_left=state.seconds_left,
             interval=state.interval,
