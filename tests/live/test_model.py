@@ -93,7 +93,7 @@ async def _check(knowledge: Knowledge, library_id: str, expected: dict[str, str]
     index = knowledge._index
     with index.database.read() as session:
         rows = set(session.scalars(text(_PASSAGES).bindparams(**_SCOPE)))
-        keywords = set(session.scalars(text("SELECT rowid FROM live_keywords")))
+        keywords = set(session.scalars(text(_KEYWORDS)))
         vectors = set(session.scalars(text(_VECTORS).bindparams(**_SCOPE)))
         spare = set(session.scalars(text("SELECT input_hash FROM live_spare")))
         inputs = set(session.scalars(text(_INPUTS).bindparams(**_SCOPE)))
@@ -112,5 +112,6 @@ def _path(documents, document_id: str) -> str:
 
 _SCOPE = Scope(workspace_id="wsp_1").parameters(kind="workspace")
 _PASSAGES = "SELECT id FROM live_passages WHERE workspace_id = :scope_workspace_id"
+_KEYWORDS = "SELECT rowid FROM live_terms_a UNION ALL SELECT rowid FROM live_terms_b"
 _VECTORS = "SELECT input_hash FROM live_vectors WHERE workspace_id = :scope_workspace_id"
 _INPUTS = "SELECT input_hash FROM live_passages WHERE workspace_id = :scope_workspace_id"

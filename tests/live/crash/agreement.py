@@ -52,10 +52,12 @@ _WRONG = {
         "AND id NOT IN (SELECT document_id FROM live_passages)"
     ),
     "passages without keywords": (
-        "SELECT count(*) FROM live_passages WHERE id NOT IN (SELECT rowid FROM live_keywords)"
+        "SELECT count(*) FROM live_passages WHERE id NOT IN (SELECT rowid FROM live_terms_a "
+        "UNION SELECT rowid FROM live_terms_b)"
     ),
     "keywords without a passage": (
-        "SELECT count(*) FROM live_keywords WHERE rowid NOT IN (SELECT id FROM live_passages)"
+        "SELECT count(*) FROM (SELECT rowid FROM live_terms_a UNION "
+        "SELECT rowid FROM live_terms_b) WHERE rowid NOT IN (SELECT id FROM live_passages)"
     ),
     "passages whose vector is missing": (
         "SELECT count(*) FROM live_passages p WHERE embedded_by IS NOT NULL AND NOT EXISTS "
