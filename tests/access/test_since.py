@@ -234,6 +234,53 @@ def test_a_watch_shows_no_more_of_what_was_closed(office: Office) -> None:
         assert "bonusword" not in json.dumps(changed[0]["new"])
 
 
+def test_a_key_of_a_closed_document_is_not_pushed_over(office: Office) -> None:
+    library = _library(office, "Pushed")
+    address = f"/v1/libraries/{library}/push"
+    finance = {"text": "The pushword password is 1.", "access": ["group:Finance"]}
+    with office.http("admin") as admin, office.http("eve") as eve, office.http("ada") as ada:
+        made = admin.put(f"{address}/pay", json=finance).json()["documents"][0]
+        assert made["state"] == "stored"
+        secret = Secret("pay", "pushword", made["document_id"], library, None)
+        office.settle(library)
+        mine = {"text": "Mine now."}
+        bulk = {"documents": [{"key": "mine", **mine}, {"key": "pay", **mine}]}
+        for refused in (
+            eve.put(f"{address}/pay", json=mine),
+            eve.delete(f"{address}/pay"),
+            eve.post(address, json=bulk),
+            eve.post(address, json={"delete": [{"key": "pay"}]}),
+        ):
+            assert refused.status_code == 403
+            assert secret.id not in refused.text
+        assert (_finds(office, "ada", secret), _finds(office, "eve", secret)) == (True, False)
+        assert "mine" not in ada.get(f"/v1/libraries/{library}/documents").text
+        changed = {"text": "The pushword password is 2.", "access": ["group:Board"]}
+        assert admin.put(f"{address}/pay", json=changed).status_code == 200, "its owner may"
+        office.settle(library)
+        assert (_finds(office, "cyn", secret), _finds(office, "ada", secret)) == (True, False)
+        assert ada.delete(f"{address}/pay").status_code == 403
+        assert eve.put(f"{address}/own", json=mine).status_code == 200
+
+
+def test_what_could_not_be_read_is_named_to_readers_alone(office: Office) -> None:
+    library = _library(office, "Broken")
+    with office.http("admin") as http:
+        made = http.post(
+            f"/v1/libraries/{library}/documents",
+            files={"file": ("brokenname.pdf", b"%PDF-1.4 nothing")},
+            data={"access": '["group:Finance"]'},
+        )
+        assert made.status_code == 201
+        address = f"/v1/libraries/{library}"
+        until(lambda: http.get(address).json()["freshness"]["pending"], lambda n: n == 0, 30)
+    for name, hears in (("ada", True), ("eve", False), ("admin", False)):
+        with office.http(name) as http:
+            paths = ("", "/failed", "/sources", "/documents", "/questions")
+            said = "".join(http.get(f"{address}{path}").text for path in paths)
+        assert ("brokenname" in said) == hears, said
+
+
 def test_a_signed_address_opens_what_its_maker_may_read_now(office: Office) -> None:
     secret = office.put(
         _library(office, "Signed"), "signed", "signedword", frozenset({"group:Finance"})

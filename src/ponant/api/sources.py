@@ -6,9 +6,12 @@ import msgspec
 from fastapi import APIRouter, Query
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
+from ponant.accounts import Principal
 from ponant.api.auth import Administrator, Caller, Member
+from ponant.api.libraries import owned
 from ponant.api.library_bodies import document_body, page_of
-from ponant.api.platform import Services
+from ponant.api.platform import Platform, Services
+from ponant.kit.errors import Forbidden
 from ponant.live.port import MetadataValue
 from ponant.live.sources.push import Pushed, PushedDeletion, PushedDocument
 
@@ -97,6 +100,8 @@ async def push(
     The answer's version of the library shows all of it: a search with `at_least` waits for it.
     The same push again, or an older version that comes late, changes nothing.
     """
+    keys = [*(one.key for one in body.documents), *(one.key for one in body.delete)]
+    await _check_keys(services, caller, library_id, keys)
     pushed = await services.live.sources.push(
         caller.scope,
         library_id,
@@ -111,6 +116,7 @@ async def push_one(
     library_id: str, key: str, body: PushedBody, caller: Member, services: Services
 ) -> dict[str, Any]:
     """Store a document under a key of the caller's choice, or replace it."""
+    await _check_keys(services, caller, library_id, [key])
     pushed = await services.live.sources.push(caller.scope, library_id, [body.document(key)])
     return _pushed_body(pushed)
 
@@ -120,6 +126,7 @@ async def delete_pushed(
     library_id: str, key: str, caller: Member, services: Services, version: Version = None
 ) -> dict[str, Any]:
     """It stops answering with the version of the library that the answer names."""
+    await _check_keys(services, caller, library_id, [key])
     deletion = PushedDeletion(key=key, version=version)
     return _pushed_body(await services.live.sources.push(caller.scope, library_id, [], [deletion]))
 
@@ -152,6 +159,25 @@ async def retry_source(
 ) -> dict[str, Any]:
     """Of one source; one that is in error is asked again at once."""
     return {"retried": await services.live.sources.retry(caller.scope, library_id, source_id)}
+
+
+async def _check_keys(
+    services: Platform, caller: Principal, library_id: str, keys: list[str]
+) -> None:
+    """Keep whoever may not change the library from documents that are closed to them.
+
+    Raises:
+        Forbidden: one stands under such a key.
+    """
+    try:
+        await owned(library_id, caller, services)
+    except Forbidden:
+        closed = await services.live.access.closed_paths(caller.scope, library_id, keys)
+        if closed:
+            raise Forbidden(
+                f"Others push documents under {len(closed)} of these keys. Choose other keys, or "
+                "ask the library's owner to share it with you as an editor."
+            ) from None
 
 
 def _pushed_body(pushed: Pushed) -> dict[str, Any]:

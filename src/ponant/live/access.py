@@ -62,6 +62,11 @@ class AccessClient:
         arguments = {"document_ids": list(document_ids)}
         return await self._live.call(list[str], "access.closed", scope, **arguments)
 
+    async def closed_paths(self, scope: Scope, library_id: str, paths: Sequence[str]) -> list[str]:
+        """Those of the paths under which a document stands that the caller may not read."""
+        arguments = {"library_id": library_id, "paths": list(paths)}
+        return await self._live.call(list[str], "access.closed_paths", scope, **arguments)
+
     async def readable(self, scope: Scope, document_ids: Sequence[str]) -> list[str]:
         """Those of the documents that are there and that the caller may read now."""
         arguments = {"document_ids": list(document_ids)}

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from ponant.live import repository
 from ponant.live.access import DocumentAccess, checked_marks, may_read
-from ponant.live.access_rows import access_marks
+from ponant.live.access_rows import access_marks, marks_of_paths
 from ponant.live.indexing.index import Index, Moved
 from ponant.store import Scope
 
@@ -22,7 +22,9 @@ class AccessLists:
         publish: told of each version.
     """
 
-    METHODS: ClassVar[frozenset[str]] = frozenset({"closed", "readable", "release", "set", "show"})
+    METHODS: ClassVar[frozenset[str]] = frozenset(
+        {"closed", "closed_paths", "readable", "release", "set", "show"}
+    )
 
     def __init__(
         self,
@@ -68,6 +70,11 @@ class AccessLists:
     async def closed(self, scope: Scope, document_ids: Sequence[str]) -> list[str]:
         """Those of the documents that are there and that the caller may not read now."""
         found: list[str] = await self._read(self._closed, scope, document_ids)
+        return found
+
+    async def closed_paths(self, scope: Scope, library_id: str, paths: Sequence[str]) -> list[str]:
+        """Those of the paths under which a document stands that the caller may not read."""
+        found: list[str] = await self._read(self._closed_paths, scope, library_id, paths)
         return found
 
     async def readable(self, scope: Scope, document_ids: Sequence[str]) -> list[str]:
@@ -121,6 +128,12 @@ class AccessLists:
         with self._index.database.read() as session:
             lists = access_marks(session, scope, list(set(document_ids)))
         return [key for key, marks in lists.items() if not may_read(scope, marks)]
+
+    def _closed_paths(self, scope: Scope, library_id: str, paths: Sequence[str]) -> list[str]:
+        with self._index.database.read() as session:
+            repository.library(session, scope, library_id)
+            lists = marks_of_paths(session, scope, library_id, paths)
+        return [path for path, marks in lists.items() if not may_read(scope, marks)]
 
     def _readable(self, scope: Scope, document_ids: Sequence[str]) -> list[str]:
         with self._index.database.read() as session:

@@ -27,3 +27,19 @@ def access_marks(
             # A list that is not there lets nobody in.
             found[document_id] = None if access_id is None else tuple(marks or ())
     return found
+
+
+def marks_of_paths(
+    session: Session, scope: Scope, library_id: str, paths: Sequence[str]
+) -> dict[str, tuple[str, ...] | None]:
+    """The list over each document of a library that is there under one of the paths."""
+    ids: dict[str, str] = {}
+    for some in batches(paths):
+        statement = select(DocumentRow.id, DocumentRow.path).where(
+            DocumentRow.path.in_(some),
+            DocumentRow.library_id == library_id,
+            in_scope(DocumentRow, scope),
+        )
+        ids.update((document_id, path) for document_id, path in session.execute(statement))
+    lists = access_marks(session, scope, list(ids))
+    return {ids[document_id]: marks for document_id, marks in lists.items()}
