@@ -14,7 +14,7 @@ from bench.live_peers.environments import PONANT, prepare, setups
 from bench.live_rows.measured import Place, Told, embedder, folder, spread
 
 _FILES = 50
-_LONGEST = 8.0
+_LONGEST = 20.0
 _WAYS = ("overwritten", "truncated", "renamed over", "old time kept", "link swapped")
 
 
