@@ -21,6 +21,7 @@ from ponant.live.indexing.backfill import Backfill
 from ponant.live.indexing.embedding import EmbeddingGate, Vector
 from ponant.live.indexing.index import Index, Moved
 from ponant.live.indexing.ingestion import Ingestion
+from ponant.live.indexing.keeping import keep_all
 from ponant.live.indexing.relaying import relay_all
 from ponant.live.indexing.search import search
 from ponant.live.indexing.waiting import Waiting
@@ -115,7 +116,7 @@ class Knowledge:
         self._home = home
         self._clock = clock
         self._notify = notify
-        self._index = Index(database, clock)
+        self._index = Index(database, clock, home / "vectors")
         self._gate = EmbeddingGate()
         self._queries = Queries(home, roots, self._index)
         self._declarations = Declarations(database, clock)
@@ -172,6 +173,7 @@ class Knowledge:
         self._spawn(self._uploads.run())
         self._spawn(self._backfill.run())
         self._spawn(relay_all(self._ingestion))
+        self._spawn(keep_all(self._ingestion))
 
     async def close(self) -> None:
         """End everything; what was stored is stored."""

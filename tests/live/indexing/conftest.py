@@ -80,7 +80,7 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
     database = Database.at(tmp_path / "live.db")
     database.migrate("live")
     clock = SystemClock()
-    index = Index(database, clock)
+    index = Index(database, clock, tmp_path / "vectors")
     index.load_vectors("test-embedder")
     library_id = Declarations(database, clock).create_library(SCOPE, "Shelf", "", None)
     yield Shelf(index, Queries(tmp_path, [], index), library_id)

@@ -92,8 +92,6 @@ def test_a_list_set_by_hand_holds_at_once_and_stays(stocked: Shelf) -> None:
     assert stocked.queries.document(ANNA, stocked.library_id, document_id).access == (
         "group:board",
     )
-    with pytest.raises(NotFound):
-        stocked.index.set_access(BERT, stocked.library_id, document_id, None)
 
 
 def test_access_is_the_same_after_a_restart(stocked: Shelf) -> None:

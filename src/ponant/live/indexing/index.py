@@ -6,6 +6,7 @@ commits, so that a reader who sees version V in SQL finds V's vectors too. One t
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -22,7 +23,8 @@ from ponant.live.indexing.document_rows import (
     shift_passages,
     update_document,
 )
-from ponant.live.indexing.vectors import LibraryVectors, Rows, Snapshot
+from ponant.live.indexing.vector_files import VectorFiles
+from ponant.live.indexing.vectors import LibraryVectors, Rows, Segment, Snapshot
 from ponant.live.reading.passages import fates, passage_rows
 from ponant.live.sources.port import Cursor
 from ponant.live.tables import DocumentRow, PassageRow, SourceRow
@@ -32,11 +34,17 @@ __all__ = ["DocumentChange", "Index", "Moved", "Reading", "Vector"]
 
 
 class Index:
-    """All libraries of an installation."""
+    """All libraries of an installation.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    Args:
+        folder: where files of vectors are kept, so that they need not be read from live.db; None
+            keeps none.
+    """
+
+    def __init__(self, database: Database, clock: Clock, folder: Path | None = None) -> None:
         self.database = database
         self.clock = clock
+        self.files = None if folder is None else VectorFiles(folder)
         self.identity: str | None = None
         self._vectors: dict[str, LibraryVectors] = {}
 
@@ -47,13 +55,41 @@ class Index:
             for library_id, workspace_id in repository.places(session):
                 scope = Scope(workspace_id=workspace_id)
                 vector_rows.note_vectors(session, scope, library_id, identity)
-                row = repository.library(session, scope, library_id)
-                loaded[library_id] = vectors = LibraryVectors(row.version - 1)
-                rows = vector_rows.library_vectors(session, scope, library_id, identity)
-                lists = access.restricted(session, scope, library_id)
-                vectors.stage(row.version, (), rows, lists)
-                vectors.publish(row.version)
+                loaded[library_id] = self._load(session, scope, library_id, identity)
         self._vectors, self.identity = loaded, identity
+
+    def _load(
+        self, session: Session, scope: Scope, library_id: str, identity: str
+    ) -> LibraryVectors:
+        """A library's vectors from its file, and from live.db what the file lacks."""
+        version = repository.library(session, scope, library_id).version
+        vectors = LibraryVectors(version - 1)
+        documents = vector_rows.embedded_rows(session, scope, library_id, identity)
+        kept = None if self.files is None else self.files.open(library_id, identity)
+        if kept is not None:
+            vectors.attach(kept, documents)
+            known = vectors.latest.ids
+            documents = {row: name for row, name in documents.items() if row not in known}
+        rows = vector_rows.vectors_of(session, scope, identity, documents)
+        vectors.stage(version, (), rows, access.restricted(session, scope, library_id))
+        vectors.publish(version)
+        return vectors
+
+    def keep_vectors(self, library_id: str) -> Segment | None:
+        """Write a library's vectors into a file, where enough of them are in none."""
+        vectors, identity = self._vectors.get(library_id), self.identity
+        if vectors is None or identity is None or self.files is None:
+            return None
+        if not vectors.latest.is_unkept:
+            return None
+        rows = vectors.latest.lasting
+        return self.files.write(library_id, identity, rows.ids, rows.vectors)
+
+    def attach_vectors(self, library_id: str, identity: str, kept: Segment) -> None:
+        """Go on with a file that was written; on the thread that writes."""
+        vectors = self._vectors.get(library_id)
+        if vectors is not None and identity == self.identity:
+            vectors.attach(kept)
 
     def snapshot(self, library_id: str, version: int) -> Snapshot | None:
         """The vectors of one version; None where none are loaded or the version is long past."""
@@ -218,6 +254,8 @@ class Index:
     def forget_library(self, library_id: str) -> None:
         """Free the vectors of a library that was deleted."""
         self._vectors.pop(library_id, None)
+        if self.files is not None:
+            self.files.forget(library_id)
 
     def _delete_document(self, move: Move, scope: Scope, row: DocumentRow) -> None:
         dead = repository.passages(move.session, scope, row.id)

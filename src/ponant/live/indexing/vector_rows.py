@@ -28,30 +28,40 @@ def known_vectors(
     return found
 
 
-def library_vectors(session: Session, scope: Scope, library_id: str, identity: str) -> Rows:
-    """Every vector of a library, by its passage's row id."""
-    statement = (
-        select(PassageRow.id, PassageRow.document_id, VectorRow.vector)
-        .join(
-            VectorRow,
-            (VectorRow.input_hash == PassageRow.input_hash)
-            & (VectorRow.workspace_id == PassageRow.workspace_id),
-        )
-        .where(
-            PassageRow.library_id == library_id,
-            PassageRow.embedded_by == identity,
-            VectorRow.identity == identity,
-            in_scope(PassageRow, scope),
-            in_scope(VectorRow, scope),
-        )
-        .order_by(PassageRow.id)
+def embedded_rows(session: Session, scope: Scope, library_id: str, identity: str) -> dict[int, str]:
+    """Every row of a library that this embedder has embedded, with its document's id."""
+    statement = select(PassageRow.id, PassageRow.document_id).where(
+        PassageRow.library_id == library_id,
+        PassageRow.embedded_by == identity,
+        in_scope(PassageRow, scope),
     )
-    found = session.execute(statement).all()
+    return {row.id: row.document_id for row in session.execute(statement)}
+
+
+def vectors_of(session: Session, scope: Scope, identity: str, documents: Mapping[int, str]) -> Rows:
+    """The vectors of some rows, whose documents are given."""
+    found: list[tuple[int, bytes]] = []
+    for some in batches(list(documents), 5000):
+        statement = (
+            select(PassageRow.id, VectorRow.vector)
+            .join(
+                VectorRow,
+                (VectorRow.input_hash == PassageRow.input_hash)
+                & (VectorRow.workspace_id == PassageRow.workspace_id),
+            )
+            .where(
+                PassageRow.id.in_(some),
+                VectorRow.identity == identity,
+                in_scope(PassageRow, scope),
+                in_scope(VectorRow, scope),
+            )
+        )
+        found.extend((row.id, row.vector) for row in session.execute(statement))
     if not found:
         return Rows.of({})
-    ids, documents, vectors = zip(*found, strict=True)
+    ids, vectors = zip(*found, strict=True)
     matrix = np.frombuffer(b"".join(vectors), np.float32).reshape(len(ids), -1)
-    return Rows(np.array(ids, np.int64), documents, matrix)
+    return Rows(np.array(ids, np.int64), [documents[row] for row in ids], matrix)
 
 
 def without_vector(session: Session, scope: Scope, library_id: str, limit: int) -> list[PassageRow]:

@@ -8,6 +8,7 @@ before. A search takes one version and sees exactly its rows. Written by one thr
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 _FIRST_ROWS = 256
 _MOST_ROWS = 65_536
 _KEPT_VERSIONS = 16
+WORTH_A_FILE = 4096  # rows
 _FEW = 0.1  # share of a segment below which its rows are gathered before they are multiplied
+_PROPOSED = 4  # times the rows that are wanted, since some of the nearest may be dead
 
 Vector = NDArray[np.float32]
 Bitmap = NDArray[np.bool_]
@@ -41,15 +44,16 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Segment:
+class Segment:
     """Rows up to a capacity; those past a version's count are its future."""
 
     vectors: Vector  # (capacity, dimension)
     ids: NDArray[np.int64]  # (capacity,)
     documents: NDArray[np.int32]  # (capacity,), numbers of the rows' documents
+    graph: Any = None  # usearch's index over all rows, by their places here; or None
 
     @classmethod
-    def empty(cls, capacity: int, dimension: int) -> "_Segment":
+    def empty(cls, capacity: int, dimension: int) -> "Segment":
         return cls(
             np.zeros((capacity, dimension), np.float32),
             np.zeros(capacity, np.int64),
@@ -68,7 +72,7 @@ class Snapshot:
     """
 
     version: int
-    segments: tuple[_Segment, ...]
+    segments: tuple[Segment, ...]
     alive: tuple[Bitmap, ...]
     access: NDArray[np.int32]
     numbers: dict[str, int]
@@ -103,13 +107,10 @@ class Snapshot:
         ids: list[NDArray[np.int64]] = []
         scores: list[Vector] = []
         for segment, alive in zip(self.segments, self.alive, strict=True):
-            count = len(alive)
-            kept = alive if allowed is None else alive & allowed[segment.documents[:count]]
-            rows = np.flatnonzero(kept)
-            if len(rows) < _FEW * count:
-                similarities = segment.vectors[rows] @ query
-            else:
-                similarities = (segment.vectors[:count] @ query)[rows]
+            kept = alive
+            if allowed is not None:
+                kept = alive & allowed[segment.documents[: len(alive)]]
+            rows, similarities = _nearest(segment, kept, query, limit)
             ids.append(segment.ids[rows])
             scores.append(similarities)
         if not ids:
@@ -127,12 +128,66 @@ class Snapshot:
         return found
 
     @property
+    def is_unkept(self) -> bool:
+        """Whether it is worth to write a file: many rows are in none, or the file is mostly dead.
+
+        A file is a first segment that cannot be written to.
+        """
+        if not self.segments:
+            return False
+        counts = [int(np.count_nonzero(alive)) for alive in self.alive]
+        if self.segments[0].vectors.flags.writeable:
+            return sum(counts) >= WORTH_A_FILE
+        behind = sum(counts[1:])
+        return behind >= max(WORTH_A_FILE, counts[0] // 5) or self._is_wasted
+
+    @property
+    def _is_wasted(self) -> bool:
+        """Whether most of the file is dead."""
+        alive = self.alive[0]
+        return len(alive) > WORTH_A_FILE and 2 * int(np.count_nonzero(alive)) < len(alive)
+
+    @property
+    def lasting(self) -> Rows:
+        """What a file would keep: the last file's rows in their places, unless most are dead.
+
+        A graph goes by the places, so it can go on from where it was.
+        """
+        alive = list(self.alive)
+        if not self.segments[0].vectors.flags.writeable and not self._is_wasted:
+            alive[0] = np.ones(len(alive[0]), np.bool_)
+        kept = [np.flatnonzero(bitmap) for bitmap in alive]
+        pairs = list(zip(self.segments, kept, strict=True))
+        ids = np.concatenate([segment.ids[rows] for segment, rows in pairs])
+        vectors = np.concatenate([segment.vectors[rows] for segment, rows in pairs])
+        return Rows(ids, (), vectors)
+
+    @property
     def ids(self) -> set[int]:
         """The rows alive in this version."""
         found: set[int] = set()
         for segment, alive in zip(self.segments, self.alive, strict=True):
             found.update(segment.ids[np.flatnonzero(alive)].tolist())
         return found
+
+
+def _nearest(
+    segment: Segment, kept: Bitmap, query: Vector, limit: int
+) -> tuple[NDArray[np.int64], Vector]:
+    """Places in a segment, the nearest among them, and their similarities.
+
+    A graph proposes; where too little of what it proposes is kept, every kept row is compared.
+    """
+    rows = np.flatnonzero(kept)
+    few = len(rows) < _FEW * len(kept)
+    if segment.graph is not None and not few and len(rows) > limit:
+        proposed = segment.graph.search(query, _PROPOSED * limit).keys.astype(np.int64)
+        near = proposed[kept[proposed]]
+        if len(near) >= limit:
+            return near, segment.vectors[near] @ query
+    if few:
+        return rows, segment.vectors[rows] @ query
+    return rows, (segment.vectors[: len(kept)] @ query)[rows]
 
 
 def best(ids: NDArray[np.int64], scores: Vector, limit: int) -> list[tuple[int, float]]:
@@ -142,6 +197,30 @@ def best(ids: NDArray[np.int64], scores: Vector, limit: int) -> list[tuple[int, 
         ids, scores = ids[near], scores[near]
     order = np.lexsort((ids, -scores))
     return [(int(ids[i]), float(scores[i])) for i in order]
+
+
+def living(segments: Sequence[Segment], alive: Sequence[Bitmap], names: Mapping[int, str]) -> Rows:
+    """The rows that are alive, in the order of their segments."""
+    kept = [(one, np.flatnonzero(bitmap)) for one, bitmap in zip(segments, alive, strict=True)]
+    if not kept:
+        return Rows.of({})
+    ids, numbers = _alive_ids(segments, alive)
+    return Rows(
+        ids,
+        [names[number] for number in numbers.tolist()],
+        np.concatenate([segment.vectors[rows] for segment, rows in kept]),
+    )
+
+
+def _alive_ids(
+    segments: Sequence[Segment], alive: Sequence[Bitmap]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The ids of the rows that are alive, and the numbers of their documents."""
+    kept = [(one, np.flatnonzero(bitmap)) for one, bitmap in zip(segments, alive, strict=True)]
+    if not kept:
+        return np.zeros(0, np.int64), np.zeros(0, np.int32)
+    ids = np.concatenate([segment.ids[rows] for segment, rows in kept])
+    return ids, np.concatenate([segment.documents[rows] for segment, rows in kept])
 
 
 class LibraryVectors:
@@ -180,6 +259,17 @@ class LibraryVectors:
         draft.set_access(access or {})
         self._versions[version] = draft.snapshot(version)
 
+    def attach(self, sealed: Segment, documents: Mapping[int, str] | None = None) -> None:
+        """Let the latest version stand on a kept file; what the file lacks is laid out behind it.
+
+        Args:
+            documents: of each row that is alive, where the latest version has none of them yet.
+        """
+        draft = _Draft(self._latest)
+        draft.attach(sealed, documents)
+        self._latest = draft.snapshot(self._latest.version)
+        self._versions[self._latest.version] = self._latest
+
     def publish(self, version: int) -> None:
         """Make a staged version the one that the next is built on."""
         self._latest = self._versions[version]
@@ -216,20 +306,37 @@ class _Draft:
 
     def compact(self) -> None:
         """Lay the living rows out anew."""
-        pairs = list(zip(self._segments, self._alive, strict=True))
         names = {number: name for name, number in self._numbers.items()}
-        kept = [(segment, np.flatnonzero(alive)) for segment, alive in pairs]
-        documents = np.concatenate([segment.documents[rows] for segment, rows in kept])
-        rows = Rows(
-            np.concatenate([segment.ids[rows] for segment, rows in kept]),
-            [names[number] for number in documents.tolist()],
-            np.concatenate([segment.vectors[rows] for segment, rows in kept]),
-        )
-        known = {names[number]: int(self._access[number]) for number in set(documents.tolist())}
+        rows = living(self._segments, self._alive, names)
+        known = {name: int(self._access[self._numbers[name]]) for name in set(rows.documents)}
         self._segments, self._alive, self._numbers = [], [], {}
         self._access = np.zeros(0, np.int32)
         self.append(rows)
         self.set_access(known)
+
+    def attach(self, sealed: Segment, documents: Mapping[int, str] | None) -> None:
+        if documents is None:
+            rest = [
+                alive & ~np.isin(segment.ids[: len(alive)], sealed.ids)
+                for segment, alive in zip(self._segments, self._alive, strict=True)
+            ]
+            names = {number: name for name, number in self._numbers.items()}
+            behind = living(self._segments, rest, names)
+            ids, numbers = _alive_ids(self._segments, self._alive)
+        else:
+            behind = Rows.of({})
+            ids = np.fromiter(documents, np.int64, len(documents))
+            numbers = np.fromiter(map(self._number, documents.values()), np.int32, len(ids))
+        order = np.argsort(ids)
+        ids, numbers = ids[order], numbers[order]
+        places = np.minimum(np.searchsorted(ids, sealed.ids), max(0, len(ids) - 1))
+        alive = np.zeros(len(sealed.ids), np.bool_)
+        if len(ids):
+            alive = ids[places] == sealed.ids
+            sealed.documents[alive] = numbers[places[alive]]
+        self._segments, self._alive = [sealed], [alive]
+        self.append(behind)
+        self.set_access({})
 
     def append(self, rows: Rows) -> None:
         done, total = 0, len(rows.ids)
@@ -238,7 +345,7 @@ class _Draft:
             if not self._segments or len(self._alive[-1]) == len(self._segments[-1].ids):
                 held = sum(map(len, self._alive))
                 capacity = min(max(_FIRST_ROWS, held, total - done), _MOST_ROWS)
-                self._segments.append(_Segment.empty(capacity, rows.vectors.shape[1]))
+                self._segments.append(Segment.empty(capacity, rows.vectors.shape[1]))
                 self._alive.append(np.zeros(0, np.bool_))
             segment, begin = self._segments[-1], len(self._alive[-1])
             count = min(total - done, len(segment.ids) - begin)

@@ -1,0 +1,160 @@
+"""Keeps a library's vectors in a file beside live.db, so that a restart maps what it knew.
+
+live.db stays the truth: a passage's row and what was embedded for it never change, so a file says
+nothing wrong of the rows that are still there, and rows that it lacks are read from live.db. A
+file is written whole and then renamed; large ones have an approximate index (HNSW: Malkov and
+Yashunin, TPAMI 2020, by usearch) beside them, which proposes rows that are then compared exactly.
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from usearch.index import Index as Graph
+
+from ponant.live.indexing.vectors import Segment, Vector
+from ponant.live.reading.passages import fingerprint
+
+APPROXIMATE_FROM = 120_000  # rows; fewer are compared one by one
+_CONNECTIVITY = 16
+_BUILT_WITH = 128  # candidates looked at for each row that comes
+_SEARCHED_WITH = 192
+_ALIGNMENT = 4096
+
+_log = structlog.get_logger(__name__)
+
+
+class _Head(msgspec.Struct):
+    identity: str
+    rows: int
+    dimension: int
+
+
+class VectorFiles:
+    """The files of one installation.
+
+    Args:
+        folder: where they lie.
+        approximate_from: rows from which on a file has an approximate index.
+    """
+
+    def __init__(self, folder: Path, approximate_from: int = APPROXIMATE_FROM) -> None:
+        self._folder = folder
+        self.approximate_from = approximate_from
+
+    def open(self, library_id: str, identity: str) -> Segment | None:
+        """A library's file, mapped; None where there is none that can be used."""
+        path = self._path(library_id, identity)
+        try:
+            head, ids, vectors = _mapped(path)
+        except (OSError, ValueError, msgspec.DecodeError):
+            return None
+        if head.identity != identity:
+            return None
+        graph = None
+        if head.rows >= self.approximate_from:
+            graph = _viewed(path.with_suffix(".graph"), head)
+        return Segment(vectors, ids, np.zeros(head.rows, np.int32), graph)
+
+    def write(
+        self, library_id: str, identity: str, ids: NDArray[np.int64], vectors: Vector
+    ) -> Segment | None:
+        """Keep rows; the approximate index goes on from what the last file had in the same order.
+
+        Returns:
+            The file, mapped; None where the disk would not have it.
+        """
+        path = self._path(library_id, identity)
+        before = self.open(library_id, identity)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if len(ids) >= self.approximate_from:
+                self._build(path, before, ids, vectors)
+            _write(path, _Head(identity, *vectors.shape), ids, vectors)
+        except OSError as e:
+            _log.warning("Vectors are not kept in a file; a restart takes longer.", reason=str(e))
+            return None
+        return self.open(library_id, identity)
+
+    def forget(self, library_id: str) -> None:
+        """Delete the files of a library."""
+        for path in self._folder.glob(f"{library_id}.*"):
+            path.unlink(missing_ok=True)
+
+    def _path(self, library_id: str, identity: str) -> Path:
+        return self._folder / f"{library_id}.{fingerprint(identity)[:16]}.vectors"
+
+    def _build(
+        self, path: Path, before: Segment | None, ids: NDArray[np.int64], vectors: Vector
+    ) -> None:
+        graph_path = path.with_suffix(".graph")
+        graph = _graph(vectors.shape[1])
+        known = 0
+        if before is not None and before.graph is not None:
+            known = len(before.ids)
+            if known <= len(ids) and np.array_equal(before.ids, ids[:known]):
+                graph.load(str(graph_path))
+            else:
+                known = 0
+        keys = np.arange(known, len(ids), dtype=np.uint64)
+        graph.add(keys, vectors[known:], threads=1)  # the rest of the machine has other work
+        partial = graph_path.with_suffix(".graph-new")
+        graph.save(str(partial))
+        _settle(partial)
+        # Gone first: a graph and rows of different lives must never stand together.
+        path.unlink(missing_ok=True)
+        partial.replace(graph_path)
+
+
+def _graph(dimension: int) -> Graph:
+    return Graph(
+        ndim=dimension,
+        metric="ip",
+        dtype="f16",
+        connectivity=_CONNECTIVITY,
+        expansion_add=_BUILT_WITH,
+        expansion_search=_SEARCHED_WITH,
+    )
+
+
+def _viewed(path: Path, head: _Head) -> Graph | None:
+    """A graph as it lies on the disk; None where it is not there or not of these rows."""
+    graph = _graph(head.dimension)
+    try:
+        graph.view(str(path))
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return graph if len(graph) == head.rows else None
+
+
+def _mapped(path: Path) -> tuple[_Head, NDArray[np.int64], Vector]:
+    with path.open("rb") as file:
+        head = msgspec.json.decode(file.readline(_ALIGNMENT), type=_Head)
+    ids = np.memmap(path, np.int64, "r", _ALIGNMENT, (head.rows,))
+    begin = _ALIGNMENT + -(-ids.nbytes // _ALIGNMENT) * _ALIGNMENT
+    vectors = np.memmap(path, np.float32, "r", begin, (head.rows, head.dimension))
+    return head, np.asarray(ids), np.asarray(vectors)
+
+
+def _write(path: Path, head: _Head, ids: NDArray[np.int64], vectors: Vector) -> None:
+    partial = path.with_suffix(".vectors-new")
+    with partial.open("wb") as file:
+        file.write(msgspec.json.encode(head) + b"\n")
+        file.seek(_ALIGNMENT)
+        ids.tofile(file)
+        file.seek(_ALIGNMENT + -(-ids.nbytes // _ALIGNMENT) * _ALIGNMENT)
+        vectors.tofile(file)
+    _settle(partial)
+    partial.replace(path)
+
+
+def _settle(path: Path) -> None:
+    """Wait until the disk has a file, so that its new name never stands for half of it."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
