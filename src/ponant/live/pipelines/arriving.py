@@ -57,12 +57,14 @@ class Opening:
         inbox: items of an inbox past a number, waiting for the first.
         recorded: brings recorded items in place of what the sources see.
         recording: told of every item that a source brings.
+        once: whether one look is enough.
     """
 
     home: Path
     inbox: Inbox
     recorded: "Recorded | None" = None
     recording: "Recording | None" = None
+    once: bool = False
 
 
 class Recorded(Protocol):
@@ -111,7 +113,7 @@ async def _arrivals(
             async for batch in batches:
                 yield _row_arrivals(batch, source.key)
     elif origin.kind == "generator":
-        async with aclosing(_generated(origin, cursor)) as pieces:
+        async with aclosing(_generated(origin, cursor, opening)) as pieces:
             async for piece in pieces:
                 yield piece
     else:
@@ -164,7 +166,7 @@ async def _rows(origin: Origin, opening: Opening, keys: Keys) -> RowSource:
         case "push":
             return _Pushed(origin, opening.inbox)
         case "generator" if origin.function is not None:
-            return GeneratorRows(_generator(origin), origin.key, keys)
+            return GeneratorRows(_generator(origin, opening), origin.key, keys)
         case "postgres":
             return await _postgres(origin, opening.home)
         case "kafka":
@@ -248,16 +250,19 @@ async def _ready(item: Item) -> Item:
     return item
 
 
-def _generator(origin: Origin) -> Generator:
+def _generator(origin: Origin, opening: Opening) -> Generator:
     if origin.function is None:
         raise SourceFault(f"{origin.name} is no generator.")
-    return Generator(origin.function, origin.config["every"], snapshot=origin.config["snapshot"])
+    every = None if opening.once else origin.config["every"]
+    return Generator(origin.function, every, snapshot=origin.config["snapshot"])
 
 
-async def _generated(origin: Origin, cursor: Cursor | None) -> AsyncGenerator[Arrivals]:
+async def _generated(
+    origin: Origin, cursor: Cursor | None, opening: Opening
+) -> AsyncGenerator[Arrivals]:
     """Documents of a generator; what a whole pass did not yield is gone."""
     seen: dict[str, Arrival] = {}
-    async for piece in _generator(origin).pieces(cursor):
+    async for piece in _generator(origin, opening).pieces(cursor):
         changes: list[Arrival] = []
         refused: list[tuple[str, str]] = []
         last: Cursor | None = None

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -82,6 +82,7 @@ class Runner:
 
     async def run(self, *, once: bool = False) -> None:
         """Follow every source until cancelled, or until each was seen once."""
+        self._opening = replace(self._opening, once=once)
         self._memory.forget_old()
         self._memory.clear_states()
         await self._sinks.prepare(self._pipeline)
@@ -185,6 +186,8 @@ class Runner:
         async with aclosing(arrivals(origin, cursor, self._opening, stored)) as found:
             async for piece in _until_idle(found, once=once):
                 await self._take(origin, own, codes, piece)
+                if once and piece.complete:
+                    return
         if not once:
             await asyncio.Event().wait()
 

@@ -106,11 +106,13 @@ class LiveSinks:
         if kind == "library":
             await self._keep(name, put)
             return {}
+        # A table that is no longer declared still knows its key.
+        key = put.key or (await self._live.relations.describe(self._scope, name)).key
         rows = [one for one in put.upserts.values() if isinstance(one, dict)]
-        upserts = shape(rows, put.key)
-        deletes = shape_keys([tuple(key_values(one)) for one in put.deletes], put.key)
+        upserts = shape(rows, key)
+        deletes = shape_keys([tuple(key_values(one)) for one in put.deletes], key)
         if upserts.count or deletes.count:
-            await self._live.relations.put(self._scope, name, put.key, upserts, deletes)
+            await self._live.relations.put(self._scope, name, key, upserts, deletes)
         names = list(put.upserts)
         return {names[place]: reason for place, reason in upserts.refused.items() if place >= 0}
 

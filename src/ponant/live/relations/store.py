@@ -1,6 +1,7 @@
 """A workspace's live tables in DuckDB: rows by key, stored with the cursor of their source."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class Tables:
     def __init__(self, path: Path, memory: int) -> None:
         self.connection = sql.connect(path, memory)
         self._windows = Windows(self.connection)
+        self._shapes: dict[str, tuple[list[str], dict[str, str]]] = {}
 
     def close(self) -> None:
         """What was stored is stored."""
@@ -54,13 +56,14 @@ class Tables:
             Conflict: the table has another key, or is a view.
             BadRequest: a name may not be one.
         """
-        with writing(self.connection):
+        with self._writing():
             types = self._shape_table(table, key, upserts.types)
             late = 0
             if upserts.count or deletes.count or complete:
                 self._take(upserts, deletes, key, types)
                 touched = self._windows.touched(table, key)
-                self._replace(table, key, upserts.types, types, complete=complete)
+                leaves = bool(deletes.count)
+                self._replace(table, key, upserts.types, types, leaves=leaves, complete=complete)
                 late = self._windows.refresh(table, touched)
             if cursor is not None:
                 self._set_cursor(table, source, cursor)
@@ -119,7 +122,7 @@ class Tables:
             raise NotFound(f"There is no table {window.table} yet for the window {window.name}.")
         self._require_free(window.name, "window")
         self._check(self._windows.select(window))
-        with writing(self.connection):
+        with self._writing():
             self._windows.define(window)
             return self._next_version(None, now)
 
@@ -132,6 +135,7 @@ class Tables:
         kind = self._kind(name)
         if kind is None:
             raise NotFound(f"There is no table {name}.")
+        self._forget()
         with writing(self.connection):
             what = "VIEW" if kind == "view" else "TABLE"
             self.connection.execute(f"DROP {what} main.{sql.named(name)}")
@@ -166,13 +170,15 @@ class Tables:
         given: Mapping[str, str],
         types: Mapping[str, str],
         *,
+        leaves: bool,
         complete: bool,
     ) -> None:
         target = f"main.{sql.named(table)}"
         if complete:
             self.connection.execute(f"DELETE FROM {target}")
         else:
-            for name in ("incoming", "leaving"):
+            names = ["incoming", "leaving"] if leaves else ["incoming"]
+            for name in names:
                 same = " AND ".join(f"t.{quoted(k)} = {name}.{quoted(k)}" for k in key)
                 self.connection.execute(f"DELETE FROM {target} t USING {name} WHERE {same}")
         if given:
@@ -240,6 +246,7 @@ class Tables:
             f"UPDATE {BOOKS}.tables SET types = ? WHERE name = ?",
             [msgspec.json.encode(wanted).decode(), table],
         )
+        self._shapes.pop(table, None)
         self._renew_views()
 
     def _renew_views(self) -> None:
@@ -274,8 +281,30 @@ class Tables:
                 return kind
         return None
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction; what is kept in memory of the tables goes with it where it is undone."""
+        try:
+            with writing(self.connection):
+                yield
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        self._shapes.clear()
+        self._windows.forget()
+
     def _known(self, table: str) -> tuple[list[str], dict[str, str]] | None:
         """A table's key and types."""
+        if table not in self._shapes:
+            found = self._stored_shape(table)
+            if found is None:
+                return None
+            self._shapes[table] = found
+        return self._shapes[table]
+
+    def _stored_shape(self, table: str) -> tuple[list[str], dict[str, str]] | None:
         row = self.connection.execute(
             f"SELECT key, types FROM {BOOKS}.tables WHERE name = ?", [table]
         ).fetchone()

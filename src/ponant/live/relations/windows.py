@@ -27,6 +27,11 @@ class Windows:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        self._windows: dict[str, list[Window]] = {}
+
+    def forget(self) -> None:
+        """Look the definitions up again."""
+        self._windows.clear()
 
     def names(self, table: str) -> list[str]:
         """The windows over a table."""
@@ -61,6 +66,7 @@ class Windows:
         )
         if known == definition:
             return
+        self.forget()
         self._connection.execute(f"DROP TABLE IF EXISTS main.{name}")
         self._connection.execute(f"CREATE TABLE main.{name} AS {self.select(window)}")
         self._connection.execute(f"DELETE FROM {BOOKS}.windows WHERE name = ?", [window.name])
@@ -144,6 +150,11 @@ class Windows:
         return count
 
     def _of(self, table: str) -> list[Window]:
+        if table not in self._windows:
+            self._windows[table] = self._stored(table)
+        return self._windows[table]
+
+    def _stored(self, table: str) -> list[Window]:
         found = self._connection.execute(
             f'SELECT definition FROM {BOOKS}.windows WHERE "table" = ? ORDER BY name', [table]
         ).fetchall()
