@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+from functools import partial
 from typing import Any
 
 import psutil
@@ -65,8 +66,8 @@ def test_kills_in_the_middle_lose_and_double_nothing(workshop: Any) -> None:
             await pipelines.start()
             try:
                 for _ in range(4):
-                    before = len(here.calls())
-                    await eventually(lambda: _is_past(here, min(before + 10, 119)), True, 60)
+                    enough = min(len(here.calls()) + 10, 119)
+                    await eventually(partial(_is_past, here, enough), True, 60)
                     await asyncio.sleep(chance.random() * 0.05)
                     victim = here.live.pid if chance.random() < 0.4 else _pid()
                     if victim is not None:

@@ -8,7 +8,7 @@ second: told again after a crash, a sink finds nothing new.
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,12 +192,14 @@ class Memory:
         sql = "INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?, ?)"
         self._do(sql, source, key, known.signature, known.hash, body)
 
-    def bodies(self, source: str, codes: dict[str, str]) -> Iterator[tuple[str, Known, bytes]]:
+    def bodies(
+        self, source: str, codes: Mapping[str, Collection[str]]
+    ) -> Iterator[tuple[str, Known, bytes]]:
         """Kept inputs that a path has not seen with its present code, which are few at a time."""
         rows = self._all("SELECT key FROM inputs WHERE source = ? AND body IS NOT NULL", source)
         for (key,) in rows:
             done = self.done(source, key)
-            if all(path in done and done[path][1] == code for path, code in codes.items()):
+            if all(path in done and done[path][1] in known for path, known in codes.items()):
                 continue
             row = self._one(
                 "SELECT signature, hash, body FROM inputs WHERE source = ? AND key = ?", source, key

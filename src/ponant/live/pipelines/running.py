@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import msgspec
-import structlog
 
 from ponant.kit import PonantError
 from ponant.kit.errors import BadRequest, NotFound
@@ -24,7 +23,16 @@ from ponant.live.pipelines.arriving import (
 )
 from ponant.live.pipelines.computing import Computer, ItemFailed
 from ponant.live.pipelines.declaring import Origin, Pipeline
-from ponant.live.pipelines.items import File, Item, dump, item_hash, key_values, load, row_key
+from ponant.live.pipelines.items import (
+    File,
+    Item,
+    digest,
+    dump,
+    item_hash,
+    key_values,
+    load,
+    row_key,
+)
 from ponant.live.pipelines.memory import Known, Made, Memory, SourceNow
 from ponant.live.pipelines.plan import Path, paths
 from ponant.live.pipelines.sinks import Put, Sinks, declarations
@@ -38,7 +46,8 @@ _IDLE_SECONDS = 1.0
 _WISH_SECONDS = 0.5
 _DECLARE_SECONDS = 5.0
 
-_log = structlog.get_logger(__name__)
+Codes = dict[str, tuple[str, str]]
+"""By path, the code that an item is done with: where all went well, and where one path failed."""
 
 
 @dataclass(slots=True)
@@ -179,7 +188,7 @@ class Runner:
     # Everything else
 
     async def _bring_all(self, origin: Origin, own: Sequence[Path], once: bool) -> None:  # noqa: FBT001
-        codes = {path.name: path.code for path in own}
+        codes = _codes(own)
         await self._replay(origin, own, codes)
         cursor = self._memory.cursor(origin.name)
         stored = partial(self._stored_keys, origin)
@@ -194,7 +203,7 @@ class Runner:
     async def _stored_keys(self, origin: Origin) -> list[list[Any]]:
         return [key_values(key) for key in self._memory.known(origin.name)]
 
-    async def _replay(self, origin: Origin, own: Sequence[Path], codes: dict[str, str]) -> None:
+    async def _replay(self, origin: Origin, own: Sequence[Path], codes: Codes) -> None:
         """Bring through again what a log told once and present code has not seen."""
         if not keeps_nothing(origin):
             return
@@ -204,7 +213,7 @@ class Runner:
             await self._take(origin, own, codes, Arrivals(changes))
 
     async def _take(
-        self, origin: Origin, own: Sequence[Path], codes: dict[str, str], piece: Arrivals
+        self, origin: Origin, own: Sequence[Path], codes: Codes, piece: Arrivals
     ) -> None:
         known = self._memory.known(origin.name)
         there = {one.key: one for one in piece.changes if one.read is not None}
@@ -222,7 +231,10 @@ class Runner:
             self._show(origin, "syncing", f"{len(work) - start} wait.", seen=len(there))
             some = work[start : start + _AT_ONCE]
             brought = await asyncio.gather(
-                *(self._bring(own, one, known.get(one.key), done.get(one.key, {})) for one in some)
+                *(
+                    self._bring(own, codes, one, known.get(one.key), done.get(one.key, {}))
+                    for one in some
+                )
             )
             await self._store(origin, own, brought)
         with self._memory.transaction():
@@ -238,6 +250,7 @@ class Runner:
     async def _bring(
         self,
         own: Sequence[Path],
+        codes: Codes,
         arrival: Arrival,
         known: Known | None,
         done: dict[str, tuple[str, str]],
@@ -252,7 +265,10 @@ class Runner:
                 return found
             hashed = item_hash(found.item)
             found.known = Known(arrival.signature, hashed)
-            if all(done.get(path.name) == (hashed, path.code) for path in own):
+            if all(
+                path in done and done[path][0] == hashed and done[path][1] in accepted
+                for path, accepted in codes.items()
+            ):
                 found.unchanged = True
                 return found
             try:
@@ -355,7 +371,9 @@ class Runner:
             one.failure = ItemFailed("sink", "; ".join(sorted(refused)))
         self._memory.put_input(origin.name, key, one.known, body)
         for path in own:
-            self._memory.set_done(path.name, origin.name, key, one.known.hash, path.code)
+            code = path.code if one.failure is None else _failed_code(own)
+            if not one.unchanged:
+                self._memory.set_done(path.name, origin.name, key, one.known.hash, code)
         if one.failure is not None:
             self._memory.put_failure(origin.name, key, one.failure.step, one.failure.reason)
             return
@@ -424,16 +442,25 @@ class Runner:
         self._told(now)
 
 
+def _codes(own: Sequence[Path]) -> Codes:
+    return {path.name: (path.code, _failed_code(own)) for path in own}
+
+
+def _failed_code(own: Sequence[Path]) -> str:
+    """Stands for a failure under the present code of every path, none of which was taken then."""
+    return digest(b"failed", *(f"{path.name} {path.code}".encode() for path in own))
+
+
 def _is_known(
     arrival: Arrival,
     known: Known | None,
     done: dict[str, tuple[str, str]],
-    codes: dict[str, str],
+    codes: Codes,
 ) -> bool:
     """Whether an item is as it was, and so is the code, without reading it."""
     if known is None or not arrival.signature or arrival.signature != known.signature:
         return False
-    return all(path in done and done[path][1] == code for path, code in codes.items())
+    return all(path in done and done[path][1] in accepted for path, accepted in codes.items())
 
 
 async def _read(arrival: Arrival) -> Item:
