@@ -26,7 +26,7 @@ from bench.live_texts.edits import Edit, by_paraphrase, by_word
 
 _LONGEST = 20.0  # seconds that an edit may take to be seen
 _GAP = 0.002  # seconds between two questions
-_MEAN_ARRIVAL = 0.3  # seconds between two edits that come at random
+_MEAN_ARRIVAL = 0.15  # seconds between two edits that come at random
 _ROUNDS = 5
 _LOAD_SECONDS = 900.0
 

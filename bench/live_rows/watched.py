@@ -24,6 +24,7 @@ _WATCHES = 10_000
 _PASSAGES = 1000
 _EDITS = 20
 _LIMIT = 5
+_AT_ONCE = 4
 
 
 def standing(place: Place) -> Told:
@@ -117,10 +118,16 @@ def _part(knowledge: Knowledge) -> Standing:
 async def _register(knowledge: Knowledge, library_id: str, count: int) -> None:
     """Questions in words of the manual, a few of them over each passage."""
     texts = manual.paragraphs("en", "fr", "de")[:_PASSAGES]
-    for number in range(count):
-        words = texts[number % len(texts)].split()
-        begin = number // len(texts) * 3
-        await _put(knowledge, library_id, f"wat_{number}", " ".join(words[begin : begin + 6]))
+    numbers = iter(range(count))
+
+    async def some() -> None:
+        for number in numbers:
+            words = texts[number % len(texts)].split()
+            begin = number // len(texts) * 3
+            query = " ".join(words[begin : begin + 6]) or words[0]
+            await _put(knowledge, library_id, f"wat_{number}", query)
+
+    await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
 
 
 async def _put(knowledge: Knowledge, library_id: str, name: str, query: str) -> None:
