@@ -8,6 +8,7 @@ which one such passage is among the first five; nDCG@10 takes every relevant pas
 import math
 import re
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,8 +19,10 @@ from bench.live_rows.libraries import library
 from bench.live_rows.measured import Place, Told, embedder, folder
 from bench.live_texts import manual
 from bench.live_texts.manual import LANGUAGES
+from ponant.live.reading.chunking import chunk
 
 _CHAPTERS = tuple(f"{number:02}" for number in range(1, 13))
+_TOKENS = 256  # of a passage, as live knowledge cuts them
 _MODES = ("keyword", "vector", "hybrid")
 _SECTION = re.compile(r"(\d+(?:\.\d+)+)\.")
 
@@ -56,7 +59,7 @@ def _lay_out(corpus: Path, chosen: Sequence[str], parts: Sequence[str]) -> None:
 def _ask(
     ponant: Contender, asked_in: str, found_in: str, name: str, parts: Sequence[str], every: int
 ) -> dict[str, float]:
-    there = {section.number for section in manual.sections(found_in)}
+    there = _passages_of(found_in)
     known = [one for one in manual.sections(asked_in) if one.number in there]
     titles = [one for one in known if f"{int(one.number.split('.')[0]):02}" in parts]
     titles = titles[::every]
@@ -67,7 +70,7 @@ def _ask(
             hits = ponant.ask(section.title, 10, mode=mode, library=found_in)
             relevant = [_is_under(hit["heading"], section.number) for hit in hits]
             within += any(relevant[:5])
-            gains += _ndcg(relevant)
+            gains += _ndcg(relevant, there[section.number])
         figures[f"{name}, {mode}, recall@5"] = round(within / len(titles), 3)
         figures[f"{name}, {mode}, nDCG@10"] = round(gains / len(titles), 3)
     return figures
@@ -80,10 +83,18 @@ def _is_under(heading: str, number: str) -> bool:
     return match is not None and match.group(1) == number
 
 
-def _ndcg(relevant: list[bool]) -> float:
-    """Against the best order of the relevant passages that were found."""
-    found = sum(relevant)
-    if not found:
-        return 0.0
+def _ndcg(relevant: list[bool], there: int) -> float:
+    """Gain over that of the best order, of as many relevant passages as there are."""
     gained = sum(1 / math.log2(rank + 2) for rank, is_good in enumerate(relevant) if is_good)
-    return gained / sum(1 / math.log2(rank + 2) for rank in range(found))
+    best = min(max(there, sum(relevant)), len(relevant))
+    return gained / sum(1 / math.log2(rank + 2) for rank in range(best)) if best else 0.0
+
+
+def _passages_of(language: str) -> Counter[str]:
+    """How many passages stand under each section, by its number."""
+    counts: Counter[str] = Counter()
+    for text in manual.chapters(language).values():
+        for piece in chunk(text, max_tokens=_TOKENS):
+            if match := _SECTION.match(piece.heading.rpartition("> ")[2].strip()):
+                counts[match.group(1)] += 1
+    return counts
