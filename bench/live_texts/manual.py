@@ -5,6 +5,7 @@ language asks for its text in another.
 """
 
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -12,12 +13,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench.engine_peers.contender import HOME
+from bench.engine_peers.contender import CHECKOUT, HOME
 from ponant.live.reading.parsing import Parser
 
 FOLDER = Path("/usr/share/debian-reference")
 LANGUAGES = {"en": "en", "fr": "fr", "de": "de", "es": "es", "id": "id", "zh": "zh-cn"}
 _KEPT = HOME / "manual"
+_READING = CHECKOUT / "src" / "ponant" / "live" / "reading"
 _SHORTEST, _LONGEST = 120, 600  # characters of a paragraph that makes a passage by itself
 _HEADING = re.compile(r"^(#{1,6})\s+([\dA-Z]+(?:\.\d+)+)\.\s+(.*)$")
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
@@ -38,12 +40,20 @@ def chapters(language: str) -> dict[str, str]:
     paths = sorted(FOLDER.glob(f"ch*.{LANGUAGES[language]}.html"))
     if not paths:
         raise SystemExit("Debian's reference manual is missing: run `make debian`.")
-    kept = _KEPT / f"{language}.json"
+    kept = _KEPT / f"{language}-{_reader()}.json"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(asyncio.run(_read(paths))))
     found: dict[str, str] = json.loads(kept.read_text())
     return found
+
+
+def _reader() -> str:
+    """Names the code that reads, so that another one reads anew."""
+    digest = hashlib.sha256()
+    for path in sorted(_READING.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 async def _read(paths: list[Path]) -> dict[str, str]:
