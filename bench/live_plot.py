@@ -51,7 +51,8 @@ def _edits(axis: Any, row: dict[str, Any] | None) -> None:
         axis.bar(at, medians, width, label=name, color=_COLOURS[name])
         axis.plot(at, worst, "_", color="#212529")
     axis.set_yscale("log")
-    axis.set_xticks([group + 0.4 - width / 2 for group in range(len(groups))], groups)
+    at = [group + 0.4 - width / 2 for group in range(len(groups))]
+    axis.set_xticks(at, groups, fontsize=8)
     axis.set_ylabel("ms, median (bar) and p95 (line)")
     axis.set_title(row["measure"])
     axis.legend(fontsize=7)
