@@ -48,6 +48,12 @@ def make_key(owner: httpx.Client) -> str:
     return str(made["id"])
 
 
+def make_group(owner: httpx.Client) -> str:
+    names = [one["name"] for one in owner.get("/v1/groups").json()["data"]]
+    made = owner.post("/v1/groups", json={"name": f"Group {len(names) + 1}"}).json()
+    return str(made["id"])
+
+
 ACCOUNTS = [
     Resource(
         "key",
@@ -63,12 +69,48 @@ def make_library(owner: httpx.Client) -> str:
     return str(made["id"])
 
 
+def make_file(owner: httpx.Client) -> str:
+    file = {"file": ("owner.md", b"of the owner")}
+    return str(owner.post("/v1/files", files=file).json()["id"])
+
+
 def make_conversation(owner: httpx.Client) -> str:
     asked = {"inputs": "of the owner", "model": "echo", "stream": False}
     return str(owner.post("/v1/conversations", json=asked).json()["conversation_id"])
 
 
 SERVED = [
+    Resource(
+        "group",
+        make_group,
+        listings=("/v1/groups",),
+        reaches=(("DELETE", "/v1/groups/{id}", None),),
+    ),
+    Resource(
+        "file",
+        make_file,
+        listings=("/v1/files",),
+        reaches=(
+            ("GET", "/v1/files/{id}", None),
+            ("GET", "/v1/files/{id}/content", None),
+            ("GET", "/v1/files/{id}/url", None),
+            ("DELETE", "/v1/files/{id}", None),
+        ),
+    ),
+    Resource(
+        "vector store",
+        make_library,
+        listings=("/v1/vector_stores",),
+        reaches=(
+            ("GET", "/v1/vector_stores/{id}", None),
+            ("POST", "/v1/vector_stores/{id}", {"name": "mine"}),
+            ("GET", "/v1/vector_stores/{id}/files", None),
+            ("POST", "/v1/vector_stores/{id}/search", {"query": "owner"}),
+            ("GET", "/v1/libraries/{id}/access", None),
+            ("GET", "/v1/libraries/{id}/share", None),
+            ("DELETE", "/v1/vector_stores/{id}", None),
+        ),
+    ),
     Resource(
         "library",
         make_library,
