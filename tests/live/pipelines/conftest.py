@@ -1,6 +1,7 @@
 """A pipeline of a test's own over a live process's inside."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from ponant.kit import Settings
+from ponant.kit.errors import NotFound
 from ponant.live import LiveClient
 from ponant.live.pipelines.memory import Memory, SourceNow
 from ponant.live.pipelines.process import RunSpec, memory_file, run
@@ -67,10 +69,11 @@ class Workshop:
         found = [one for one in await self.live.list_libraries(SCOPE) if one.name == library]
         if not found:
             return {}
-        documents = await self.live.list_documents(SCOPE, found[0].id)
-        return {
-            one.path: await self.live.document_text(SCOPE, found[0].id, one.id) for one in documents
-        }
+        texts: dict[str, str] = {}
+        for one in await self.live.list_documents(SCOPE, found[0].id):
+            with contextlib.suppress(NotFound):  # it went between the two questions
+                texts[one.path] = await self.live.document_text(SCOPE, found[0].id, one.id)
+        return texts
 
     async def rows(self, sql: str) -> list[list[Any]]:
         return (await self.live.relations.query(SCOPE, sql)).rows

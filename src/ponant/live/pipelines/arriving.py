@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import msgspec
 
 from ponant.kit.network import Network
-from ponant.live.pipelines.declaring import Origin
+from ponant.live.pipelines.declared import Origin
 from ponant.live.pipelines.files import FileRows
 from ponant.live.pipelines.generating import Generator, GeneratorRows
 from ponant.live.pipelines.items import Checkpoint, Deleted, Document, File, Item, row_key

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ponant.kit import PonantError
 from ponant.kit.errors import BadRequest
-from ponant.live.pipelines.declaring import LibrarySink, Pipeline, TableSink, declaring
+from ponant.live.pipelines.declared import LibrarySink, Pipeline, TableSink
+from ponant.live.pipelines.declaring import declaring
 
 
 def load(file: Path) -> Pipeline:

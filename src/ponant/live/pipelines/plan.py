@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ponant.live.pipelines.code import code_hash
-from ponant.live.pipelines.declaring import (
+from ponant.live.pipelines.declared import (
     LibrarySink,
     Origin,
     Pipeline,

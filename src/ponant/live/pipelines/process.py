@@ -17,7 +17,7 @@ from ponant.kit.log import configure_log
 from ponant.live.client import LiveClient
 from ponant.live.pipelines.arriving import Opening
 from ponant.live.pipelines.computing import ItemFailed
-from ponant.live.pipelines.declaring import Pipeline
+from ponant.live.pipelines.declared import Pipeline
 from ponant.live.pipelines.items import Document, File
 from ponant.live.pipelines.loading import load
 from ponant.live.pipelines.memory import Memory, SourceNow

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ponant.kit.errors import BadRequest, Conflict, NotFound
 from ponant.live.client import LiveClient
-from ponant.live.pipelines.declaring import Pipeline
+from ponant.live.pipelines.declared import Pipeline
 from ponant.live.pipelines.items import EVERYBODY, Document, File, Item, key_values
 from ponant.live.pipelines.port import KeptDocument, Place
 from ponant.live.relations.port import Cursor, RowBatch, Window

@@ -19,7 +19,7 @@ import msgspec
 
 from ponant.kit.errors import BadRequest, NotFound
 from ponant.live.pipelines.arriving import Arrival, Arrivals, Opening
-from ponant.live.pipelines.declaring import Origin, Pipeline
+from ponant.live.pipelines.declared import Origin, Pipeline
 from ponant.live.pipelines.items import Document, File, Item, key_values
 from ponant.live.pipelines.loading import load
 from ponant.live.pipelines.memory import Memory
