@@ -1,13 +1,13 @@
 """Folders of which no event tells: on network shares, and where the system's watches run out."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
 from pathlib import Path
 
 import pytest
 
 from ponant.live.knowledge import Knowledge
-from ponant.live.sources import folder, mounts
+from ponant.live.sources import folder, inotify, mounts
 from tests.live.conftest import SCOPE, Installation, eventually, in_step
 
 _MOUNTS = """\
@@ -90,12 +90,11 @@ def test_a_share_that_is_not_mounted_deletes_nothing(
 def test_where_watches_run_out_the_folder_is_looked_at(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def exhausted(*_: object, **__: object) -> AsyncIterator[set[object]]:
-        raise OSError("OS file watch limit reached. about [...]")
-        yield set()
+    def exhausted(root: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(root))
 
     async def run() -> None:
-        monkeypatch.setattr(folder, "awatch", exhausted)
+        monkeypatch.setattr(inotify, "Watch", exhausted)
         monkeypatch.setattr(folder, "_RESCAN_SECONDS", 0.2)
         installation.write("a.md", "The boiler is in the cellar.")
         async with installation.running() as knowledge:

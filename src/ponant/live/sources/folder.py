@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 
 import msgspec
 from watchfiles import Change, awatch
 
-from ponant.live.sources import files, mounts
+from ponant.live.sources import files, inotify, mounts
 from ponant.live.sources.files import Scan, Seen
 from ponant.live.sources.kind import Aside, Context, Kind, Secrets
 from ponant.live.sources.port import Batch, Content, Cursor, Found, Gone, SourceFault
@@ -201,16 +202,11 @@ class FolderSource:
         """Turn the system's file events into hints; where there are none the looks must do."""
         while not mounts.is_network(self._kind):
             try:
-                events = awatch(
-                    self._root,
-                    watch_filter=self._concerns,
-                    step=_EVENT_STEP,
-                    debounce=_EVENT_DEBOUNCE,
-                    rust_timeout=1000,
-                )
-                self._unwatched = ""
-                async for some in events:
-                    self._told({self._relative(path) for _, path in some})
+                async with aclosing(await self._events()) as events:
+                    self._unwatched = ""
+                    self._told({""})  # of what was written before the watching began
+                    async for some in events:
+                        self._told(some)
             except (FileNotFoundError, PermissionError):
                 await asyncio.sleep(_RETRY_SECONDS)
             except (OSError, RuntimeError):  # the system has no more watches to give
@@ -218,6 +214,23 @@ class FolderSource:
                     "The system's file watches have run out (fs.inotify.max_user_watches)"
                 )
                 await asyncio.sleep(_REWATCH_SECONDS)
+
+    async def _events(self) -> AsyncGenerator[set[str]]:
+        """Places in the folder as they change, by the quickest means that the system has."""
+        if inotify.IS_THERE:
+            watch = await self._aside(inotify.Watch, self._root)
+            return watch.changes()
+        return self._notified()
+
+    async def _notified(self) -> AsyncGenerator[set[str]]:
+        async for some in awatch(
+            self._root,
+            watch_filter=self._concerns,
+            step=_EVENT_STEP,
+            debounce=_EVENT_DEBOUNCE,
+            rust_timeout=1000,
+        ):
+            yield {self._relative(path) for _, path in some}
 
     def _told(self, paths: Iterable[str]) -> None:
         for path in paths:
