@@ -25,6 +25,7 @@ _COMMANDS = {
     "setup": "setup",
     "upstream": "app",
     "usage": "usage",
+    "watch": "app",
     "workspaces": "app",
 }
 

@@ -1,11 +1,13 @@
 """Answers a watch's question as a conversation would, from the passages that were found."""
 
+import hashlib
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from ponant.accounts import Principal
-from ponant.assistant.grounding import GroundedAnswer, Judge, Material, select
+from ponant.assistant.grounding import Evidence, GroundedAnswer, Judge, Material, select
 from ponant.assistant.port import Models
 from ponant.assistant.schemas import Source, joined
 from ponant.assistant.watches.schemas import Answer, Watch
@@ -32,6 +34,15 @@ _CITATION = re.compile(r"\[(\d+)\]")
 _BROKEN_OFF = frozenset({FinishReason.CANCELLED, FinishReason.ERROR})
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An answer, the requests to a model that it took, and what was shown of each passage."""
+
+    answer: Answer
+    calls: int
+    shown: dict[str, str]
+
+
 class Answerer:
     """Makes answers of passages, with the models and on the account of whoever asks."""
 
@@ -46,40 +57,63 @@ class Answerer:
         """Raises NotFound where there is no such model for the caller."""
         await self._models.get(model, caller.scope)
 
-    async def answer(
-        self, caller: Principal, watch: Watch, hits: Sequence[Hit]
-    ) -> tuple[Answer, int]:
-        """An answer from ``hits``, and how many requests to a model it took.
+    async def answer(self, caller: Principal, watch: Watch, hits: Sequence[Hit]) -> Made:
+        """An answer from ``hits``.
+
+        A model is asked only where it would be shown something else than for the last answer: at
+        temperature 0 it says the same of the same.
 
         Raises:
             PonantError: the model is not there or did not answer.
         """
         sources = tuple(Source.of(number, hit) for number, hit in enumerate(hits, 1))
         if watch.setup.kind == "search":
-            return Answer(passages=sources), 0
-        question = watch.setup.query
-        model = _Counted(await self._models.get(watch.setup.model, caller.scope))
+            return Made(Answer(passages=sources), 0, {})
         judge = await self._judging()
-        evidence = await select(question, hits, judge)
-        asked = (Message(role=Role.USER, content=question),)
-        readers = {one.hit.readers for one in evidence if one.hit.readers}
-        material = Material(
-            messages=asked,
-            question=question,
-            evidence=tuple(evidence),
-            controls=Controls(
-                sampling=Sampling(temperature=0.0),
-                max_tokens=_MOST_TOKENS,
-                cache_scope="/".join((caller.workspace_id, *sorted(readers))),
-                owner=caller.workspace_id,
-                priority=_BEHIND_PEOPLE,
-            ),
-        )
-        deltas = GroundedAnswer(model, judge, material).deltas()
+        evidence = await select(watch.setup.query, hits, judge)
+        shown = {one.hit.passage_id: _shown(one) for one in evidence}
+        if watch.answer is not None and sorted(shown.values()) == sorted(watch.shown.values()):
+            now = {shown[one.passage_id]: one for one in sources if one.passage_id in shown}
+            return Made(_cited_anew(watch.answer, watch.shown, now), 0, shown)
+        model = _Counted(await self._models.get(watch.setup.model, caller.scope))
+        deltas = GroundedAnswer(model, judge, _material(caller, watch, evidence)).deltas()
         if evidence:
-            deltas = metered(deltas, caller, model.card.id, self._ledger, prompt=question)
+            prompt = watch.setup.query
+            deltas = metered(deltas, caller, model.card.id, self._ledger, prompt=prompt)
         content = await _collected(deltas, {one.number: one for one in sources})
-        return Answer(content=content), model.calls
+        return Made(Answer(content=content), model.calls, shown)
+
+
+def _material(caller: Principal, watch: Watch, evidence: Sequence[Evidence]) -> Material:
+    readers = {one.hit.readers for one in evidence if one.hit.readers}
+    return Material(
+        messages=(Message(role=Role.USER, content=watch.setup.query),),
+        question=watch.setup.query,
+        evidence=tuple(evidence),
+        controls=Controls(
+            sampling=Sampling(temperature=0.0),
+            max_tokens=_MOST_TOKENS,
+            cache_scope="/".join((caller.workspace_id, *sorted(readers))),
+            owner=caller.workspace_id,
+            priority=_BEHIND_PEOPLE,
+        ),
+    )
+
+
+def _shown(one: Evidence) -> str:
+    """Names what a model is shown of a passage."""
+    said = "\n".join((one.hit.document_name, one.hit.heading, str(one.certain), *one.sentences))
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _cited_anew(answer: Answer, before: Mapping[str, str], now: Mapping[str, Source]) -> Answer:
+    """An answer that stands, with the passages as they are now in its citations."""
+    return Answer(
+        content=tuple(
+            piece if isinstance(piece, str) else now.get(before.get(piece.passage_id, ""), piece)
+            for piece in answer.content
+        )
+    )
 
 
 async def _collected(

@@ -11,7 +11,7 @@ import msgspec
 
 from ponant.accounts import Principal, Role
 from ponant.assistant.schemas import Source
-from ponant.assistant.watches.answering import Answerer
+from ponant.assistant.watches.answering import Answerer, Made
 from ponant.assistant.watches.facts import difference
 from ponant.assistant.watches.moves import moves
 from ponant.assistant.watches.port import Live, Owners
@@ -140,10 +140,9 @@ class Round:
         before, now = watch, self._clock.now()
         event: WatchEvent | None = None
         if watch.answer is None or _names(sources) != _names(watch.evidence):
-            answer, calls = await self._answer(caller, watch, found)
-            watch = _spent(watch, calls)
-            event = await self._event(caller, before, answer, sources, found, calls)
-            watch = _answered(watch, event, sources, now)
+            made = await self._answer(caller, watch, found)
+            event = await self._event(caller, before, made, sources, found)
+            watch = _answered(_spent(watch, made), event, sources, now)
         elif watch.state == "paused":
             event = self._happened(watch, "resumed", "")
         watch = msgspec.structs.replace(
@@ -199,9 +198,7 @@ class Round:
             reason=reason,
         )
 
-    async def _answer(
-        self, caller: Principal, watch: Watch, found: SearchResult
-    ) -> tuple[Answer, int]:
+    async def _answer(self, caller: Principal, watch: Watch, found: SearchResult) -> Made:
         try:
             return await self._answerer.answer(caller, watch, found.hits)
         except _LASTING as e:
@@ -211,15 +208,14 @@ class Round:
         self,
         caller: Principal,
         watch: Watch,
-        answer: Answer,
+        made: Made,
         sources: tuple[Source, ...],
         found: SearchResult,
-        calls: int,
     ) -> WatchEvent:
         happening: Happening = "answered"
         reason = ""
         if watch.answer is not None:
-            reason = _difference(watch, answer)
+            reason = _difference(watch, made.answer)
             happening = "changed" if reason else "stands"
         moved = await moves(self._live, caller.scope, watch.evidence, sources)
         return WatchEvent(
@@ -228,12 +224,12 @@ class Round:
             happening=happening,
             at=self._clock.now(),
             old=watch.answer,
-            new=answer,
+            new=made.answer,
             moved=moved if watch.answer is not None else (),
             version=found.version,
             as_of=found.as_of,
             reason=reason,
-            calls=calls,
+            calls=made.calls,
         )
 
     async def _stand(self, caller: Principal, watch: Watch, retrieved: Sequence[Hit]) -> bool:
@@ -294,9 +290,12 @@ def _rows_differ(old: Answer, new: Answer) -> str:
     return f"{came} rows came, {went} went." if came or went else ""
 
 
-def _spent(watch: Watch, calls: int) -> Watch:
+def _spent(watch: Watch, made: Made) -> Watch:
     return msgspec.structs.replace(
-        watch, calls=watch.calls + calls, calls_today=watch.calls_today + calls
+        watch,
+        shown=made.shown,
+        calls=watch.calls + made.calls,
+        calls_today=watch.calls_today + made.calls,
     )
 
 

@@ -82,6 +82,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         reason: why it is paused, or what it waits for, and the mend.
         by_owner: whether it is paused because its owner said so.
         evidence: every passage that the answer was made from, cited or not.
+        shown: what a model was shown of each passage for the answer, by name.
         version, as_of: of the libraries when it was last answered, or found to stand.
         marks: what access lists called its owner by when it was last answered.
         calls: requests to a model so far; ``calls_today`` of them on ``day``.
@@ -96,6 +97,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     by_owner: bool = False
     answer: Answer | None = None
     evidence: tuple[Source, ...] = ()
+    shown: dict[str, str] = {}
     version: int = 0
     as_of: datetime | None = None
     answered_at: datetime | None = None

@@ -128,7 +128,9 @@ class Watches:
             watch = msgspec.structs.replace(old, setup=setup, key_id=caller.key_id)
             if setup.asks == old.setup.asks:
                 return watch
-            return msgspec.structs.replace(watch, answer=None, evidence=(), state="answering")
+            return msgspec.structs.replace(
+                watch, answer=None, evidence=(), shown={}, state="answering"
+            )
 
         kept = await asyncio.to_thread(self._store.secret, caller.scope, watch_id)
         secret = _secret() if setup.webhook and (new_secret or kept is None) else None
