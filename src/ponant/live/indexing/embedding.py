@@ -111,18 +111,22 @@ class EmbeddingGate:
             async with nullcontext() if urgent else self._turn:
                 if not urgent:
                     await self._no_questions.wait()
-                some = texts[done : done + self._fitting(texts[done:])]
+                some = texts[done : done + self._fitting(texts[done:], urgent=urgent)]
                 begun = time.monotonic()
                 vectors = await _embedded(some, embedder)
                 self._learn(sum(map(len, some)), time.monotonic() - begun)
             done += len(some)
             yield vectors
 
-    def _fitting(self, texts: Sequence[str]) -> int:
-        """How many texts one turn takes; at least one."""
+    def _fitting(self, texts: Sequence[str], *, urgent: bool) -> int:
+        """How many texts one turn takes; at least one.
+
+        Who is in a hurry gives up when it takes too long, and what was asked for is then lost: so
+        it asks for little.
+        """
         total = 0
         is_quiet = time.monotonic() - self._asked > _QUIET_SECONDS
-        seconds = _QUIET_TURN_SECONDS if is_quiet else _TURN_SECONDS
+        seconds = _QUIET_TURN_SECONDS if is_quiet and not urgent else _TURN_SECONDS
         for number, text in enumerate(texts[:_MOST_AT_ONCE]):
             total += len(text)
             if total * self._rate > seconds:
