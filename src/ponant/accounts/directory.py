@@ -78,11 +78,22 @@ class Directory:
         with self._database.read() as session:
             return people.members(session, caller.scope)
 
-    def add_person(self, caller: Principal, name: str, email: str | None, role: Role) -> Person:
+    def add_person(
+        self,
+        caller: Principal,
+        name: str,
+        email: str | None,
+        role: Role,
+        *,
+        governor: Principal | None = None,
+    ) -> Person:
         """Make somebody a member of the caller's workspace.
 
         Somebody of the organisation with that address is that person; nobody else may be made
         but by the organisation's administrators.
+
+        Args:
+            governor: the same person as an administrator of the organisation's first workspace.
 
         Raises:
             Conflict: they are a member already.
@@ -92,7 +103,7 @@ class Directory:
         with self._database.write() as session:
             row = people.person_with_email(session, caller.scope, email) if email else None
             if row is None:
-                _govern(session, caller)
+                _govern(session, governor or caller)
                 row = PersonRow(
                     id=new_id("person"),
                     organisation_id=caller.organisation_id,

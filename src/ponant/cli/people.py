@@ -28,7 +28,9 @@ def add(
 ) -> None:
     """Add a person to a workspace and print a key that speaks for them, this once."""
     accounts, administrator = _acting(workspace)
-    made = accounts.directory.add_person(administrator, name, email, role)
+    made = accounts.directory.add_person(
+        administrator, name, email, role, governor=accounts.administrator()
+    )
     person = accounts.directory.act_as(administrator, made.id)
     typer.echo(accounts.issue_key(administrator, person, "first").key)
     typer.echo(f"{made.id}, role {role}. The key is stored nowhere: keep it now.", err=True)
