@@ -162,8 +162,10 @@ class Windows:
 
 
 def _bucket(window: Window, prefix: str) -> str:
-    width = f"to_microseconds({round(window.every * 1e6)})"
-    return f"time_bucket({width}, {_time(window, prefix)})"
+    """The start of a row's window, counted from 1970; time_bucket takes three times as long."""
+    width = round(window.every * 1e6)
+    moment = f"epoch_us({_time(window, prefix)})"
+    return f"make_timestamptz({moment} - (({moment} % {width}) + {width}) % {width})"
 
 
 def _time(window: Window, prefix: str = "") -> str:
