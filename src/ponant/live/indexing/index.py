@@ -64,13 +64,13 @@ class Index:
         """A library's vectors from its file, and from live.db what the file lacks."""
         version = repository.library(session, scope, library_id).version
         vectors = LibraryVectors(version - 1)
-        documents = vector_rows.embedded_rows(session, scope, library_id, identity)
+        there = vector_rows.embedded_rows(session, scope, library_id, identity)
         kept = None if self.files is None else self.files.open(library_id, identity)
         if kept is not None:
-            vectors.attach(kept, documents)
+            vectors.attach(kept, {row: document for row, (document, _) in there.items()})
             known = vectors.latest.ids
-            documents = {row: name for row, name in documents.items() if row not in known}
-        rows = vector_rows.vectors_of(session, scope, identity, documents)
+            there = {row: found for row, found in there.items() if row not in known}
+        rows = vector_rows.vectors_of(session, scope, identity, there)
         vectors.stage(version, (), rows, access.restricted(session, scope, library_id))
         vectors.publish(version)
         return vectors

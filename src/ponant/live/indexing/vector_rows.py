@@ -28,40 +28,29 @@ def known_vectors(
     return found
 
 
-def embedded_rows(session: Session, scope: Scope, library_id: str, identity: str) -> dict[int, str]:
-    """Every row of a library that this embedder has embedded, with its document's id."""
-    statement = select(PassageRow.id, PassageRow.document_id).where(
+def embedded_rows(
+    session: Session, scope: Scope, library_id: str, identity: str
+) -> dict[int, tuple[str, str]]:
+    """Every row of a library that this embedder has embedded: its document, and what was."""
+    statement = select(PassageRow.id, PassageRow.document_id, PassageRow.input_hash).where(
         PassageRow.library_id == library_id,
         PassageRow.embedded_by == identity,
         in_scope(PassageRow, scope),
     )
-    return {row.id: row.document_id for row in session.execute(statement)}
+    return {row.id: (row.document_id, row.input_hash) for row in session.execute(statement)}
 
 
-def vectors_of(session: Session, scope: Scope, identity: str, documents: Mapping[int, str]) -> Rows:
-    """The vectors of some rows, whose documents are given."""
-    found: list[tuple[int, bytes]] = []
-    for some in batches(list(documents), 5000):
-        statement = (
-            select(PassageRow.id, VectorRow.vector)
-            .join(
-                VectorRow,
-                (VectorRow.input_hash == PassageRow.input_hash)
-                & (VectorRow.workspace_id == PassageRow.workspace_id),
-            )
-            .where(
-                PassageRow.id.in_(some),
-                VectorRow.identity == identity,
-                in_scope(PassageRow, scope),
-                in_scope(VectorRow, scope),
-            )
-        )
-        found.extend((row.id, row.vector) for row in session.execute(statement))
-    if not found:
+def vectors_of(
+    session: Session, scope: Scope, identity: str, rows: Mapping[int, tuple[str, str]]
+) -> Rows:
+    """The vectors of some rows, whose documents and hashes are given."""
+    stored = known_vectors(session, scope, identity, list({key for _, key in rows.values()}))
+    there = [(row, document) for row, (document, key) in rows.items() if key in stored]
+    if not there:
         return Rows.of({})
-    ids, vectors = zip(*found, strict=True)
-    matrix = np.frombuffer(b"".join(vectors), np.float32).reshape(len(ids), -1)
-    return Rows(np.array(ids, np.int64), [documents[row] for row in ids], matrix)
+    ids, documents = zip(*there, strict=True)
+    matrix = np.frombuffer(b"".join(stored[rows[row][1]] for row in ids), np.float32)
+    return Rows(np.array(ids, np.int64), documents, matrix.reshape(len(ids), -1))
 
 
 def without_vector(session: Session, scope: Scope, library_id: str, limit: int) -> list[PassageRow]:
