@@ -198,8 +198,11 @@ def _measure(
                 with alone(one, contenders):
                     before = _cpu()
                     work = [(one.folder / names[files[n % len(files)]], edits[n]) for n in span]
-                    done[one.name] += run(one, work)
+                    found = run(one, work)
                     spent += _cpu() - before
+                    done[one.name] += found
+                    middle = statistics.median(trial.milliseconds for trial in found)
+                    print(f"{loop}, trial {begin}: {one.name} {middle:.0f} ms", flush=True)
         share = 100 * spent / (time.perf_counter() - walled)
         told.notes[f"load generator, {loop}, % of one core"] = round(share, 1)
         for name, trials_done in done.items():
