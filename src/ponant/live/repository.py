@@ -241,6 +241,13 @@ def bury(
     session.execute(kept, rows)
 
 
+def forget_tombstones(session: Session, scope: Scope, before: datetime) -> None:
+    """Forget what became of passages long ago; they are gone, which needs no word."""
+    session.execute(
+        delete(TombstoneRow).where(TombstoneRow.at < before, in_scope(TombstoneRow, scope))
+    )
+
+
 def unbury(session: Session, scope: Scope, passage_ids: Sequence[str]) -> None:
     """Forget the tombstones of passages that are back."""
     for some in batches(passage_ids):

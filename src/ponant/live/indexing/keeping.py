@@ -1,15 +1,22 @@
-"""Writes vectors into files now and then, so that a restart need not read them from live.db."""
+"""Keeps house now and then: vectors go into files, and old tombstones go.
+
+From files a restart maps vectors, which else it reads from live.db.
+"""
 
 import asyncio
+from datetime import timedelta
 
 from ponant.live import repository
 from ponant.live.indexing.ingestion import Ingestion
+from ponant.store import Scope
 
 _SECONDS = 20.0
+_REMEMBERED = timedelta(days=90)
 
 
 async def keep_all(ingestion: Ingestion, seconds: float = _SECONDS) -> None:
     """Keep what came, again and again until cancelled; nothing waits for it."""
+    await ingestion.write(forget, ingestion)
     while True:
         await asyncio.sleep(seconds)
         await keep(ingestion)
@@ -23,6 +30,15 @@ async def keep(ingestion: Ingestion) -> None:
         kept = await ingestion.aside(index.keep_vectors, library_id)
         if kept is not None and identity is not None:
             await ingestion.write(index.attach_vectors, library_id, identity, kept)
+
+
+def forget(ingestion: Ingestion) -> None:
+    """Forget what became of passages longer ago than anybody asks."""
+    index = ingestion.index
+    before = index.clock.now() - _REMEMBERED
+    with index.database.write() as session:
+        for workspace_id in {workspace_id for _, workspace_id in repository.places(session)}:
+            repository.forget_tombstones(session, Scope(workspace_id=workspace_id), before)
 
 
 def _places(ingestion: Ingestion) -> list[tuple[str, str]]:
