@@ -184,7 +184,11 @@ def _measure(
     files = _chosen(names, trials)
     base = 2 * (int(time.time()) % 20_000)  # words that no earlier run had embedded
     edits = [by_word(base + n) if n % 2 else by_paraphrase(base + n) for n in range(4 * trials)]
+    for one in contenders:
+        one.served.stop()
     alone_ms = _embedding_alone(embedding, edits)
+    for one in contenders:
+        one.served.go_on()
     told.notes["the embedder alone, one edited passage, median ms"] = round(alone_ms, 1)
     for loop, run, first in (("closed", closed, 0), ("random", arrivals, 2 * trials)):
         done: dict[str, list[Trial]] = {one.name: [] for one in contenders}
