@@ -109,6 +109,10 @@ def test_kinds_say_what_they_take(server: _Server) -> None:
     assert {"folder", "git", "push", "s3", "web", "webdav"} <= kinds.keys()
     assert kinds["webdav"]["secrets"] == ["password"]
     assert all(kind["hint"] and kind["settings"] for kind in kinds.values())
+    web = kinds["web"]["settings"]["$defs"]["WebConfig"]["properties"]
+    assert web["max_pages"]["description"] == "Most pages to read."
+    kafka = kinds["kafka"]["settings"]["$defs"]["KafkaConfig"]["properties"]
+    assert kafka["metadata"]["description"] == "The fields that searches may filter by."
 
 
 def test_a_secret_is_never_shown_again(server: _Server) -> None:

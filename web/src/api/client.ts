@@ -10,9 +10,11 @@ import type {
   LibrarySource,
   ModelCard,
   NewApiKey,
+  NewSource,
   PassageInDocument,
   PassageReference,
   PassageState,
+  SourceKind,
   Watch,
   WatchEvent,
   WhoAmI,
@@ -34,6 +36,11 @@ interface Page<T> {
 
 interface DocumentPage extends Page<LibraryDocument> {
   pagination: { total_items: number };
+}
+
+interface Retried {
+  /** How many documents are read again. */
+  retried: number;
 }
 
 const UNREACHABLE = "Ponant does not answer. Check that `ponant serve` is running, then try again.";
@@ -110,11 +117,29 @@ export const api = {
           at("/v1/libraries/{library_id}/sources", { library_id: id }),
         )
       ).data,
-    addFolder: (id: string, path: string) =>
+    addSource: (id: string, source: NewSource) =>
       read<LibrarySource>(
         at("/v1/libraries/{library_id}/sources", { library_id: id }),
-        json("POST", { kind: "folder", config: { path } }),
+        json("POST", source),
       ),
+    addFolder: (id: string, path: string) =>
+      api.libraries.addSource(id, { kind: "folder", config: { path }, secrets: {} }),
+    retrySource: (id: string, source: string) =>
+      read<Retried>(
+        at("/v1/libraries/{library_id}/sources/{source_id}/retry", {
+          library_id: id,
+          source_id: source,
+        }),
+        { method: "POST" },
+      ),
+    failed: (id: string) =>
+      read<DocumentPage>(
+        `${at("/v1/libraries/{library_id}/failed", { library_id: id })}?page_size=100`,
+      ),
+    retry: (id: string) =>
+      read<Retried>(at("/v1/libraries/{library_id}/retry", { library_id: id }), {
+        method: "POST",
+      }),
     removeSource: (id: string, source: string) =>
       drop(
         at("/v1/libraries/{library_id}/sources/{source_id}", { library_id: id, source_id: source }),
@@ -139,6 +164,7 @@ export const api = {
         }),
       ),
   },
+  sourceKinds: async () => (await read<Page<SourceKind>>(at("/v1/sources/kinds"))).data,
   folders: (path: string | null) =>
     read<Folders>(at("/v1/folders") + (path === null ? "" : `?path=${encodeURIComponent(path)}`)),
   passages: {

@@ -70,13 +70,51 @@ export interface Library {
 export interface LibrarySource {
   id: string;
   kind: string;
-  config: { path?: string };
+  config: Record<string, unknown>;
   state: SyncState;
+  /** What is wrong and its mend, or what else is worth knowing. */
   message: string;
+  /** Documents that it has, and of them: read, found by meaning too, not readable, still to do. */
   seen: number;
   indexed: number;
+  embedded: number;
   failed: number;
+  pending: number;
   checked_at: string | null;
+  /** Documents a second, and the seconds left, while it is being read. */
+  rate: number;
+  seconds_left: number | null;
+  /** Seconds between two looks where it is polled. */
+  interval: number | null;
+}
+
+/** A setting of a kind of source, as JSON schema has it. */
+export interface SettingSchema {
+  type?: string;
+  description?: string;
+  default?: unknown;
+  enum?: string[];
+  anyOf?: SettingSchema[];
+  minimum?: number;
+  maximum?: number;
+}
+
+export interface SourceKind {
+  name: string;
+  hint: string;
+  reaches: "machine" | "network" | "none";
+  /** Names of what is sent beside the settings and never shown. */
+  secrets: string[];
+  settings: {
+    $ref: string;
+    $defs: Record<string, { properties?: Record<string, SettingSchema>; required?: string[] }>;
+  };
+}
+
+export interface NewSource {
+  kind: string;
+  config: Record<string, unknown>;
+  secrets: Record<string, string>;
 }
 
 export interface LibraryDocument {

@@ -97,8 +97,8 @@ function Places({ library }: { library: Library }) {
     queryKey: [...keys.library(library.id), "sources"],
     queryFn: () => api.libraries.sources(library.id),
   });
-  const path = data?.find((source) => source.config.path)?.config.path;
-  if (!path) return null;
+  const path = data?.find((source) => source.kind === "folder")?.config.path;
+  if (typeof path !== "string") return null;
   return (
     <p className="mt-6 text-sm text-quiet">
       Edit a file in <code className="font-mono text-xs [overflow-wrap:anywhere]">{path}</code> and

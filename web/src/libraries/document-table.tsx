@@ -1,4 +1,4 @@
-/** The documents of a library, with the reason where one could not be read. */
+/** The documents of a library that could be read. */
 import { useQuery } from "@tanstack/react-query";
 import { Trash2 } from "lucide-react";
 
@@ -18,13 +18,14 @@ export function DocumentTable({ library }: { library: string }) {
   const removal = useLibraryChange((id: string) => api.libraries.removeDocument(library, id));
   if (!data) return <ErrorLine error={error} />;
   const { data: documents, pagination } = data;
-  if (documents.length === 0)
+  const readable = documents.filter((document) => !hasFailed(document));
+  if (readable.length === 0)
     return <p className="text-sm text-quiet">Nothing has been read yet.</p>;
   return (
     <>
       <ErrorLine error={removal.error} />
       <ul className="divide-y border-y">
-        {documents.map((document) => (
+        {readable.map((document) => (
           <DocumentRow key={document.id} document={document} onRemove={removal.mutate} />
         ))}
       </ul>
@@ -42,7 +43,7 @@ interface DocumentRowProps {
   onRemove: (id: string) => void;
 }
 
-function DocumentRow({ document, onRemove }: DocumentRowProps) {
+export function DocumentRow({ document, onRemove }: DocumentRowProps) {
   const failed = hasFailed(document);
   return (
     <li className="flex items-center justify-between gap-4 px-2 py-2.5 text-sm">

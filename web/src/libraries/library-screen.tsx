@@ -7,8 +7,10 @@ import { useLocation } from "wouter";
 import { api } from "@/api/client";
 import type { Library } from "@/api/types";
 import { useChosenLibraries } from "@/chat/choices";
+import { AddSource } from "@/libraries/add-source";
 import { FileDrop, pickFiles } from "@/libraries/file-drop";
 import { DocumentTable } from "@/libraries/document-table";
+import { FailedDocuments } from "@/libraries/failed-documents";
 import { FolderBrowser } from "@/libraries/folder-browser";
 import { addFiles, useLibraryChange } from "@/libraries/queries";
 import { documents, ReadingProgress } from "@/libraries/reading-progress";
@@ -65,12 +67,13 @@ export function LibraryScreen({ id }: { id: string }) {
       }
     >
       <div className="mb-8">
-        <ReadingProgress library={library} />
+        <ReadingProgress library={library} bar={false} />
       </div>
       <Section title="Sources">
         <SourceList library={id} />
         <AddToLibrary id={id} />
       </Section>
+      <FailedDocuments library={id} />
       <Section title="Documents">
         <DocumentTable library={id} />
       </Section>
@@ -115,6 +118,7 @@ function AddToLibrary({ id }: { id: string }) {
             Add folder
           </Button>
         ) : null}
+        {admin ? <AddSource library={id} /> : null}
         <span className="text-sm text-quiet">
           {files.isPending ? "Adding" : "Files can be dropped here."}
         </span>

@@ -44,11 +44,20 @@ export function folderName(path: string): string {
   return path.split(/[/\\]/).findLast((step) => step !== "") ?? path;
 }
 
+/** What could not be read, with the reasons. */
+export function useFailed(library: string) {
+  return useQuery({
+    queryKey: [...keys.library(library), "failed"],
+    queryFn: () => api.libraries.failed(library),
+  });
+}
+
 /** A change to a library, after which everything that shows it is asked for again. */
 export function useLibraryChange<Input, Result>(change: (input: Input) => Promise<Result>) {
   const client = useQueryClient();
   return useMutation({
     mutationFn: change,
+    gcTime: 0, // what was sent may hold a password
     onSettled: () =>
       Promise.all([
         client.invalidateQueries({ queryKey: keys.libraries }),

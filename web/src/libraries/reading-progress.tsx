@@ -3,7 +3,8 @@ import type { Library } from "@/api/types";
 import { freshnessWords } from "@/live/freshness";
 import { useNow } from "@/live/time";
 
-export function ReadingProgress({ library }: { library: Library }) {
+/** Without the bar where each source shows one. */
+export function ReadingProgress({ library, bar = true }: { library: Library; bar?: boolean }) {
   const now = useNow();
   const { freshness, nb_documents: read } = library;
   const total = read + freshness.pending;
@@ -12,15 +13,22 @@ export function ReadingProgress({ library }: { library: Library }) {
       <p role="status">
         {documents(read)} read, <FreshnessText words={freshnessWords(freshness, now)} />
       </p>
-      {freshness.state === "syncing" ? (
-        <progress
-          aria-label={`Reading ${library.name}`}
-          max={Math.max(total, 1)}
-          value={read}
-          className="mt-2 h-1 w-full max-w-sm appearance-none overflow-hidden rounded-full bg-line [&::-moz-progress-bar]:bg-warm [&::-webkit-progress-bar]:bg-line [&::-webkit-progress-value]:bg-warm"
-        />
+      {bar && freshness.state === "syncing" ? (
+        <Bar label={`Reading ${library.name}`} value={read} of={total} />
       ) : null}
     </div>
+  );
+}
+
+/** A thin line that fills. */
+export function Bar({ label, value, of }: { label: string; value: number; of: number }) {
+  return (
+    <progress
+      aria-label={label}
+      max={Math.max(of, 1)}
+      value={value}
+      className="mt-2 h-1 w-full max-w-sm appearance-none overflow-hidden rounded-full bg-line [&::-moz-progress-bar]:bg-warm [&::-webkit-progress-bar]:bg-line [&::-webkit-progress-value]:bg-warm"
+    />
   );
 }
 

@@ -24,6 +24,9 @@ export const keys = {
 /** The browser reconnects by itself after a cut, but not after a refusal. */
 const RETRY_MS = 3000;
 
+/** Between two looks at a library that changes all the time. */
+const REST_MS = 300;
+
 const HAPPENINGS = ["answered", "changed", "stands", "paused", "resumed"].map(
   (name) => `watch.${name}`,
 );
@@ -83,13 +86,32 @@ function refresh(client: QueryClient): void {
 }
 
 function onChange(client: QueryClient, change: LibraryChanged): void {
-  const { freshness } = change;
+  const { freshness, library_id: id } = change;
   if (freshness) {
     client.setQueryData<Library[]>(keys.libraries, (libraries) =>
-      libraries?.map((one) => (one.id === change.library_id ? { ...one, freshness } : one)),
+      libraries?.map((one) => (one.id === id ? { ...one, freshness } : one)),
     );
   }
-  refresh(client);
-  void client.invalidateQueries({ queryKey: keys.library(change.library_id) });
-  void client.invalidateQueries({ queryKey: keys.questions(change.library_id) });
+  spaced(id, () => {
+    refresh(client);
+    void client.invalidateQueries({ queryKey: keys.library(id) });
+    void client.invalidateQueries({ queryKey: keys.questions(id) });
+  });
+}
+
+const resting = new Map<string, (() => void) | null>();
+
+/** Acts at once, then at most each `REST_MS`: a first sync tells many times a second. */
+function spaced(id: string, act: () => void): void {
+  if (resting.has(id)) {
+    resting.set(id, act);
+    return;
+  }
+  act();
+  resting.set(id, null);
+  setTimeout(() => {
+    const missed = resting.get(id);
+    resting.delete(id);
+    if (missed) spaced(id, missed);
+  }, REST_MS);
 }

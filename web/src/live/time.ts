@@ -35,11 +35,16 @@ const STEPS: [number, string][] = [
 
 /** "3 s ago"; a moment of the near future counts as now, since clocks differ. */
 export function ago(moment: string, at: number): string {
-  const seconds = Math.max(0, Math.floor((at - Date.parse(moment)) / 1000));
+  return `${span((at - Date.parse(moment)) / 1000)} ago`;
+}
+
+/** "15 s", "2 min": the largest unit that fits, rounded down. */
+export function span(duration: number): string {
+  const seconds = Math.max(0, Math.floor(duration));
   for (const [length, unit] of STEPS) {
-    if (seconds >= length) return `${Math.floor(seconds / length)} ${unit} ago`;
+    if (seconds >= length) return `${Math.floor(seconds / length)} ${unit}`;
   }
-  return `${seconds} s ago`;
+  return `${seconds} s`;
 }
 
 export function day(moment: string): string {

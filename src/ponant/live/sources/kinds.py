@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ponant.kit.errors import BadRequest
+from ponant.live.sources.describing import described
 from ponant.live.sources.kind import Context, Kind, Secrets, secret
 
 __all__ = [
@@ -86,7 +87,7 @@ def kind_views() -> list[KindView]:
             hint=kind.hint,
             reaches=kind.reaches,
             secrets=tuple(kind.secrets),
-            settings=msgspec.json.schema(kind.config),
+            settings=described(kind.config),
         )
         for kind in KINDS.values()
     ]
