@@ -1,6 +1,7 @@
 """The bench's side of a contender: its processes, its folder, and what it answers."""
 
 import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -22,6 +23,7 @@ from bench.engine_peers.contender import CHECKOUT
 _START_SECONDS = 900.0
 _END_SECONDS = 5.0
 _MIB = 2**20
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Served:
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_end_with_the_bench,  # noqa: PLW1509 - nothing else runs in this thread
         )
 
     @property
@@ -235,6 +238,11 @@ def copied(corpus: Path, to: Path) -> Path:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def _end_with_the_bench() -> None:
+    """Have the system end the child when the bench ends, however that comes (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _plain(name: str) -> str:
