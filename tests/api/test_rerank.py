@@ -1,7 +1,9 @@
 """Reranking over HTTP, with a real model in its worker."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -85,3 +87,39 @@ def test_what_cannot_be_ranked_is_refused_by_name(
 
 def test_nobody_ranks_without_a_key(server: Server) -> None:
     assert httpx.post(f"{server.url}/v1/rerank", json=_BODY).status_code == 401
+
+
+def test_a_search_is_ordered_by_the_model_where_it_asks_for_that(client: httpx.Client) -> None:
+    library = client.post("/v1/libraries", json={"name": "Office"}).json()
+    address = f"/v1/libraries/{library['id']}"
+    for name, text in (
+        ("a.txt", "The office sells soup."),
+        ("b.txt", "The office closes at five."),
+    ):
+        assert client.post(f"{address}/documents", files={"file": (name, text)}).is_success
+    body = {"query": "When does the office close?", "limit": 2}
+    plain = _until(client, f"{address}/search", body, 2)
+    assert all(hit["rerank_score"] is None for hit in plain)
+    ordered = client.post(f"{address}/search", json=body | {"rerank": True}).json()["data"]
+    scores = [hit["rerank_score"] for hit in ordered]
+    assert scores == sorted(scores, reverse=True)
+    ranked = client.post(
+        "/v1/rerank",
+        json={"model": "judge", "query": body["query"], "documents": [h["text"] for h in plain]},
+    ).json()["results"]
+    best = plain[ranked[0]["index"]]
+    assert ordered[0]["passage_id"] == best["passage_id"]
+    assert ordered[0]["rerank_score"] == pytest.approx(ranked[0]["relevance_score"], abs=1e-5)
+    bound = {"min_score": scores[0] + 0.01, "rerank": True}
+    assert client.post(f"{address}/search", json=body | bound).json()["data"] == []
+
+
+def _until(
+    client: httpx.Client, address: str, body: dict[str, Any], count: int
+) -> list[dict[str, Any]]:
+    """What a search finds, once it finds so many."""
+    end = time.monotonic() + 20
+    while len(found := client.post(address, json=body).json()["data"]) < count:
+        assert time.monotonic() < end, found
+        time.sleep(0.05)
+    return found

@@ -66,7 +66,12 @@ class SearchBody(BaseModel):
     )
     neighbours: int = Field(default=0, ge=0, le=10, description="Passages around each to bring.")
     highlights: bool = Field(default=False, description="Tell where the query's words stand.")
-    min_score: float | None = None
+    rerank: bool = Field(
+        default=False, description="Let a cross-encoder order what was found, where one is here."
+    )
+    min_score: float | None = Field(
+        default=None, description="Leave out hits below this similarity, or rerank score."
+    )
     at_least: int | None = Field(
         default=None, ge=0, lt=2**63, description="Version of the library to wait for."
     )
@@ -79,6 +84,7 @@ class SearchBody(BaseModel):
             filters=self.filters,
             neighbours=self.neighbours,
             highlights=self.highlights,
+            rerank=self.rerank,
             min_score=self.min_score,
             at_least={} if self.at_least is None else {library_id: self.at_least},
             wait=self.wait,

@@ -16,6 +16,7 @@ from ponant.kit import Settings, SystemClock
 from ponant.kit.network import Network
 from ponant.live import LiveClient
 from ponant.live.pipelines.watching import Pipelines
+from ponant.live.reranking import served_reranker
 from ponant.live.served import served_embedder
 from ponant.serving import Models, Upstreams
 
@@ -31,7 +32,7 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
     upstreams = Upstreams(database, clock, settings)
     catalogue = Catalogue(settings.home)
     models = Models(settings, catalogue, upstreams)
-    live = LiveClient(settings, served_embedder(models, catalogue))
+    live = LiveClient(settings, served_embedder(models, catalogue), served_reranker(models))
     assistant = Assistant(database, clock, models, live, ledger)
     live.notices("withdrawn", assistant.withdraw)
     network = Network(settings.source_networks)

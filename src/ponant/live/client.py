@@ -40,6 +40,7 @@ from ponant.live.port import (
     Status,
 )
 from ponant.live.relations.client import RelationsClient
+from ponant.live.reranking import Rerank, candidates, reranked
 from ponant.live.sources.client import SourcesClient
 from ponant.live.standing.client import StandingClient
 from ponant.store import Scope
@@ -63,10 +64,17 @@ class LiveClient:
 
     Args:
         embedder: waits until there is an embedder that the process may ask through this client.
+        rerank: orders what searches found, where they ask for it.
     """
 
-    def __init__(self, settings: Settings, embedder: EmbedderSource | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        embedder: EmbedderSource | None = None,
+        rerank: Rerank | None = None,
+    ) -> None:
         self._settings = settings
+        self._rerank = rerank
         self._find_embedder = embedder
         self._embedder: Embedder | None = None
         self._socket: zmq.asyncio.Socket | None = None
@@ -233,6 +241,22 @@ class LiveClient:
         options: SearchOptions | None = None,
     ) -> SearchResult:
         """The passages that answer best, by keywords and by meaning."""
+        if options is None or not options.rerank:
+            return await self._search(scope, library_ids, query, limit, options)
+        if self._rerank is None:
+            raise NotFound("No model orders passages here. Ask without rerank.")
+        most, plain = candidates(limit, options)
+        found = await self._search(scope, library_ids, query, most, plain)
+        return await reranked(found, query, limit, options, self._rerank)
+
+    async def _search(
+        self,
+        scope: Scope,
+        library_ids: Sequence[str],
+        query: str,
+        limit: int,
+        options: SearchOptions | None,
+    ) -> SearchResult:
         arguments = {
             "library_ids": list(library_ids),
             "query": query,

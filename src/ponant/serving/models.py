@@ -133,6 +133,17 @@ class Models:
                 return model
         raise NotFound(f"There is no embedding model {model_id}. Run `ponant setup`.")
 
+    async def reranker(self) -> TextModel:
+        """The first model on this machine that reranks.
+
+        Raises:
+            NotFound: there is none.
+        """
+        for model in await self._local():
+            if model.card.reranking:
+                return model
+        raise NotFound("No model here reranks. Bring a cross-encoder with `ponant pull`.")
+
     async def forget(self, names: Sequence[str]) -> None:
         """Drop what models here keep of prompts under these tags, in memory and on disk."""
         for model in list(self._models.values()):
