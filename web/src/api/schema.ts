@@ -2801,7 +2801,10 @@ export interface components {
              * @default 10
              */
             limit: number;
-            /** Min Score */
+            /**
+             * Min Score
+             * @description Leave out hits below this similarity, or rerank score.
+             */
             min_score?: number | null;
             /**
              * Mode
@@ -2817,6 +2820,12 @@ export interface components {
             neighbours: number;
             /** Query */
             query: string;
+            /**
+             * Rerank
+             * @description Let a cross-encoder order what was found, where one is here.
+             * @default false
+             */
+            rerank: boolean;
             /**
              * Wait
              * @description Seconds to wait for it.
