@@ -82,7 +82,8 @@ def _server(folder: Path, models_home: Path, roots: Path) -> AbstractContextMana
     home = folder / "home"
     home.mkdir(mode=0o700)
     (home / "models").symlink_to(models_home / "models")
-    return serving(home, {"PONANT_LIVE_ROOTS": str(roots)})
+    networks = "127.0.0.2"  # where tests serve what sources read
+    return serving(home, {"PONANT_LIVE_ROOTS": str(roots), "PONANT_LIVE_NETWORKS": networks})
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 /** The frame of a screen that is not a chat: a title, a sentence, what can be done. */
-import type { ReactNode } from "react";
+import { useId, type ReactNode } from "react";
 
 import { useTitle } from "@/ui/title";
 
@@ -30,9 +30,10 @@ export function Screen({ title, about, actions, children }: ScreenProps) {
 
 /** A part of a screen under a heading of its own. */
 export function Section({ title, children }: { title: string; children: ReactNode }) {
+  const heading = useId();
   return (
-    <section className="mt-10 first:mt-0">
-      <h2 className="mb-3 text-sm font-semibold text-quiet">{title}</h2>
+    <section aria-labelledby={heading} className="mt-10 first:mt-0">
+      <h2 id={heading} className="mb-3 text-sm font-semibold text-quiet">{title}</h2>
       {children}
     </section>
   );
