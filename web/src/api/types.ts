@@ -142,6 +142,8 @@ export interface LibraryChanged {
   as_of: string;
   documents?: { id: string; name: string; change: "added" | "updated" | "deleted" }[];
   freshness?: Freshness;
+  /** How far its sources are. */
+  sources?: (Pick<LibrarySource, "id"> & Partial<LibrarySource>)[];
 }
 
 /** What an answer keeps of a passage: enough to ask later whether it still holds. */

@@ -102,7 +102,7 @@ interface SourceFormProps {
 /** The browser holds what is typed, so that a password is nowhere else. */
 function SourceForm({ kind, busy, error, onAdd, onClose }: SourceFormProps) {
   const settings = settingsOf(kind);
-  const more = settings.filter(({ required }) => !required);
+  const more = settings.filter(({ first }) => !first);
   const submit = (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
     onAdd(newSource(kind, new FormData(event.currentTarget)));
@@ -110,7 +110,7 @@ function SourceForm({ kind, busy, error, onAdd, onClose }: SourceFormProps) {
   return (
     <form onSubmit={submit} autoComplete="off" className="mt-4 space-y-4">
       {settings
-        .filter(({ required }) => required)
+        .filter(({ first }) => first)
         .map((setting) => (
           <SettingField key={setting.name} setting={setting} />
         ))}

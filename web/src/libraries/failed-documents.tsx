@@ -23,7 +23,7 @@ export function FailedDocuments({ library }: { library: string }) {
           <DocumentRow key={document.id} document={document} onRemove={removal.mutate} />
         ))}
       </ul>
-      <div className="mt-3 flex flex-wrap items-center gap-3 text-sm text-quiet">
+      <div className="mt-3 flex flex-wrap items-center gap-3 text-sm">
         {admin ? (
           <Button
             size="small"
@@ -36,9 +36,11 @@ export function FailedDocuments({ library }: { library: string }) {
             Try again
           </Button>
         ) : null}
-        <span role="status">{retrial.isSuccess ? retriedWords(retrial.data.retried) : ""}</span>
+        <span role="status" className="text-quiet">
+          {retrial.isSuccess ? retriedWords(retrial.data.retried) : ""}
+        </span>
         {pagination.total_items > documents.length ? (
-          <span>
+          <span className="text-quiet">
             These are the first {documents.length} of {pagination.total_items}.
           </span>
         ) : null}

@@ -3,15 +3,17 @@ import type { Library } from "@/api/types";
 import { freshnessWords } from "@/live/freshness";
 import { useNow } from "@/live/time";
 
-/** Without the bar where each source shows one. */
+/** Without the bar, and without what is wrong, where each source shows its own. */
 export function ReadingProgress({ library, bar = true }: { library: Library; bar?: boolean }) {
   const now = useNow();
   const { freshness, nb_documents: read } = library;
   const total = read + freshness.pending;
+  const told = !bar && freshness.state === "error";
+  const words = told ? "not in step" : freshnessWords(freshness, now);
   return (
     <div className="mt-2 text-sm text-quiet">
       <p role="status">
-        {documents(read)} read, <FreshnessText words={freshnessWords(freshness, now)} />
+        {documents(read)} read, <FreshnessText words={words} />
       </p>
       {bar && freshness.state === "syncing" ? (
         <Bar label={`Reading ${library.name}`} value={read} of={total} />

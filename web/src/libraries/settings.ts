@@ -7,6 +7,8 @@ export interface Setting {
   about: string;
   form: "text" | "number" | "list" | "choice";
   required: boolean;
+  /** Asked for at once, not under "More settings". */
+  first: boolean;
   /** What holds where nothing is given. */
   placeholder: string;
   choices: string[];
@@ -18,6 +20,9 @@ const ELSEWHERE = ["folder", "pipeline"];
 export function offered(kind: SourceKind): boolean {
   return !ELSEWHERE.includes(kind.name);
 }
+
+/** They stand beside the secret that goes with them. */
+const SIGN_IN = ["user", "username", "access_key_id"];
 
 /** Only the command line may name a variable or a file of the server. */
 function isServers(name: string): boolean {
@@ -41,6 +46,7 @@ function setting(name: string, property: SettingSchema, required: boolean): Sett
     about: form === "list" ? `${about} Several, with commas between.`.trim() : about,
     form,
     required,
+    first: required || SIGN_IN.includes(name),
     placeholder: shown(property.default),
     choices: one.enum ?? [],
   };

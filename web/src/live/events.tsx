@@ -3,7 +3,7 @@ import { useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
 
 import { at } from "@/api/path";
-import type { Library, LibraryChanged } from "@/api/types";
+import type { Library, LibraryChanged, LibrarySource } from "@/api/types";
 
 /** Keys of what the page keeps; a change in a library makes the first four stale. */
 export const keys = {
@@ -86,12 +86,15 @@ function refresh(client: QueryClient): void {
 }
 
 function onChange(client: QueryClient, change: LibraryChanged): void {
-  const { freshness, library_id: id } = change;
+  const { freshness, library_id: id, sources = [] } = change;
   if (freshness) {
     client.setQueryData<Library[]>(keys.libraries, (libraries) =>
       libraries?.map((one) => (one.id === id ? { ...one, freshness } : one)),
     );
   }
+  client.setQueryData<LibrarySource[]>([...keys.library(id), "sources"], (shown) =>
+    shown?.map((one) => ({ ...one, ...sources.find((told) => told.id === one.id) })),
+  );
   spaced(id, () => {
     refresh(client);
     void client.invalidateQueries({ queryKey: keys.library(id) });

@@ -33,7 +33,9 @@ export function Section({ title, children }: { title: string; children: ReactNod
   const heading = useId();
   return (
     <section aria-labelledby={heading} className="mt-10 first:mt-0">
-      <h2 id={heading} className="mb-3 text-sm font-semibold text-quiet">{title}</h2>
+      <h2 id={heading} className="mb-3 text-sm font-semibold text-quiet">
+        {title}
+      </h2>
       {children}
     </section>
   );
