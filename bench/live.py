@@ -48,7 +48,7 @@ from bench.live_rows.measured import Place, Told
 _FILE: Final = RESULTS / "live.json"
 _DOCS: Final = CHECKOUT / "docs"
 _PLOT: Final = _DOCS / "live.png"
-_PAGE: Final = _DOCS / "decisions" / "0020-live-figures.md"
+_PAGE: Final = _DOCS / "decisions" / "0017-live-figures.md"
 
 Row = Callable[[Place], Told]
 _ROWS: Final[dict[str, Row]] = {
