@@ -151,13 +151,14 @@ def test_late_clicks_correct_their_window(workshop: Any, monkeypatch: pytest.Mon
         asyncio.run(check(cluster))
 
 
+@pytest.mark.timeout(240)
 def test_a_mailbox_tells_who_waits(workshop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def check(server: dovecot.Dovecot) -> None:
         async with workshop() as here:
             _use(here, "digest")
             async with here.running():
                 threads = "SELECT thread FROM mail ORDER BY message"
-                await eventually(lambda: _rows(here, threads), [["the lamp"], ["oil"]], 30)
+                await eventually(lambda: _rows(here, threads), [["the lamp"], ["oil"]], 90)
                 await eventually(lambda: _waiting(here), ["oil", "the lamp"])
                 server.deliver("Re: Oil", "It comes today.", From="us@example.org")
                 await eventually(lambda: _waiting(here), ["the lamp"])
