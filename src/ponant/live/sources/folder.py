@@ -19,6 +19,7 @@ from ponant.live.sources.roots import private_inside
 
 _RESCAN_SECONDS = 5.0
 _RESCAN_SHARE = 0.02  # of one core at most goes into looking again
+_RESCAN_SHARE_TOLD = 0.005  # where events tell of changes, and looks only mend what they missed
 _EVENT_STEP = 5  # milliseconds without another event before the first are told
 _EVENT_DEBOUNCE = 50  # milliseconds that events are held back at most
 _RETRY_SECONDS = 0.5  # while a folder is missing or cannot be read
@@ -98,7 +99,8 @@ class FolderSource:
     def _pause(self) -> float:
         if not self._last.files:
             return _RETRY_SECONDS
-        longest = max(_RESCAN_SECONDS, self._took / _RESCAN_SHARE)
+        share = _RESCAN_SHARE if self._unwatched else _RESCAN_SHARE_TOLD
+        longest = max(_RESCAN_SECONDS, self._took / share)
         return max(0.0, self._looked + longest - time.monotonic())
 
     async def _look(self) -> Batch:
