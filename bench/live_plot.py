@@ -100,7 +100,9 @@ def _share(value: float | None, goal: float) -> float | None:
         return None
     if goal < 0:
         return -goal / value if value else 10.0
-    return value / goal if goal else float(value)
+    if not goal:  # where nothing may happen, once is as bad as the picture can show
+        return 10.0 if value else 0.0
+    return value / goal
 
 
 if __name__ == "__main__":
