@@ -14,10 +14,9 @@ from ponant.api.platform import Services
 from ponant.api.signed import address
 from ponant.kit.errors import BadRequest
 from ponant.live.port import MetadataValue
+from ponant.live.reading.media import LARGEST_FILE
 
 router = APIRouter(prefix="/v1/libraries/{library_id}/documents", tags=["libraries"])
-
-LARGEST_FILE = 100 * 2**20  # bytes
 
 
 class DocumentChangeBody(BaseModel):
