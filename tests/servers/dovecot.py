@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from imapclient import IMAPClient
+from imapclient.exceptions import LoginError
 
 _CONFIG = """
 base_dir = {folder}/run
@@ -106,7 +108,22 @@ class Dovecot:
 
     def set_password(self, password: str) -> None:
         """Change what the user signs in with; clients go on with the old one and fail."""
+        self._write_password(password)
+        while not self._takes(password):  # it looks at the file once a second at most
+            time.sleep(0.1)
+
+    def _write_password(self, password: str) -> None:
         (self.folder / "users").write_text(f"{self.user}:{{PLAIN}}{password}\n")
+
+    def _takes(self, password: str) -> bool:
+        client = IMAPClient(self.host, self.plain_port, ssl=False, timeout=10)
+        try:
+            client.login(self.user, password)
+        except LoginError:
+            return False
+        finally:
+            client.logout()
+        return True
 
     def start(self) -> None:
         """Start it, or start it again."""
@@ -163,7 +180,7 @@ def _prepare(server: Dovecot) -> None:
     settings = {"user": name, "group": group, "port": server.port, "plain_port": server.plain_port}
     text = _CONFIG.format(folder=server.folder, **settings)
     (server.folder / "dovecot.conf").write_text(text)
-    server.set_password(server.password)
+    server._write_password(server.password)
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),

@@ -16,6 +16,7 @@ from ponant.hub.manifest import Manifest, write_manifest
 from ponant.kit.errors import Unavailable
 from ponant.serving import Models, Upstreams
 from ponant.store import Scope
+from tests.processes import children
 from tests.serving.asking import chat, chat_request, complete
 from tests.serving.conftest import models_in
 
@@ -32,9 +33,7 @@ async def _until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def _workers(of: int | None = None) -> list[psutil.Process]:
-    # Not the workers of a server that another test left running: those are grandchildren.
-    found = psutil.Process(of).children()
-    return [p for p in found if "ponant.serving.worker" in " ".join(p.cmdline())]
+    return children("ponant.serving.worker", of)
 
 
 async def test_a_card_tells_the_state(bare: Models, scope: Scope) -> None:

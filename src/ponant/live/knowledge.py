@@ -16,7 +16,7 @@ from ponant.live.access import checked_marks
 from ponant.live.access_lists import AccessLists
 from ponant.live.calls import Part
 from ponant.live.declarations import Declarations, Declared
-from ponant.live.documents import Documents
+from ponant.live.documents_part import Documents
 from ponant.live.indexing.backfill import Backfill
 from ponant.live.indexing.embedding import EmbeddingGate, Vector
 from ponant.live.indexing.index import Index, Moved

@@ -29,6 +29,7 @@ class Teller:
         self._untold: dict[str, list[DocumentChange]] = {}
         self._announced: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._in_order = asyncio.Lock()  # or a slow reading would be told after a newer one
 
     def moved(self, scope: Scope, library_id: str, documents: Sequence[DocumentChange]) -> None:
         """Documents changed with a new version."""
@@ -60,13 +61,14 @@ class Teller:
 
     async def _tell_soon(self, scope: Scope, library_id: str) -> None:
         await asyncio.sleep(_SECONDS)
-        self._announced.discard(library_id)
-        documents = self._untold.pop(library_id, [])
-        try:
-            freshness = await self._freshness(scope, library_id)
-        except NotFound:
-            return  # deleted meanwhile, which was told
-        self._tell(scope, library_id, freshness, documents)
+        async with self._in_order:
+            self._announced.discard(library_id)
+            documents = self._untold.pop(library_id, [])
+            try:
+                freshness = await self._freshness(scope, library_id)
+            except NotFound:
+                return  # deleted meanwhile, which was told
+            self._tell(scope, library_id, freshness, documents)
 
     def _tell(
         self, scope: Scope, library_id: str, fresh: Freshness, documents: Sequence[DocumentChange]

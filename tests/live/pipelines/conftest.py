@@ -55,9 +55,9 @@ class Workshop:
         task = asyncio.create_task(run(spec, self.states.append))
         try:
             yield
-            if task.done():
-                task.result()
         finally:
+            if task.done():  # then it failed, and what the block waited for could not come
+                task.result()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 

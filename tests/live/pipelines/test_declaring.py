@@ -1,5 +1,6 @@
 """`from ponant import live`: what it offers, and how little it loads."""
 
+import pkgutil
 import subprocess
 import sys
 from datetime import timedelta
@@ -19,6 +20,12 @@ def test_every_name_is_there_and_sorted() -> None:
         assert getattr(live, name) is not None
     with pytest.raises(AttributeError):
         live.no_such_thing  # noqa: B018
+
+
+def test_no_module_takes_the_place_of_a_name() -> None:
+    """Importing ``ponant.live.folder`` would make ``live.folder`` a module."""
+    modules = {module.name for module in pkgutil.iter_modules(live.__path__)}
+    assert not modules & set(live.__all__)
 
 
 def test_declaring_loads_no_engine_and_no_client() -> None:

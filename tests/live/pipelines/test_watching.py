@@ -7,11 +7,10 @@ import signal
 from functools import partial
 from typing import Any
 
-import psutil
-
 from ponant.kit import PonantError
 from ponant.live.pipelines.watching import PipelineProcess, Pipelines, replay
 from tests.live.pipelines.conftest import SCOPE, eventually
+from tests.processes import children
 
 _PIPELINE = """
     from pathlib import Path
@@ -105,7 +104,4 @@ async def _texts(here: Any) -> Any:
 
 def _pid() -> int | None:
     """The process that runs the pipeline."""
-    for child in psutil.Process().children():
-        if "ponant.live.pipelines.process" in " ".join(child.cmdline()):
-            return child.pid
-    return None
+    return next((child.pid for child in children("ponant.live.pipelines.process")), None)
