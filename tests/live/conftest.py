@@ -70,8 +70,20 @@ async def in_step(knowledge: Knowledge, library_id: str, documents: int | None =
     )
 
 
-async def eventually(ask, fits: Callable[..., bool], seconds: float = 10):
-    """The first answer that fits.
+async def found_by_meaning(knowledge: Knowledge, library_id: str, documents: int) -> Library:
+    """The same, with the embedder back: until it is, a library is in step by keywords alone."""
+    return await eventually(
+        lambda: knowledge.get_library(SCOPE, library_id),
+        lambda library: (
+            library.freshness.state == "in_step"
+            and not library.freshness.message
+            and library.documents == documents
+        ),
+    )
+
+
+async def eventually(ask, fits: Callable[..., bool], seconds: float = 60):
+    """The first answer that fits; the time is for a machine with much else to do.
 
     Raises:
         AssertionError: none came in time.

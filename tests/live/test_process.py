@@ -4,23 +4,30 @@ import asyncio
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
+import zmq.asyncio
+from numpy.typing import NDArray
 
 from ponant.kit import Settings
-from ponant.kit.errors import Forbidden, NotFound, Unavailable
-from ponant.live import LiveClient
+from ponant.kit.errors import Forbidden, NotFound, StorageFull, Unavailable
+from ponant.live import LiveClient, wire
 from ponant.live.address import endpoint, is_running
 from ponant.live.indexing.embedding import EmbedderSource
 from ponant.live.port import Change, Embedder
+from ponant.live.process import Server
 from tests.fakes.embedder import FakeEmbedder
-from tests.live.conftest import SCOPE, STRANGER, Installation, eventually, in_step
+from tests.live.conftest import SCOPE, STRANGER, Installation, eventually, found_by_meaning, in_step
 from tests.live.crash.agreement import disagreements
 
 
@@ -129,7 +136,7 @@ def test_kills_in_the_middle_of_ingestion_lose_nothing(installation: Installatio
                     lambda: _or_none(client.list_libraries(SCOPE)), lambda libraries: libraries
                 )
                 assert disagreements(installation.home) == []
-            await in_step(client, library.id, 4 * 15 - 3 + 4)
+            await found_by_meaning(client, library.id, 4 * 15 - 3 + 4)
             names = {d.id: d.name for d in await client.list_documents(SCOPE, library.id)}
             assert [names[one] for one in uploads] == [f"{n}.txt" for n in range(4)]
             assert "1-3.md" not in names.values()
@@ -138,6 +145,73 @@ def test_kills_in_the_middle_of_ingestion_lose_nothing(installation: Installatio
         assert disagreements(installation.home, complete=True) == []
 
     asyncio.run(run())
+
+
+class _Slow(FakeEmbedder):
+    """Embeds each passage only once it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let: dict[str, asyncio.Event] = {}
+
+    async def embed(
+        self, texts: Sequence[str], kind: Literal["query", "passage"]
+    ) -> NDArray[np.float32]:
+        await self.let.setdefault(texts[0], asyncio.Event()).wait()
+        return await super().embed(texts, kind)
+
+
+def test_an_answer_to_a_killed_process_is_none_to_the_next(installation: Installation) -> None:
+    async def run() -> None:
+        embedder = _Slow()
+        async with _client(installation, embedder) as client:
+            library = await client.create_library(SCOPE, "Handbook")
+            installation.write("a.md", "Ants carry leaves.")
+            await client.add_source(SCOPE, library.id, "folder", {"path": str(installation.folder)})
+            await _asked(embedder, "Ants carry leaves.")
+            os.kill(client.pid, signal.SIGKILL)
+            (installation.folder / "a.md").unlink()
+            installation.write("b.md", "The boiler is in the cellar.")
+            await _asked(embedder, "The boiler is in the cellar.")
+            for event in embedder.let.values():  # those who were asked first answer first
+                event.set()
+            await in_step(client, library.id, 1)
+        with sqlite3.connect(installation.home / "live.db") as database:
+            found = "SELECT vector FROM live_vectors JOIN live_passages USING (input_hash)"
+            [(vector,)] = database.execute(found).fetchall()
+        wanted = embedder._vector("The boiler is in the cellar.")
+        assert np.allclose(np.frombuffer(vector, np.float32), wanted)
+
+    asyncio.run(run())
+
+
+def test_an_offer_is_taken_once_there_is_room_again(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as socket:
+            server = Server(socket, installation.home, [installation.folder])
+            connect, tries = server._knowledge.connect, []
+
+            async def full_at_first(embedder: Embedder) -> None:
+                tries.append(embedder)
+                if len(tries) == 1:
+                    raise StorageFull("The disk is full.")
+                await connect(embedder)
+
+            monkeypatch.setattr(server._knowledge, "connect", full_at_first)
+            server._take(b"client", wire.Offer("fake-1", 256))
+            await eventually(partial(server._knowledge.status, SCOPE), lambda one: one.embedder)
+            await server._knowledge.close()
+
+    asyncio.run(run())
+
+
+async def _asked(embedder: _Slow, text: str) -> None:
+    async def asked() -> bool:
+        return text in embedder.let
+
+    await eventually(asked, bool)
 
 
 def test_it_ends_with_its_parent_and_frees_the_home(installation: Installation) -> None:
@@ -164,7 +238,7 @@ def test_it_ends_with_its_parent_and_frees_the_home(installation: Installation) 
     finally:
         parent.kill()
         parent.communicate()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while is_running(installation.home):
         assert time.monotonic() < deadline
         time.sleep(0.05)

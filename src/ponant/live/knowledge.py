@@ -191,6 +191,7 @@ class Knowledge:
         """Search by meaning from now on."""
         if embedder.identity != self._index.identity:
             await self._ingestion.write(self._index.load_vectors, embedder.identity)
+        await self._backfill.count()
         self._gate.connect(embedder)
         self._standing.refresh()
         self._ingestion.waiting.set()

@@ -37,6 +37,7 @@ from ponant.live.port import Change, Notice
 from ponant.store import Database
 
 _LOCK_SECONDS = 10.0
+_PAUSE_SECONDS = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -95,7 +96,8 @@ class Server:
         self._calls = callable_methods(self._knowledge)
         self._listeners: set[bytes] = set()
         self._asked: dict[int, asyncio.Future[_Answer]] = {}
-        self._numbers = count()
+        # No answer to a process that was here before is one to this.
+        self._numbers = count(time.time_ns())
         self._tasks: set[asyncio.Future[object]] = set()
 
     async def run(self) -> None:
@@ -148,7 +150,7 @@ class Server:
                 self._spawn(self._greet(client))
             case wire.Offer():
                 embedder = OfferedEmbedder(ask, self, client)
-                self._spawn(self._knowledge.connect(embedder))
+                self._spawn(self._connect(embedder))
             case wire.Vectors(number) if number in self._asked:
                 if not self._asked[number].done():
                     self._asked[number].set_result(ask.array())
@@ -158,6 +160,15 @@ class Server:
             case wire.NotEmbedded(number, failure) if number in self._asked:
                 if not self._asked[number].done():
                     self._asked[number].set_exception(failure.error())
+
+    async def _connect(self, embedder: OfferedEmbedder) -> None:
+        """Take an offer, which is made once; again and again while the disk is full, say."""
+        while True:
+            try:
+                return await self._knowledge.connect(embedder)
+            except (PonantError, SQLAlchemyError, OSError) as e:
+                _log.warning("The stored vectors cannot be read; it is tried again.", reason=str(e))
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _greet(self, client: bytes) -> None:
         await self._send(client, wire.Ready())

@@ -25,7 +25,7 @@ from tests.live.crash.agreement import disagreements, lying, stored
 SCOPE = Scope(organisation_id="org_1", workspace_id="wsp_1", person_id="per_1")
 IN_FLIGHT = 64  # passages: as many are stored at once, while as many more are embedded
 _FILES = 30
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 
 
 @dataclass
@@ -143,12 +143,15 @@ async def _answering(client: LiveClient) -> None:
 
 
 async def _settled(client: LiveClient, library_id: str, home: Path, folder: Path) -> None:
-    """Wait until the library is in step with the folder as it lies; not for ever."""
+    """Wait until the library is in step with the folder as it lies; not for ever.
+
+    By meaning too: before the embedder is back, it is in step by keywords alone, and says so.
+    """
     deadline = time.monotonic() + _PATIENCE
     wanted = lying(folder)
     while time.monotonic() < deadline:
-        library = await client.get_library(SCOPE, library_id)
-        if library.freshness.state == "in_step" and stored(home) == wanted:
+        fresh = (await client.get_library(SCOPE, library_id)).freshness
+        if fresh.state == "in_step" and not fresh.message and stored(home) == wanted:
             return
         await asyncio.sleep(0.05)
 

@@ -49,16 +49,31 @@ class Backfill:
                 except NotFound:
                     self._ingestion.lacking.pop(library_id, None)
                 except PonantError as e:
-                    _log.warning("Vectors are missing; it is tried again.", reason=e.message)
-                    self._ingestion.waiting.set()
-                    await asyncio.sleep(_PAUSE_SECONDS)
+                    await self._again(e.message)
+                except Exception as e:  # noqa: BLE001 - or no passage would ever get a vector
+                    await self._again(repr(e))
+
+    async def _again(self, reason: str) -> None:
+        _log.warning("Vectors are missing; it is tried again.", reason=reason)
+        self._ingestion.waiting.set()
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def count(self) -> None:
+        """Note how many are missing, of which a new life knows nothing yet.
+
+        On the thread that writes, so that no change falls between the count and its note.
+        """
+        for library_id, workspace_id in await self._ingestion.aside(self._queries.places):
+            scope = Scope(workspace_id=workspace_id)
+            missing = await self._ingestion.write(self._queries.missing_vectors, scope, library_id)
+            self._ingestion.lacking[library_id] = missing
 
     async def _library(self, scope: Scope, library_id: str) -> None:
         storing: asyncio.Future[Moved] | None = None  # the last vectors, while the next are made
         stored: set[int] = set()
         try:
             while rows := await self._next(scope, library_id, stored):
-                await self._tell(scope, library_id)
+                await self._tell(scope, library_id, len(rows))
                 identity = self._gate.identity or ""  # of the embedder that the next line asks
                 found = await self._embedded(rows)
                 if storing is not None:
@@ -71,12 +86,13 @@ class Backfill:
         finally:
             if storing is not None:
                 await asyncio.gather(storing, return_exceptions=True)
-        if self._ingestion.lacking.pop(library_id, None):
+        # What was stored since the last look is counted already, and its turn comes next.
+        if not self._ingestion.waiting.is_set() and self._ingestion.lacking.pop(library_id, 0):
             self._announce(scope, library_id)
 
-    async def _tell(self, scope: Scope, library_id: str) -> None:
+    async def _tell(self, scope: Scope, library_id: str, least: int) -> None:
         missing = await self._ingestion.aside(self._queries.missing_vectors, scope, library_id)
-        self._ingestion.lacking[library_id] = missing
+        self._ingestion.lacking[library_id] = max(missing, least)
         self._announce(scope, library_id)
 
     async def _embedded(self, rows: list[tuple[int, str, str]]) -> dict[int, tuple[str, Vector]]:
