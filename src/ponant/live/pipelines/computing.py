@@ -1,10 +1,8 @@
 """Brings one item through the transforms of a path, with what is already known left as it is."""
 
-import asyncio
-import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any
 
+from ponant.live.pipelines.calling import CallFailed, Transforms
 from ponant.live.pipelines.items import (
     EVERYBODY,
     Document,
@@ -33,19 +31,26 @@ class ItemFailed(Exception):
 
 
 class Computer:
-    """Runs transforms: synchronous ones on a thread, so that sources go on.
+    """Brings items through transforms.
 
     Args:
         read: turns a file into a document with its text.
+        transforms: where they are called.
 
     Attributes:
         computed: calls of transforms.
         kept: results that were known.
     """
 
-    def __init__(self, memory: Memory, read: Callable[[File], Awaitable[Document]]) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        read: Callable[[File], Awaitable[Document]],
+        transforms: Transforms,
+    ) -> None:
         self._memory = memory
         self._read = read
+        self._transforms = transforms
         self.computed = 0
         self.kept = 0
 
@@ -53,7 +58,7 @@ class Computer:
         """What an item becomes along a path.
 
         Raises:
-            ItemFailed: a transform raised, or returned what cannot be kept.
+            ItemFailed: a transform raised, took too long, or returned what cannot be kept.
         """
         items = [item]
         for stage in path.stages:
@@ -70,41 +75,14 @@ class Computer:
             self.kept += 1
             return load(known)
         given = await self._read(item) if isinstance(item, File) else item
-        name = stage.transform.name
         try:
             self.computed += 1
-            made = await _call(stage.transform.function, given)
-            outputs = [_checked(one) for one in made]
-        except ItemFailed:
-            raise
-        except Exception as e:
-            raise ItemFailed(name, f"{type(e).__name__}: {e}"[:1000]) from e
-        outputs = [_inherit(stage, given, one) for one in outputs]
+            made = await self._transforms.call(stage, given)
+        except CallFailed as e:
+            raise ItemFailed(stage.transform.name, str(e)) from e
+        outputs = [_inherit(stage, given, one) for one in made]
         self._memory.remember(stage.code, hashed, dump(outputs))
         return outputs
-
-
-async def _call(function: Callable[..., Any], item: Item) -> list[Any]:
-    """Everything that a transform makes of an item."""
-    if inspect.isasyncgenfunction(function):
-        return [one async for one in function(item)]
-    if inspect.iscoroutinefunction(function):
-        return _several(await function(item))
-    return await asyncio.to_thread(lambda: _several(function(item)))
-
-
-def _several(made: Any) -> list[Any]:
-    if made is None:
-        return []
-    if isinstance(made, (Document, dict)):
-        return [made]
-    return list(made)
-
-
-def _checked(made: Any) -> Item:
-    if isinstance(made, (Document, dict)):
-        return made
-    raise TypeError(f"it made a {type(made).__name__} and not a Document or a row (a dict)")
 
 
 def _inherit(stage: Stage, given: Item, made: Item) -> Item:

@@ -7,6 +7,8 @@ from typing import Any
 
 from ponant.kit.errors import BadRequest
 
+LONGEST_CALL = 120.0  # seconds, where a transform does not say
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:
@@ -59,11 +61,13 @@ class Transform:
     Attributes:
         version: declared, for what the function depends on and its text does not show.
         declassify: whether rows may be made from documents that not everybody may read.
+        timeout: seconds that a call may take.
     """
 
     function: Callable[..., Any]
     version: object = None
     declassify: bool = False
+    timeout: float = LONGEST_CALL
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,6 +12,7 @@ from typing import Any, overload
 
 from ponant.kit.errors import BadRequest
 from ponant.live.pipelines.declared import (
+    LONGEST_CALL,
     LibrarySink,
     Origin,
     Pipeline,
@@ -152,7 +154,7 @@ def transform(function: Callable[..., Any], /) -> Transform: ...
 
 @overload
 def transform(
-    *, version: object = None, declassify: bool = False
+    *, version: object = None, declassify: bool = False, timeout: Duration = LONGEST_CALL
 ) -> Callable[[Callable[..., Any]], Transform]: ...
 
 
@@ -162,6 +164,7 @@ def transform(
     *,
     version: object = None,
     declassify: bool = False,
+    timeout: Duration = LONGEST_CALL,
 ) -> Transform | Callable[[Callable[..., Any]], Transform]:
     """Make a function a transform: from one document or row to one, several (yield) or None.
 
@@ -171,10 +174,14 @@ def transform(
         version: raise it when something changed that the code does not show, such as a model.
         declassify: allow rows, which everybody in the workspace may read, to be made from
             documents that stand under an access list.
+        timeout: that a call may take; one that takes longer is ended, and its input has failed.
     """
+    limit = seconds(timeout)
+    if not 0 < limit < math.inf:
+        raise BadRequest(f"timeout={timeout!r} must be more than nothing, such as '30s'.")
     if function is None:
-        return functools.partial(Transform, version=version, declassify=declassify)
-    return Transform(function, version, declassify)
+        return functools.partial(Transform, version=version, declassify=declassify, timeout=limit)
+    return Transform(function, version, declassify, limit)
 
 
 def library(name: str, *streams: Stream) -> None:

@@ -21,6 +21,7 @@ from ponant.live.pipelines.arriving import (
     keeps_nothing,
     rows,
 )
+from ponant.live.pipelines.calling import Transforms
 from ponant.live.pipelines.computing import Computer, ItemFailed
 from ponant.live.pipelines.declared import Origin, Pipeline
 from ponant.live.pipelines.items import (
@@ -35,13 +36,14 @@ from ponant.live.pipelines.memory import Known, Memory, SourceNow
 from ponant.live.pipelines.plan import Path, paths
 from ponant.live.pipelines.sinks import Sinks, declarations
 from ponant.live.pipelines.storing import Brought, Storing, failed_code
+from ponant.live.pipelines.transforming import SIDE_BY_SIDE
 from ponant.live.sources.port import SourceFault
 
 _AT_ONCE = 64  # items between two commits
-_SIDE_BY_SIDE = 8
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _IDLE_SECONDS = 1.0
+_LISTING_SECONDS = 60.0
 _WISH_SECONDS = 0.5
 _DECLARE_SECONDS = 5.0
 
@@ -73,8 +75,9 @@ class Runner:
         self._told = told
         self._paths = paths(pipeline)
         self._storing = Storing(memory, sinks, self._paths)
-        self.computer = Computer(memory, read)
-        self._turn = asyncio.Semaphore(_SIDE_BY_SIDE)
+        self._transforms = Transforms(pipeline.file)
+        self.computer = Computer(memory, read, self._transforms)
+        self._turn = asyncio.Semaphore(SIDE_BY_SIDE)
         self._again = asyncio.Event()
 
     async def run(self, *, once: bool = False) -> None:
@@ -99,6 +102,7 @@ class Runner:
             for task in (declaring, wishing):
                 task.cancel()
             await asyncio.gather(declaring, wishing, return_exceptions=True)
+            await self._transforms.close()
 
     async def _withdraw(self) -> None:
         """Remove the windows, views and queries that the file no longer declares."""
@@ -123,8 +127,7 @@ class Runner:
         while True:
             follow = self._pump(direct, once) if direct else self._bring_all(origin, own, once)
             try:
-                await self._until_asked_again(follow)
-                if once:
+                if await self._until_asked_again(follow) and once:
                     return
                 pause = wait = _FIRST_PAUSE
             except SourceFault as e:
@@ -139,15 +142,16 @@ class Runner:
             pause = min(2 * pause, _LONGEST_PAUSE)
             await asyncio.sleep(wait)
 
-    async def _until_asked_again(self, follow: Any) -> None:
-        """Run until it ends, or somebody wants everything looked at again."""
+    async def _until_asked_again(self, follow: Any) -> bool:
+        """Run until it ends, or somebody wants everything looked at again: then False."""
         work = asyncio.ensure_future(follow)
         again = asyncio.ensure_future(self._again.wait())
         try:
             await asyncio.wait((work, again), return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                await work
-                # A source that ended is looked at again when somebody asks.
+            if not work.done():
+                return False
+            await work
+            return True
         finally:
             for task in (work, again):
                 task.cancel()
@@ -181,7 +185,8 @@ class Runner:
         cursor = self._memory.cursor(origin.name)
         stored = partial(self._stored_keys, origin)
         async with aclosing(arrivals(origin, cursor, self._opening, stored)) as found:
-            async for piece in _until_idle(found, once=once):
+            first = _LISTING_SECONDS if origin.kind == "folder" else _IDLE_SECONDS
+            async for piece in _until_idle(found, once=once, first=first):
                 await self._take(origin, own, codes, piece)
                 if once and piece.complete:
                     return
@@ -336,12 +341,20 @@ async def _kept(body: bytes) -> Item:
     return load(body[1:])[0]
 
 
-async def _until_idle(batches: AsyncIterator[Any], *, once: bool) -> AsyncIterator[Any]:
-    """Batches; only those that come without a pause where one look is enough."""
+async def _until_idle(
+    batches: AsyncIterator[Any], *, once: bool, first: float = _IDLE_SECONDS
+) -> AsyncIterator[Any]:
+    """Batches; only those that come without a pause where one look is enough.
+
+    Args:
+        first: seconds that the first of them may take.
+    """
+    wait = first
     while True:
         try:
-            async with asyncio.timeout(_IDLE_SECONDS if once else None):
+            async with asyncio.timeout(wait if once else None):
                 batch = await anext(batches)
         except (StopAsyncIteration, TimeoutError):
             return
         yield batch
+        wait = _IDLE_SECONDS
