@@ -16,7 +16,8 @@ class Part(Protocol):
 
 
 class _Whole(Part, Protocol):
-    parts: dict[str, Part]
+    @property
+    def parts(self) -> Mapping[str, Part]: ...
 
 
 def callable_methods(whole: _Whole) -> dict[str, Method]:

@@ -1,40 +1,23 @@
 """Live knowledge in the process that owns it: libraries, their sources, and search."""
 
-import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, ClassVar
 
-import msgspec
-
-from ponant.kit import Clock
 from ponant.kit.errors import BadRequest, Conflict, NotFound
-from ponant.live import freshness
 from ponant.live.access import checked_marks
 from ponant.live.access_lists import AccessLists
 from ponant.live.calls import Part
-from ponant.live.declarations import Declarations, Declared
+from ponant.live.core import Core
+from ponant.live.declarations import Declared
 from ponant.live.documents_part import Documents
-from ponant.live.indexing.backfill import Backfill
-from ponant.live.indexing.embedding import EmbeddingGate, Vector
-from ponant.live.indexing.index import Index, Moved
-from ponant.live.indexing.ingestion import Ingestion
-from ponant.live.indexing.keeping import keep_all
-from ponant.live.indexing.relaying import relay_all
-from ponant.live.indexing.search import search
-from ponant.live.indexing.waiting import Waiting
 from ponant.live.pipelines.keeping import Keeping
 from ponant.live.port import (
-    Change,
     Document,
-    Embedder,
     FolderListing,
     Freshness,
     Library,
     MetadataValue,
-    Notice,
     PassageRef,
     PassageState,
     PassageView,
@@ -44,37 +27,19 @@ from ponant.live.port import (
     Source,
     Status,
 )
-from ponant.live.queries import Queries
-from ponant.live.relations.service import Relations
-from ponant.live.sources.followers import Followers
 from ponant.live.sources.samples import copy_sample
-from ponant.live.sources.uploads import Said, Uploads
-from ponant.live.standing.part import Standing
+from ponant.live.sources.uploads import Said
 from ponant.live.tables import LibraryRow
-from ponant.live.telling import Teller
-from ponant.store import Database, Scope
+from ponant.store import Scope
 
 _MOST_HITS = 50
 _LONGEST_QUERY = 4000  # characters
-_READERS = 4
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 
-class Knowledge:
+class Knowledge(Core):
     """Everything that callers may ask of live knowledge; methods take whose it is first.
 
-    Args:
-        home: where Ponant keeps its data.
-        roots: folders that HTTP callers may declare sources in, resolved.
-        database: live.db, migrated.
-        listener: told of every change, on the event loop.
-        notify: told what else is worth a look, on the event loop.
-        networks: addresses in the operator's own network that HTTP callers' sources may reach.
-
-    Attributes:
-        parts: what has a room of its own; callers reach its methods as ``part.method``.
+    What it is made of, and what it takes to make one, tells `Core`.
     """
 
     METHODS: ClassVar[frozenset[str]] = frozenset(
@@ -102,101 +67,18 @@ class Knowledge:
         }
     )
 
-    def __init__(
-        self,
-        home: Path,
-        roots: Sequence[Path],
-        database: Database,
-        clock: Clock,
-        listener: Callable[[Change], None],
-        notify: Callable[[Notice], None] = lambda _: None,
-        networks: Sequence[str] = (),
-        tables_memory: int = 512 << 20,
-    ) -> None:
-        self._home = home
-        self._clock = clock
-        self._notify = notify
-        self._index = Index(database, clock, home / "vectors")
-        self._gate = EmbeddingGate()
-        self._queries = Queries(home, roots, self._index)
-        self._declarations = Declarations(database, clock)
-        self._ingestion = Ingestion(self._index, self._gate, self._moved)
-        self._teller = Teller(partial(self._tell, listener), self._fresh)
-        self._uploads = Uploads(home, self._ingestion, self._teller.announce)
-        self._backfill = Backfill(self._queries, self._gate, self._ingestion, self._teller.announce)
-        self._waiting = Waiting(self._version)
-        self._readers = ThreadPoolExecutor(_READERS, "live-reader")
-        self._followers = Followers(
-            home,
-            tuple(networks),
-            self._ingestion,
-            self._queries,
-            self._declarations,
-            self._uploads,
-            self._teller.announce,
-        )
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._standing = Standing(
-            database,
-            read=self._read,
-            write=self._ingestion.write,
-            search=self._search,
-            embed=self._gate.question,
-            identity=lambda: self._gate.identity,
-            tell=notify,
-        )
-        self._relations = Relations(home, tables_memory)
-        self._relations.on_change(
-            lambda one: notify(
-                Notice(part="standing", workspace_id=one.workspace_id, keys=(one.query,))
-            )
-        )
-        self.parts: dict[str, Part] = {
+    @cached_property
+    def parts(self) -> dict[str, Part]:
+        """What has a room of its own; callers reach its methods as ``part.method``."""
+        doing = (self._read, self._ingestion.write, self._moved)
+        return {
+            "access": AccessLists(self._index, *doing),
+            "documents": Documents(self._index, self._queries, self._uploads, *doing),
             "pipelines": Keeping(self, self._followers.add),
             "relations": self._relations,
             "sources": self._followers,
             "standing": self._standing,
         }
-        doing = (self._read, self._ingestion.write, self._moved)
-        self.parts["access"] = AccessLists(self._index, *doing)
-        self.parts["documents"] = Documents(self._index, self._queries, self._uploads, *doing)
-
-    async def start(self) -> None:
-        """Begin to follow every source."""
-        for library_id, workspace_id in await self._read(self._queries.places):
-            scope = Scope(workspace_id=workspace_id)
-            for row in await self._read(self._queries.sources, scope, library_id):
-                self._followers.follow(scope, row)
-        await self._standing.load()
-        self._spawn(self._standing.run())
-        self._spawn(self._relations.start())
-        self._spawn(self._uploads.run())
-        self._spawn(self._backfill.run())
-        self._spawn(relay_all(self._ingestion))
-        self._spawn(keep_all(self._ingestion))
-
-    async def close(self) -> None:
-        """End everything; what was stored is stored."""
-        await self._followers.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._relations.close()
-        await self._teller.close()
-        await self._ingestion.close()
-        self._readers.shutdown(wait=True)
-
-    async def connect(self, embedder: Embedder) -> None:
-        """Search by meaning from now on."""
-        if embedder.identity != self._index.identity:
-            await self._ingestion.write(self._index.load_vectors, embedder.identity)
-        await self._backfill.count()
-        self._gate.connect(embedder)
-        self._standing.refresh()
-        self._ingestion.waiting.set()
-        for library_id, workspace_id in await self._read(self._queries.places):
-            self._teller.announce(Scope(workspace_id=workspace_id), library_id)
 
     # Libraries
 
@@ -400,18 +282,6 @@ class Knowledge:
         vector = await self._gate.question(query) if chosen.mode != "keyword" else None
         return await self._search(scope, library_ids, query, vector, limit, chosen)
 
-    async def _search(
-        self,
-        scope: Scope,
-        library_ids: Sequence[str],
-        query: str,
-        vector: Vector | None,
-        limit: int,
-        options: SearchOptions,
-    ) -> SearchResult:
-        index = self._index
-        return await self._read(search, index, scope, library_ids, query, vector, limit, options)
-
     async def get_passage(self, scope: Scope, passage_id: str) -> PassageView:
         """A passage in its document; NotFound where it is not there, or not any more."""
         return await self._read(self._queries.passage, scope, passage_id)
@@ -437,38 +307,6 @@ class Knowledge:
             watching=len(self._followers),
         )
 
-    # What keeps it all going
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _read(self, function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, partial(function, *args, **kwargs))
-
-    async def _version(self, scope: Scope, library_id: str) -> int:
-        return (await self._read(self._queries.library, scope, library_id)).version
-
-    def _tell(self, listener: Callable[[Change], None], change: Change) -> None:
-        sources = self._followers.progress(change.library_id)
-        listener(msgspec.structs.replace(change, sources=sources))
-
-    def _moved(self, scope: Scope, moved: Moved) -> None:
-        self._waiting.moved(moved.library_id)
-        self._standing.notice(scope, moved)
-        self._teller.moved(scope, moved.library_id, moved.documents)
-        self._withdraw(scope, moved.withdrawn)
-
-    def _withdraw(self, scope: Scope, ids: Sequence[str]) -> None:
-        """Tell those who keep anything of what was shown that it is to be forgotten."""
-        if ids:
-            workspace = scope.workspace_id or ""
-            self._notify(Notice(part="withdrawn", workspace_id=workspace, keys=tuple(ids)))
-
-    # Rows as callers see them
-
     def _library(self, row: LibraryRow, documents: int, size: int) -> Library:
         return Library(
             id=row.id,
@@ -480,16 +318,4 @@ class Knowledge:
             documents=documents,
             total_size=size,
             freshness=self._freshness(row),
-        )
-
-    async def _fresh(self, scope: Scope, library_id: str) -> Freshness:
-        return self._freshness(await self._read(self._queries.library, scope, library_id))
-
-    def _freshness(self, row: LibraryRow) -> Freshness:
-        return freshness.of(
-            row,
-            self._followers.states(row.id),
-            self._uploads.waiting(row.id),
-            self._ingestion.lacking[row.id],
-            has_meaning=self._gate.identity is not None,
         )

@@ -1,0 +1,282 @@
+"""How a process speaks with the live process, and how the server keeps that process alive."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from itertools import count
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+import msgspec
+import structlog
+import zmq
+import zmq.asyncio
+
+from ponant.kit import PonantError, Settings
+from ponant.kit.errors import NotFound, Unavailable
+from ponant.live import wire
+from ponant.live.address import endpoint
+from ponant.live.failure import Failure
+from ponant.live.indexing.embedding import EmbedderSource
+from ponant.live.port import Change, Embedder, Notice
+from ponant.store import Scope
+
+_ANSWER_SECONDS = 60.0
+_READY_SECONDS = 15.0
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 10.0
+_EMBEDDER_PAUSE = 5.0
+_MOST_WAITING = 1000  # changes that a slow listener may be behind
+
+_log = structlog.get_logger(__name__)
+_R = TypeVar("_R")
+
+
+class Conversation:
+    """Calls over the local socket, what the process tells, and the embedder that it may ask.
+
+    `start` runs the live process as a child and starts it again when it dies; `connect` only
+    speaks to one that runs.
+
+    Args:
+        embedder: waits until there is an embedder that the process may ask through this client.
+    """
+
+    def __init__(self, settings: Settings, embedder: EmbedderSource | None = None) -> None:
+        self._settings = settings
+        self._find_embedder = embedder
+        self._embedder: Embedder | None = None
+        self._socket: zmq.asyncio.Socket | None = None
+        self._ready = asyncio.Event()
+        self._numbers = count()
+        self._calls: dict[int, asyncio.Future[bytes]] = {}
+        self._listeners: WeakSet[asyncio.Queue[Change]] = WeakSet()
+        self._noticing: dict[str, set[Callable[[Notice], None]]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the live process answers."""
+        return self._ready.is_set()
+
+    @property
+    def pid(self) -> int | None:
+        """The live process that this client started, while it runs."""
+        return None if self._process is None else self._process.pid
+
+    async def start(self) -> None:
+        """Start the live process and keep it alive; returns before it answers."""
+        self._spawn(self._keep())
+
+    async def connect(self) -> None:
+        """Speak to the live process that another process started."""
+        self._spawn(self._talk())
+
+    async def close(self) -> None:
+        """End the live process, if it is this client's, and every call."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def changes(self, scope: Scope) -> AsyncGenerator[Change]:
+        """The changes in a workspace from now on; close the iterator to stop listening."""
+        queue: asyncio.Queue[Change] = asyncio.Queue(_MOST_WAITING)
+        self._listeners.add(queue)  # now, and not when the first is asked for
+        return self._changes(queue, scope)
+
+    async def _changes(self, queue: asyncio.Queue[Change], scope: Scope) -> AsyncGenerator[Change]:
+        try:
+            while True:
+                change = await queue.get()
+                if change.workspace_id == scope.workspace_id:
+                    yield change
+        finally:
+            self._listeners.discard(queue)
+
+    def notices(self, part: str, listener: Callable[[Notice], None]) -> None:
+        """Call ``listener`` on the event loop with what a part has to tell, from now on.
+
+        Only those that are alive are told: what a part tells it also keeps to be asked for.
+        """
+        self._noticing.setdefault(part, set()).add(listener)
+
+    async def call(
+        self, kind: type[_R] | None, method: str, scope: Scope, /, **arguments: Any
+    ) -> _R:
+        """What a method of the process answers; ``part.method`` for those of a part."""
+        await self._until_ready()
+        number = next(self._numbers)
+        self._calls[number] = answer = asyncio.get_running_loop().create_future()
+        try:
+            await self._send(wire.Call(number, method, scope, arguments))
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                raw = await answer
+        except TimeoutError as e:
+            raise Unavailable("Live knowledge did not answer in time. Try again.") from e
+        finally:
+            del self._calls[number]
+        return msgspec.msgpack.decode(raw, type=kind)
+
+    async def _until_ready(self) -> None:
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await self._ready.wait()
+        except TimeoutError as e:
+            raise Unavailable(
+                "Live knowledge is not running. Look into the server's log, or start it again.",
+                retry_after=2,
+            ) from e
+
+    async def _keep(self) -> None:
+        """Run the process again and again, with growing pauses while it ends at once."""
+        pause = _FIRST_PAUSE
+        while True:
+            process = self._process = await self._start_process()
+            talking = asyncio.create_task(self._talk())
+            try:
+                code = await process.wait()
+                pause = _FIRST_PAUSE if self.ready else min(2 * pause, _LONGEST_PAUSE)
+                _log.error("The live process ended and is started again.", code=code)
+            finally:
+                talking.cancel()
+                await asyncio.gather(talking, return_exceptions=True)
+                await _end(process)
+                self._process = None
+            await asyncio.sleep(pause)
+
+    async def _start_process(self) -> asyncio.subprocess.Process:
+        settings = self._settings
+        spec = wire.LiveSpec(
+            home=str(settings.home.resolve()),
+            roots=[str(root) for root in settings.source_roots],
+            endpoint=endpoint(settings.home),
+            log_level=settings.log_level,
+            networks=list(settings.source_networks),
+            tables_memory=settings.tables_memory,
+        )
+        hidden = {"PONANT_ADMIN_KEY", "PONANT_DATABASE_URL"}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "ponant.live.process",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if name not in hidden}
+            | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            # Ctrl-C in a terminal is for the server, which then ends this.
+            start_new_session=True,
+        )
+        if process.stdin is not None:
+            process.stdin.write(msgspec.json.encode(spec) + b"\n")
+        return process
+
+    async def _talk(self) -> None:
+        """One conversation, as long as the process or the client lives."""
+        context = zmq.asyncio.Context.instance()
+        offering: asyncio.Task[None] | None = None
+        with context.socket(zmq.DEALER) as socket:
+            socket.set(zmq.LINGER, 0)
+            socket.set(zmq.RECONNECT_IVL, 20)
+            socket.set(zmq.SNDHWM, 0)
+            socket.set(zmq.RCVHWM, 0)
+            socket.connect(endpoint(self._settings.home))
+            self._socket = socket
+            try:
+                await socket.send(wire.encode(wire.Subscribe()))
+                while True:
+                    tell = wire.decode_tell(await socket.recv())
+                    if isinstance(tell, wire.Ready):
+                        self._ready.set()
+                        offering = self._spawn(self._offer())
+                    else:
+                        self._take(tell)
+            finally:
+                self._ready.clear()
+                self._socket = None
+                if offering is not None:
+                    offering.cancel()
+                self._fail_calls()
+
+    def _take(self, tell: wire.Tell) -> None:
+        match tell:
+            case wire.Reply(number, result, failure) if number in self._calls:
+                answer = self._calls[number]
+                if answer.done():
+                    return
+                if failure is None:
+                    answer.set_result(result)
+                else:
+                    answer.set_exception(failure.error())
+            case wire.Told(change):
+                for queue in list(self._listeners):
+                    if queue.full():
+                        queue.get_nowait()
+                    queue.put_nowait(change)
+            case wire.Noticed(notice):
+                for listener in self._noticing.get(notice.part, ()):
+                    listener(notice)
+            case wire.Embed() | wire.Count():
+                self._spawn(self._embed(tell))
+
+    async def _offer(self) -> None:
+        """Tell the process of the embedder, once there is one."""
+        if self._find_embedder is None:
+            return
+        while self._embedder is None:
+            try:
+                self._embedder = await self._find_embedder()
+            except NotFound as e:
+                _log.warning("Search goes by keywords alone.", reason=e.message)
+                await asyncio.sleep(12 * _EMBEDDER_PAUSE)
+            except PonantError as e:
+                _log.info("The embedder is not there yet.", reason=e.message)
+                await asyncio.sleep(_EMBEDDER_PAUSE)
+        await self._send(wire.Offer(self._embedder.identity, self._embedder.max_tokens))
+
+    async def _embed(self, ask: wire.Embed | wire.Count) -> None:
+        try:
+            answer = await self._embedded(ask)
+        except PonantError as e:
+            answer = wire.NotEmbedded(ask.id, Failure.of(e))
+        except Exception:  # noqa: BLE001 - whatever it is, who asks must not wait for ever
+            _log.exception("The embedder failed.")
+            failure = Failure.of(Unavailable("The embedder failed. The log says why."))
+            answer = wire.NotEmbedded(ask.id, failure)
+        with contextlib.suppress(Unavailable):
+            await self._send(answer)
+
+    async def _embedded(self, ask: wire.Embed | wire.Count) -> wire.Ask:
+        if self._embedder is None:
+            raise Unavailable("There is no embedder.")
+        if isinstance(ask, wire.Count):
+            return wire.Counted(ask.id, await self._embedder.count_tokens(ask.texts))
+        vectors = await self._embedder.embed(ask.texts, ask.kind)
+        return wire.Vectors(ask.id, len(vectors), vectors.tobytes())
+
+    async def _send(self, ask: wire.Ask) -> None:
+        if self._socket is None:
+            raise Unavailable("Live knowledge is being started again.", retry_after=1)
+        await self._socket.send(wire.encode(ask))
+
+    def _fail_calls(self) -> None:
+        for answer in self._calls.values():
+            if not answer.done():
+                answer.set_exception(
+                    Unavailable("Live knowledge is being started again. Try again.", retry_after=1)
+                )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    await process.wait()
