@@ -12,8 +12,9 @@ from pathlib import Path
 
 import httpx
 
+from tests.patience import PATIENCE
+
 ADMIN_KEY = "pnt_test_administrator_0123456789"
-_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Server:
 
     def client(self, key: str | None = None) -> httpx.Client:
         headers = {"Authorization": f"Bearer {key or self.key}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
 
     def run(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """A ``ponant`` command over this server's home."""
@@ -37,7 +38,7 @@ class Server:
             env=environment(self.home),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=check,
         )
 
@@ -82,19 +83,19 @@ def serving(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[S
     finally:
         process.terminate()
         try:
-            process.wait(timeout=20)
+            process.wait(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 def _wait_until_healthy(server: Server) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
             break
         try:
-            if httpx.get(f"{server.url}/health", timeout=5).status_code == 200:
+            if httpx.get(f"{server.url}/health", timeout=PATIENCE).status_code == 200:
                 return
         except httpx.TransportError:
             pass

@@ -13,6 +13,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.access.office import Office, Secret
+from tests.patience import PATIENCE
 
 Door = Callable[[Office, str, Secret], str]
 
@@ -130,7 +131,7 @@ def _all_or_nothing(answers: list[httpx.Response]) -> str:
 
 async def _tool(office: Office, name: str, tool: str, arguments: dict[str, str]) -> str:
     headers = {"Authorization": f"Bearer {office.people[name].key}"}
-    async with httpx.AsyncClient(headers=headers, timeout=20, verify=False) as http:
+    async with httpx.AsyncClient(headers=headers, timeout=PATIENCE, verify=False) as http:
         transport = streamable_http_client(f"{office.url}/mcp", http_client=http)
         async with Client(transport) as client:
             answer = await client.call_tool(tool, arguments)

@@ -28,6 +28,7 @@ from ponant.store import Database
 from tests.fakes.accounts import add_organisation, key_of
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.models import FakeModel, FakeModels
+from tests.patience import PATIENCE
 from tests.server import free_port
 
 
@@ -64,7 +65,7 @@ class Office:
     def http(self, name: str) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.people[name].key}"}
         # Without the certificates of the world, which take longer to load than a test to run.
-        return httpx.Client(base_url=self.url, headers=headers, timeout=20, verify=False)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE, verify=False)
 
     def marks(self, name: str) -> frozenset[str]:
         """What lists may call somebody now, from the key that they send."""
@@ -184,14 +185,14 @@ def _serving(services: Platform) -> Iterator[None]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        until(lambda: server.started, bool, seconds=20)
+        until(lambda: server.started, bool, seconds=PATIENCE)
         yield
     finally:
         server.should_exit = True
         thread.join()
 
 
-def until(ask: Callable[[], Any], fits: Callable[[Any], bool], seconds: float = 10) -> Any:
+def until(ask: Callable[[], Any], fits: Callable[[Any], bool], seconds: float = PATIENCE) -> Any:
     """The first answer that fits."""
     deadline = time.monotonic() + seconds
     while not fits(answer := ask()):

@@ -13,6 +13,7 @@ from mcp.shared.exceptions import MCPError
 
 from ponant.accounts import Role
 from tests.access.office import Office
+from tests.patience import PATIENCE, tries
 
 _FINANCE = frozenset({"group:Finance"})
 
@@ -20,7 +21,7 @@ _FINANCE = frozenset({"group:Finance"})
 @asynccontextmanager
 async def _client(office: Office, name: str) -> AsyncIterator[Client]:
     headers = {"Authorization": f"Bearer {office.people[name].key}"}
-    async with httpx.AsyncClient(headers=headers, timeout=20, verify=False) as http:
+    async with httpx.AsyncClient(headers=headers, timeout=PATIENCE, verify=False) as http:
         transport = streamable_http_client(f"{office.url}/mcp", http_client=http)
         async with Client(transport) as client:
             yield client
@@ -122,7 +123,7 @@ def test_a_watch_is_kept_by_its_owner_alone(office: Office) -> None:
                 library="Watched",
                 name="Gate",
             )
-            for _ in range(200):
+            for _ in tries():
                 shown = await _call(client, "watch_events", id=made["id"])
                 if shown["events"]:
                     break

@@ -40,7 +40,6 @@ def _closed(http: httpx.Client, name: str, access: list[str] | None) -> str:
     until(
         lambda: http.get(f"/v1/libraries/{library}").json()["freshness"],
         lambda fresh: fresh["state"] == "in_step" and fresh["version"] > 0,
-        seconds=30,
     )
     return library
 

@@ -29,6 +29,7 @@ from ponant.live import LiveClient
 from ponant.store import Database
 from tests.fakes.accounts import add_organisation, key_of
 from tests.fakes.embedder import FakeEmbedder
+from tests.patience import PATIENCE
 from tests.server import free_port
 
 
@@ -42,7 +43,7 @@ class _Server:
 
     def http(self, key: str | None = None) -> httpx.Client:
         headers = {"Authorization": f"Bearer {key or self.admin}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=20)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ class _serving:  # noqa: N801 - a context manager
 
     def __enter__(self) -> None:
         self._thread.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while not self._server.started:
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -110,7 +111,7 @@ class _serving:  # noqa: N801 - a context manager
         self._thread.join()
 
 
-def _until(ask, fits, seconds: float = 10):
+def _until(ask, fits, seconds: float = PATIENCE):
     deadline = time.monotonic() + seconds
     while not fits(answer := ask()):
         assert time.monotonic() < deadline, answer
@@ -171,7 +172,6 @@ def test_a_folder_is_followed_searched_and_heard_of(server: _Server) -> None:
         _until(
             lambda: http.post("/v1/passages/check", json={"passages": [passage]}).json(),
             lambda answer: answer["data"][0]["state"] == "changed",
-            seconds=2,
         )
         questions = http.get(f"/v1/libraries/{library}/questions").json()["data"]
         assert questions[0] == "When does the desk open?"
@@ -302,7 +302,7 @@ async def _use_tools(server: _Server) -> None:
 @asynccontextmanager
 async def _tools(server: _Server, key: str) -> AsyncIterator[Client]:
     headers = {"Authorization": f"Bearer {key}"}
-    async with httpx.AsyncClient(headers=headers, timeout=20) as http:
+    async with httpx.AsyncClient(headers=headers, timeout=PATIENCE) as http:
         async with Client(streamable_http_client(f"{server.url}/mcp", http_client=http)) as client:
             yield client
 

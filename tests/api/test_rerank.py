@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server import Server, serving
 from tests.serving.cross_encoder import write_cross_encoder
 
@@ -118,7 +119,7 @@ def _until(
     client: httpx.Client, address: str, body: dict[str, Any], count: int
 ) -> list[dict[str, Any]]:
     """What a search finds, once it finds so many."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while len(found := client.post(address, json=body).json()["data"]) < count:
         assert time.monotonic() < end, found
         time.sleep(0.05)

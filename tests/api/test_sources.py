@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.api.test_libraries import _Server, server
+from tests.patience import PATIENCE
 
 __all__ = ["server"]
 
@@ -126,7 +127,7 @@ def test_a_secret_is_never_shown_again(server: _Server) -> None:
         }
         added = http.post(f"/v1/libraries/{library}/sources", json=source)
         assert added.status_code == 201, added.text
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         shown = http.get(f"/v1/libraries/{library}/sources")
         while shown.json()["data"][0]["state"] != "error":
             assert time.monotonic() < deadline
@@ -147,7 +148,7 @@ def test_what_failed_is_listed_with_its_reason_and_tried_again(server: _Server) 
         assert http.post(f"/v1/libraries/{library}/retry").json() == {"retried": 0}
         file = {"file": ("b.txt", b"\0\0")}
         assert http.post(f"/v1/libraries/{library}/documents", files=file).status_code in (200, 201)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while len(http.get(f"/v1/libraries/{library}/failed").json()["data"]) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -8,11 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server import Server, home_with_models, serving
 
 pytestmark = pytest.mark.model
-
-_SECONDS = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def _library(client: httpx.Client, folder: Path) -> str:
 
 
 def _holds(client: httpx.Client, library: str, text: str) -> None:
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         found = client.post(f"/v1/libraries/{library}/search", json={"query": text}).json()
         if any(text in hit["text"] for hit in found["data"]):
@@ -49,7 +48,7 @@ def _holds(client: httpx.Client, library: str, text: str) -> None:
 
 def _events(client: httpx.Client, headers: dict[str, str] | None = None) -> Iterator[dict]:
     """Parsed events, each with its name and number."""
-    timeout = httpx.Timeout(10, read=_SECONDS)
+    timeout = PATIENCE
     with client.stream("GET", "/v1/watches/events", headers=headers, timeout=timeout) as response:
         response.raise_for_status()
         event: dict = {}

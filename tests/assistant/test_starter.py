@@ -18,7 +18,7 @@ from ponant.text.messages import Role
 from tests.assistant.conftest import events_of
 from tests.fakes.knowledge import FakeKnowledge
 
-pytestmark = [pytest.mark.anyio, pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.model, pytest.mark.timeout(600)]
 
 _SETUP = Setup(model="starter", library_ids=("lib_1",))
 _PASSAGES = {

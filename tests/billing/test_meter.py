@@ -18,6 +18,7 @@ from ponant.engine import FinishReason, Usage
 from ponant.kit.errors import BadRequest, Conflict, UpstreamFailed
 from ponant.serving.port import Delta, TextToken
 from ponant.store import Database, in_scope
+from tests.patience import tries
 
 pytestmark = pytest.mark.anyio
 
@@ -153,7 +154,7 @@ async def test_an_answer_that_is_dropped_is_recorded(
 
     await drop()
     gc.collect()
-    for _ in range(100):
+    for _ in tries():
         await asyncio.sleep(0.01)
         if rows(database, admin):
             break

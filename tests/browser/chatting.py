@@ -1,13 +1,10 @@
 """What a person does on the page, in words that tests share."""
 
 import re
-import time
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-_ANSWER_MS = 60_000
-_READING_MS = 30_000
 _SUMMARY = re.compile(r"tokens/s|no source cited|stopped|\d sources?,")
 
 
@@ -21,9 +18,7 @@ def add_folder(page: Page, folder: Path) -> None:
         folders.get_by_role("button", name=step, exact=True).click()
     page.get_by_role("button", name=f"Add {name}", exact=True).click()
     expect(page.get_by_role("heading", name=f"Ask {name}")).to_be_visible()
-    expect(page.get_by_text(re.compile(r"\d documents? read, in step"))).to_be_visible(
-        timeout=_READING_MS
-    )
+    expect(page.get_by_text(re.compile(r"\d documents? read, in step"))).to_be_visible()
 
 
 def send(page: Page, text: str) -> None:
@@ -39,7 +34,7 @@ def ask(page: Page, question: str) -> Locator:
 
 def answered(page: Page, question: str) -> Locator:
     """The last turn that asked ``question``, once its answer is whole."""
-    expect(page.get_by_role("button", name="Stop")).to_have_count(0, timeout=_ANSWER_MS)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     turn = page.get_by_role("article", name=question).last
     expect(turn.get_by_text(_SUMMARY).last).to_be_visible()
     return turn
@@ -49,8 +44,3 @@ def cited_numbers(turn: Locator) -> list[int]:
     """The numbers of the sources that an answer cites, each once."""
     names = turn.get_by_role("button", name=re.compile(r"^Source \d+$")).all_inner_texts()
     return sorted({int(name) for name in names})
-
-
-def seconds_until_visible(locator: Locator, since: float) -> float:
-    expect(locator).to_be_visible(timeout=5_000)
-    return time.monotonic() - since

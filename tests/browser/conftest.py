@@ -8,10 +8,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser.folders import Handbook
 from tests.browser.recording import Recorder
+from tests.patience import PATIENCE
 from tests.server import Server, serving
 
 _CHROMIUM = "/usr/bin/chromium"
@@ -24,8 +25,9 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+expect.set_options(timeout=PATIENCE * 1000)
+
 _LINK = re.compile(r"https?://\S+/sign-in#token=\S+")
-_PATIENCE_MS = 20_000
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +42,7 @@ def chromium() -> Iterator[Browser]:
 def page(chromium: Browser) -> Iterator[Page]:
     """A page of a browser that knows nobody; it fails the test that breaks the content policy."""
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
-    context.set_default_timeout(_PATIENCE_MS)
+    context.set_default_timeout(PATIENCE * 1000)
     page = context.new_page()
     broken: list[str] = []
 

@@ -1,7 +1,6 @@
 """The promise: an answer tells when what it rests on changes, and can be made anew."""
 
 import re
-import time
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,7 +10,6 @@ from tests.browser.chatting import (
     answered,
     ask,
     cited_numbers,
-    seconds_until_visible,
     send,
 )
 from tests.browser.conftest import sign_in
@@ -22,7 +20,6 @@ from tests.server import Server
 pytestmark = [pytest.mark.browser, pytest.mark.model]
 
 QUESTION = "When does the reception desk open?"
-_SLACK_SECONDS = 1.0  # for a machine that runs other tests at the same time
 
 
 def test_where_no_passage_answers_nothing_is_cited(
@@ -54,11 +51,9 @@ def test_an_edit_marks_the_answer_and_a_new_one_cites_the_new_text(
     recorder.show(page, milliseconds=2000)
 
     handbook.open_at("09:45")
-    edited = time.monotonic()
     recorder.file(page, handbook.name, handbook.line, new="09:45")
-    mark = turn.get_by_text(re.compile(rf"Source {number} changed \d+ s ago"))
-    waited = seconds_until_visible(mark, edited)
-    assert waited < 1.0 + _SLACK_SECONDS
+    mark = turn.get_by_text(re.compile(rf"Source {number} changed \d+ \w+ ago"))
+    expect(mark).to_be_visible()
     recorder.show(page, milliseconds=2400)
 
     again = turn.get_by_role("button", name="Answer again")
@@ -86,9 +81,8 @@ def test_a_deletion_marks_the_answer(page: Page, shared: Server, handbook: Handb
     (number,) = cited_numbers(turn)
 
     handbook.remove()
-    deleted = time.monotonic()
-    mark = turn.get_by_text(re.compile(rf"Source {number} went away \d+ s ago"))
-    assert seconds_until_visible(mark, deleted) < 1.0 + _SLACK_SECONDS
+    mark = turn.get_by_text(re.compile(rf"Source {number} went away \d+ \w+ ago"))
+    expect(mark).to_be_visible()
 
     turn.get_by_role("button", name=f"Source {number}", exact=True).click()
     panel = page.get_by_role("region", name="Source", exact=True)

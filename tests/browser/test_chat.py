@@ -22,7 +22,7 @@ def test_stop_keeps_what_was_written(page: Page, home: Path) -> None:
         send(page, "Write a long story about a ship that sails around the world.")
         article = page.get_by_role("article")
         written = article.get_by_text(re.compile(r"^\w+ \w+")).last
-        expect(written).to_be_visible(timeout=60_000)
+        expect(written).to_be_visible()
         page.get_by_role("button", name="Stop").click()
 
         expect(page.get_by_role("button", name="Send")).to_be_visible()
@@ -91,7 +91,7 @@ def test_an_answer_goes_on_while_one_looks_elsewhere(page: Page, shared: Server)
     expect(page.get_by_role("heading", name="starter")).to_be_visible()
     page.get_by_role("link", name=question).click()
 
-    expect(page.get_by_role("article", name=question)).to_contain_text("tokens/s", timeout=60_000)
+    expect(page.get_by_role("article", name=question)).to_contain_text("tokens/s")
 
 
 def choose_no_library(page: Page) -> None:

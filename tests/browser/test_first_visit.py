@@ -18,9 +18,7 @@ def test_the_sample_gives_a_cited_answer(page: Page, fresh: Server) -> None:
     expect(page.get_by_role("button", name="Add folder")).to_be_visible()
 
     page.get_by_role("button", name="Try the sample").click()
-    expect(page.get_by_text(re.compile(r"\d documents? read, in step"))).to_be_visible(
-        timeout=30_000
-    )
+    expect(page.get_by_text(re.compile(r"\d documents? read, in step"))).to_be_visible()
     question = page.get_by_role("list", name="Questions to begin with").get_by_role("button").first
     asked = question.inner_text()
     question.click()

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE, tries
 from tests.server import ADMIN_KEY, environment, free_port, serving
 
 pytestmark = pytest.mark.model
@@ -23,7 +24,7 @@ def _fails(home: Path, settings: dict[str, str], *arguments: str) -> str:
         env=environment(home, settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert ended.returncode != 0
@@ -142,20 +143,22 @@ def test_a_damaged_model_says_so_and_the_rest_goes_on(home: Path, models_home: P
             f"http://127.0.0.1:{port}/v1/chat/completions",
             json=ask,
             headers={"Authorization": f"Bearer {ADMIN_KEY}"},
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert answer.status_code == 200
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
 
 
 def _card(url: str, model: str, state: str) -> dict[str, str]:
     """Wait until a model's card shows a state."""
     transport = httpx.HTTPTransport(retries=50)
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
-    with httpx.Client(base_url=url, transport=transport, headers=headers, timeout=60) as client:
-        for _ in range(300):
+    with httpx.Client(
+        base_url=url, transport=transport, headers=headers, timeout=PATIENCE
+    ) as client:
+        for _ in tries():
             try:
                 cards = client.get("/v1/models").json()["data"]
             except httpx.TransportError:

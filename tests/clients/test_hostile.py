@@ -90,7 +90,7 @@ def still_answers(client: httpx.Client) -> None:
 # What a machine thinks of
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_whatever_fits_the_description_is_answered_or_refused(
     client: httpx.Client, server: Server, description: dict[str, Any]
 ) -> None:

@@ -19,6 +19,7 @@ from ponant.serving.backend import CAPABILITIES
 from ponant.serving.echo import load_echo_tokenizer
 from ponant.text.grammar import constraint_factory, json_schema, lark, regex
 from ponant.text.tokenizer import load_tokenizer
+from tests.patience import PATIENCE
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -70,7 +71,7 @@ class Answer:
         if event.finish is not None:
             self._ended.set()
 
-    def wait(self, seconds: float = 60) -> "Answer":
+    def wait(self, seconds: float = PATIENCE) -> "Answer":
         assert self._ended.wait(seconds), "the request did not end"
         return self
 
@@ -338,7 +339,7 @@ def test_cancelling_ends_a_request_and_no_other(subject: Subject) -> None:
     assert doomed.begun.wait(30)
     subject.engine.cancel(request.id)
     doomed.go.set()
-    assert doomed.wait(10).last.finish is FinishReason.CANCELLED
+    assert doomed.wait().last.finish is FinishReason.CANCELLED
     assert 0 < len(doomed.ids) < 900
     assert doomed.last.usage is not None
     assert doomed.last.usage.completion_tokens == len(doomed.ids)
@@ -356,7 +357,7 @@ def test_a_waiting_request_can_be_cancelled(subject: Subject) -> None:
     for answer, _ in answers:
         answer.go.set()
     for answer, _ in answers:
-        assert answer.wait(30).last.finish is FinishReason.CANCELLED
+        assert answer.wait().last.finish is FinishReason.CANCELLED
 
 
 def test_cancelling_an_unknown_request_is_ignored(subject: Subject) -> None:

@@ -13,6 +13,7 @@ from ponant.kit import PonantError
 from ponant.live.relations.port import Changed
 from tests.live.pipelines.conftest import SCOPE, Workshop, eventually
 from tests.live.pipelines.conftest import workshop as workshop  # noqa: PLC0414 - a fixture
+from tests.patience import PATIENCE
 from tests.server import home_with_models, serving
 from tests.servers import dovecot, kafka, postgres
 
@@ -151,14 +152,14 @@ def test_late_clicks_correct_their_window(workshop: Any, monkeypatch: pytest.Mon
         asyncio.run(check(cluster))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_mailbox_tells_who_waits(workshop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def check(server: dovecot.Dovecot) -> None:
         async with workshop() as here:
             _use(here, "digest")
             async with here.running():
                 threads = "SELECT thread FROM mail ORDER BY message"
-                await eventually(lambda: _rows(here, threads), [["the lamp"], ["oil"]], 30)
+                await eventually(lambda: _rows(here, threads), [["the lamp"], ["oil"]])
                 await eventually(lambda: _waiting(here), ["oil", "the lamp"])
                 server.deliver("Re: Oil", "It comes today.", From="us@example.org")
                 await eventually(lambda: _waiting(here), ["the lamp"])
@@ -239,7 +240,7 @@ def _names(client: httpx.Client, library: str) -> list[str]:
     return sorted(one["name"] for one in found if one["process_status"] == "done")
 
 
-def _until(ask: Any, expected: Any, seconds: float = 30) -> None:
+def _until(ask: Any, expected: Any, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while (found := ask()) != expected:
         assert time.monotonic() < deadline, found

@@ -56,3 +56,18 @@ class FakeEmbedder:
         for word in words:
             vector[zlib.crc32(word.encode()) % self.dimension] += 1
         return vector / np.float32(np.linalg.norm(vector))
+
+
+class HeldEmbedder(FakeEmbedder):
+    """It embeds no passage before it is let; questions it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = asyncio.Event()
+
+    async def embed(
+        self, texts: Sequence[str], kind: Literal["query", "passage"]
+    ) -> NDArray[np.float32]:
+        if kind == "passage":
+            await self.let.wait()
+        return await super().embed(texts, kind)

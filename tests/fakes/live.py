@@ -11,8 +11,7 @@ from ponant.live.knowledge import Knowledge
 from ponant.live.port import Embedder, Notice
 from ponant.store import Database, Scope
 from tests.fakes.embedder import FakeEmbedder
-
-_SECONDS = 20.0
+from tests.patience import PATIENCE
 
 
 class LocalLive:
@@ -39,7 +38,7 @@ class LocalLive:
         """Add or replace a document, and wait until it is found and was matched."""
         before = await self._version(scope, library_id, name)
         await self.add_document(scope, library_id, name, text.encode())
-        deadline = asyncio.get_running_loop().time() + _SECONDS
+        deadline = asyncio.get_running_loop().time() + PATIENCE
         while await self._version(scope, library_id, name) == before:
             assert asyncio.get_running_loop().time() < deadline, f"{name} was not read"
             await asyncio.sleep(0.005)
@@ -54,7 +53,7 @@ class LocalLive:
 
     async def settled(self, scope: Scope, library_id: str) -> None:
         """Wait until everything is embedded and standing queries are matched."""
-        deadline = asyncio.get_running_loop().time() + _SECONDS
+        deadline = asyncio.get_running_loop().time() + PATIENCE
         while (await self.get_library(scope, library_id)).freshness.state != "in_step":
             assert asyncio.get_running_loop().time() < deadline, "the library is not in step"
             await asyncio.sleep(0.005)

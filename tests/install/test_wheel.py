@@ -19,16 +19,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE
 from tests.server import ADMIN_KEY, environment, free_port
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(1200)]
 
 _CHECKOUT = Path(__file__).parent.parent.parent
 
 
 def _build(out: Path, settings: dict[str, str]) -> Path:
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", out]
-    subprocess.run([*command, _CHECKOUT], check=True, timeout=300, env=os.environ | settings)
+    subprocess.run([*command, _CHECKOUT], check=True, timeout=600, env=os.environ | settings)
     return next(out.glob("ponant-*.whl"))
 
 
@@ -47,12 +48,12 @@ def plain_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bare(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
     """A fresh virtual environment with the wheel, its pinned base and llama.cpp; its bin folder."""
     venv = tmp_path_factory.mktemp("bare")
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True, timeout=600)
     requirements = [_CHECKOUT / "requirements" / f"{name}.txt" for name in ("base", "llamacpp")]
     install = [venv / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
     files = [part for file in requirements for part in ("-r", file)]
-    subprocess.run([*install, *files], check=True, timeout=300)
-    subprocess.run([*install, "--no-deps", wheel], check=True, timeout=120)
+    subprocess.run([*install, *files], check=True, timeout=600)
+    subprocess.run([*install, "--no-deps", wheel], check=True, timeout=600)
     return venv / "bin"
 
 
@@ -60,9 +61,9 @@ def bare(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Path:
 def plain(bare: Path, wheel: Path, plain_wheel: Path) -> Iterator[Path]:
     """The same environment with the wheel that has no kernels."""
     swap = [bare / "pip", "install", "--quiet", "--no-deps", "--force-reinstall"]
-    subprocess.run([*swap, plain_wheel], check=True, timeout=120)
+    subprocess.run([*swap, plain_wheel], check=True, timeout=600)
     yield bare
-    subprocess.run([*swap, wheel], check=True, timeout=120)
+    subprocess.run([*swap, wheel], check=True, timeout=600)
 
 
 @contextmanager
@@ -87,17 +88,17 @@ def _served(bin_folder: Path, home: Path) -> Iterator[httpx.Client]:
         with httpx.Client(
             base_url=f"http://127.0.0.1:{port}",
             headers={"Authorization": f"Bearer {ADMIN_KEY}"},
-            timeout=60,
+            timeout=PATIENCE,
         ) as client:
             _wait(client, process, log)
             yield client
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
 
 
 def _wait(client: httpx.Client, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if client.get("/health").status_code == 200:
@@ -116,7 +117,7 @@ def _cited_answer(client: httpx.Client, question: str, library: str) -> tuple[st
         "stream": True,
     }
     text, cited = "", []
-    with client.stream("POST", "/v1/conversations", json=body, timeout=120) as response:
+    with client.stream("POST", "/v1/conversations", json=body, timeout=PATIENCE) as response:
         for line in response.iter_lines():
             if not line.startswith("data: {"):
                 continue
@@ -165,7 +166,7 @@ def _serves(bin_folder: Path, home: Path, backend: str) -> None:
 
 
 def _until_found(client: httpx.Client, library: str, query: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         asked = {"query": query, "limit": 3}
         if client.post(f"/v1/libraries/{library}/search", json=asked).json()["data"]:
@@ -191,7 +192,7 @@ def test_doctor_says_what_the_machine_has(bare: Path, home: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert "llamacpp" in told.stdout
     assert "Traceback" not in told.stderr

@@ -21,7 +21,7 @@ def logged(what: str) -> str:
         [sys.executable, "-c", _SCRIPT.format(what=what)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     assert done.stderr

@@ -13,6 +13,7 @@ from ponant.live.knowledge import Knowledge
 from ponant.live.port import Change, Embedder, Library
 from ponant.store import Database, Scope
 from tests.fakes.embedder import FakeEmbedder
+from tests.patience import PATIENCE
 
 SCOPE = Scope(organisation_id="org_1", workspace_id="wsp_1", person_id="per_1")
 STRANGER = Scope(organisation_id="org_2", workspace_id="wsp_2", person_id="per_2")
@@ -82,8 +83,8 @@ async def found_by_meaning(knowledge: Knowledge, library_id: str, documents: int
     )
 
 
-async def eventually(ask, fits: Callable[..., bool], seconds: float = 60):
-    """The first answer that fits; the time is for a machine with much else to do.
+async def eventually(ask, fits: Callable[..., bool], seconds: float = PATIENCE):
+    """The first answer that fits.
 
     Raises:
         AssertionError: none came in time.

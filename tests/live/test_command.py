@@ -10,6 +10,7 @@ from ponant.kit import SystemClock
 from ponant.live import LiveClient
 from ponant.store import Database
 from tests.live.conftest import Installation, eventually
+from tests.patience import PATIENCE
 from tests.server import environment
 
 
@@ -19,7 +20,7 @@ def _run(installation: Installation, *arguments: str) -> "subprocess.CompletedPr
         env=environment(installation.home) | {"COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

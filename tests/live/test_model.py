@@ -49,7 +49,7 @@ async def _play(installation: Installation, actions) -> None:
         for kind, name, what in actions:
             await _act(installation, kind, name, what)
         expected = _folder(installation.folder)
-        await eventually(lambda: _stored(knowledge, library.id), lambda stored: stored == expected)
+        await eventually(lambda: _at_rest(knowledge, library.id), lambda stored: stored == expected)
         await _check(knowledge, library.id, expected)
     versions = [change.version for change in installation.changes if change.documents]
     # A version that is stored while an older one is told is named in both messages.
@@ -75,6 +75,14 @@ def _folder(folder: Path) -> dict[str, str]:
         for path in folder.rglob("*")
         if path.is_file()
     }
+
+
+async def _at_rest(knowledge: Knowledge, library_id: str) -> dict[str, str] | None:
+    """What is stored while nothing is on its way: a file that went may still be being read."""
+    library = await knowledge.get_library(SCOPE, library_id)
+    if library.freshness.state != "in_step":
+        return None
+    return await _stored(knowledge, library_id)
 
 
 async def _stored(knowledge: Knowledge, library_id: str) -> dict[str, str]:

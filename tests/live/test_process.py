@@ -29,6 +29,7 @@ from ponant.live.process import Server
 from tests.fakes.embedder import FakeEmbedder
 from tests.live.conftest import SCOPE, STRANGER, Installation, eventually, found_by_meaning, in_step
 from tests.live.crash.agreement import disagreements
+from tests.patience import PATIENCE
 
 
 @asynccontextmanager
@@ -238,7 +239,7 @@ def test_it_ends_with_its_parent_and_frees_the_home(installation: Installation) 
     finally:
         parent.kill()
         parent.communicate()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while is_running(installation.home):
         assert time.monotonic() < deadline
         time.sleep(0.05)

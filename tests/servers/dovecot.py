@@ -17,6 +17,8 @@ from pathlib import Path
 from imapclient import IMAPClient
 from imapclient.exceptions import LoginError
 
+from tests.patience import PATIENCE, tries
+
 _CONFIG = """
 base_dir = {folder}/run
 state_dir = {folder}/state
@@ -84,7 +86,7 @@ class Dovecot:
     @contextmanager
     def client(self) -> Iterator[IMAPClient]:
         """The user, signed in, with the inbox open for writing."""
-        client = IMAPClient(self.host, self.plain_port, ssl=False, timeout=10)
+        client = IMAPClient(self.host, self.plain_port, ssl=False, timeout=PATIENCE)
         client.login(self.user, self.password)
         client.select_folder("INBOX")
         yield client
@@ -116,7 +118,7 @@ class Dovecot:
         (self.folder / "users").write_text(f"{self.user}:{{PLAIN}}{password}\n")
 
     def _takes(self, password: str) -> bool:
-        client = IMAPClient(self.host, self.plain_port, ssl=False, timeout=10)
+        client = IMAPClient(self.host, self.plain_port, ssl=False, timeout=PATIENCE)
         try:
             client.login(self.user, password)
         except LoginError:
@@ -140,10 +142,10 @@ class Dovecot:
         """Stop it, and whatever it has begun."""
         assert self.process is not None
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
     def _await_answer(self) -> None:
-        for _ in range(200):
+        for _ in tries():
             try:
                 with socket.create_connection((self.host, self.plain_port), 0.5):
                     return

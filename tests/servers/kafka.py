@@ -10,6 +10,8 @@ from typing import Any
 import confluent_kafka
 from confluent_kafka import Producer
 
+from tests.patience import PATIENCE
+
 _BROKER = 1
 _PRODUCER = 0  # librdkafka's number for the type of client
 
@@ -35,7 +37,7 @@ class Kafka:
 
     def topic(self, name: str) -> str:
         """Have a topic with four partitions."""
-        self._producer.list_topics(name, timeout=10)
+        self._producer.list_topics(name, timeout=PATIENCE)
         return name
 
     def send(self, topic: str, key: str | None, value: Any, partition: int = -1) -> None:

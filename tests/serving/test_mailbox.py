@@ -7,6 +7,7 @@ import pytest
 from ponant.engine import Event, FinishReason, Token, Usage
 from ponant.serving import wire
 from ponant.serving.mailbox import Mailbox
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +52,6 @@ async def test_a_reader_waits_for_the_next() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     box.put(told(7))
-    found = await asyncio.wait_for(waiting, 5)
+    found = await asyncio.wait_for(waiting, PATIENCE)
     assert isinstance(found, wire.Happened)
     assert found.event.tokens[0].id == 7

@@ -16,6 +16,7 @@ from ponant.serving.runfolder import RunFolder
 from ponant.serving.supervisor import WorkerProcess
 from ponant.serving.wire import WorkerSpec
 from ponant.store import Scope
+from tests.patience import PATIENCE
 from tests.processes import children
 from tests.serving.asking import chat, chat_request
 
@@ -71,7 +72,7 @@ async def test_a_crash_loop_is_slowed_and_shown(bare: Models, scope: Scope) -> N
 
 async def _until_not_ready(model: object) -> None:
     """Wait until the end was noticed and, where the pause is short, it is back."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while model.card.state == "ready":  # type: ignore[attr-defined]
         assert time.monotonic() < end
         await asyncio.sleep(0.01)
@@ -111,5 +112,5 @@ except MemoryError:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this bound")
 def test_a_process_that_takes_too_much_meets_a_memory_error() -> None:
-    done = subprocess.run([sys.executable, "-c", _GREEDY], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", _GREEDY], check=False, timeout=PATIENCE)
     assert done.returncode == 7

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ponant.text.tokenizer import Tokenizer, load_tokenizer
+from tests.patience import PATIENCE
 
 Tokenise = Callable[[str, bool], list[int]]
 
@@ -46,7 +47,7 @@ def post(url: str, body: dict[str, object]) -> dict[str, object]:
     request = urllib.request.Request(
         url, json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=60) as response:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as response:
         return json.loads(response.read())
 
 

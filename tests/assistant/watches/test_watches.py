@@ -24,6 +24,7 @@ from ponant.store import in_scope
 from tests.assistant.watches.conftest import Post, watches_of
 from tests.fakes.accounts import add_organisation, add_person
 from tests.fakes.models import FakeModel
+from tests.patience import tries
 
 pytestmark = pytest.mark.anyio
 
@@ -145,7 +146,7 @@ async def test_a_statement_is_told_of_rows_that_came_and_went(post: Post) -> Non
     watch, _ = await post.watches.create(post.owner, Setup(kind="sql", query=sql))
     await post.watches.step()
     await tables.put_rows(scope, "stock", ["item"], [{"item": "lamp", "left": 1}], [])
-    for _ in range(100):
+    for _ in tries():
         await _wait(post, _MINUTE)
         if len(await _told(post)) > 1:
             break

@@ -81,7 +81,7 @@ def packed(starter: Path) -> Decoder:
 
 
 @pytest.mark.model
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_starter_is_as_near_to_float32_as_it_should_be(
     starter: Path, packed: Decoder, texts: list[list[int]]
 ) -> None:
@@ -150,7 +150,7 @@ def divergence(theirs: Token, ours: Floats) -> float:
 
 
 @pytest.mark.model
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_llama_cpp_agrees_token_by_token(
     llama: LlamaCppEngine,
     tokenizer: Tokenizer,

@@ -21,11 +21,11 @@ from ponant.live.port import Embedder
 from ponant.store import Scope
 from tests.fakes.embedder import FakeEmbedder
 from tests.live.crash.agreement import disagreements, lying, stored
+from tests.patience import PATIENCE
 
 SCOPE = Scope(organisation_id="org_1", workspace_id="wsp_1", person_id="per_1")
 IN_FLIGHT = 64  # passages: as many are stored at once, while as many more are embedded
 _FILES = 30
-_PATIENCE = 120.0
 
 
 @dataclass
@@ -109,7 +109,7 @@ async def _kill_at(name: str, client: LiveClient, folder: Path, rng: random.Rand
     """Have the process die at a point; changes go on until it passes there."""
     before = client.pid
     _arm(name)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while _is_armed() and client.pid == before:
         assert time.monotonic() < deadline, f"It never passed {name}."
         change_files(folder, rng)
@@ -131,7 +131,7 @@ def _kill(client: LiveClient) -> None:
 
 
 async def _answering(client: LiveClient) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             await client.status(SCOPE)
@@ -147,7 +147,7 @@ async def _settled(client: LiveClient, library_id: str, home: Path, folder: Path
 
     By meaning too: before the embedder is back, it is in step by keywords alone, and says so.
     """
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     wanted = lying(folder)
     while time.monotonic() < deadline:
         fresh = (await client.get_library(SCOPE, library_id)).freshness

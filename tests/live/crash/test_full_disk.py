@@ -80,7 +80,6 @@ def test_a_full_disk_keeps_the_old_version_answering(installation: Installation)
             await eventually(
                 lambda: knowledge.get_library(SCOPE, library.id),
                 lambda one: one.documents == 2 and one.freshness.state == "in_step",
-                seconds=30,
             )
             found = await knowledge.search(SCOPE, [library.id], "Which key opens room 7?", 20)
             assert not any("brass" in hit.text for hit in found.hits)

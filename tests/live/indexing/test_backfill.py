@@ -12,25 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from ponant.live.knowledge import Knowledge
-from tests.fakes.embedder import FakeEmbedder
+from tests.fakes.embedder import FakeEmbedder, HeldEmbedder
 from tests.live.conftest import SCOPE, Installation, eventually, in_step
 from tests.live.crash.agreement import disagreements
 
 _MANY = "\n\n".join(f"## Room {n}\n\n" + f"The brass key opens room {n}. " * 5 for n in range(25))
-
-
-class _Held(FakeEmbedder):
-    """An embedder that embeds nothing before it is let."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.let = asyncio.Event()
-
-    async def embed(
-        self, texts: Sequence[str], kind: Literal["query", "passage"]
-    ) -> NDArray[np.float32]:
-        await self.let.wait()
-        return await super().embed(texts, kind)
 
 
 class _Faulty(FakeEmbedder):
@@ -71,7 +57,7 @@ def test_a_library_is_not_in_step_before_its_vectors_were_counted(
             config = {"path": str(installation.folder)}
             await knowledge.add_source(SCOPE, library.id, "folder", config)
             await in_step(knowledge, library.id, 1)
-        embedder = _Held()
+        embedder = HeldEmbedder()
         async with installation.running(connect=False) as knowledge:
             await in_step(knowledge, library.id, 1)
             await knowledge.connect(embedder)
@@ -90,7 +76,7 @@ def test_what_is_stored_during_a_last_look_is_not_forgotten(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> None:
-        embedder = _Held()
+        embedder = HeldEmbedder()
         async with installation.running(embedder) as knowledge:
             library = await knowledge.create_library(SCOPE, "Handbook")
             await in_step(knowledge, library.id, 0)

@@ -11,7 +11,7 @@ _STEPS = st.lists(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(_STEPS)
 def test_every_version_keeps_its_rows(steps: list[tuple[int, int, bool]]) -> None:
     index = LibraryVectors(0)

@@ -18,6 +18,7 @@ from ponant.live import LiveClient
 from ponant.live.pipelines.memory import Memory, SourceNow
 from ponant.live.pipelines.process import RunSpec, memory_file, run
 from ponant.store import Scope
+from tests.patience import PATIENCE
 
 SCOPE = Scope(organisation_id="org_1", workspace_id="wsp_1", person_id="per_1")
 
@@ -107,7 +108,7 @@ def lines(*records: dict[str, Any]) -> str:
     return "".join(json.dumps(one) + "\n" for one in records)
 
 
-async def eventually(ask: Any, expected: Any, seconds: float = 15) -> None:
+async def eventually(ask: Any, expected: Any, seconds: float = PATIENCE) -> None:
     """Wait until ``ask`` answers what is expected.
 
     Raises:

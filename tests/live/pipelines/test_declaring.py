@@ -10,6 +10,7 @@ import pytest
 from ponant import live
 from ponant.kit.errors import BadRequest
 from ponant.live.pipelines.declaring import seconds
+from tests.patience import PATIENCE
 
 _HEAVY = ("confluent_kafka", "duckdb", "dulwich", "kreuzberg", "obstore", "psycopg", "usearch")
 
@@ -34,7 +35,7 @@ def test_declaring_loads_no_engine_and_no_client() -> None:
         f"print([name for name in {_HEAVY} if name in sys.modules])"
     )
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert found.stdout.strip() == "[]"
 
@@ -42,7 +43,7 @@ def test_declaring_loads_no_engine_and_no_client() -> None:
 def test_the_package_alone_loads_nothing() -> None:
     code = "import sys, ponant.live; print([n for n in ('numpy', 'zmq') if n in sys.modules])"
     found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     assert found.stdout.strip() == "[]"
 

@@ -7,6 +7,7 @@ import duckdb
 
 from ponant.kit import PonantError
 from tests.live.pipelines.conftest import SCOPE, eventually
+from tests.patience import PATIENCE
 
 _GENERATORS = """
     import asyncio
@@ -60,7 +61,7 @@ def test_generators_are_sources(workshop: Any) -> None:
             assert await here.rows(counted) == [[1], [2], [4], [5]]  # a log goes on where it was
             assert await here.texts("Papers") == {"b": "second"}
             here.write("stock.json", "no json")
-            state = await asyncio.wait_for(_fault(here), 20)
+            state = await asyncio.wait_for(_fault(here), PATIENCE)
             assert "stock raised JSONDecodeError" in state
             assert await here.rows(stock) == [[2, 9]]
 

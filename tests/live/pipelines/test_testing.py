@@ -12,6 +12,7 @@ import pytest
 from ponant.kit.errors import BadRequest
 from ponant.live.pipelines import testing
 from tests.live.pipelines.conftest import lines
+from tests.patience import PATIENCE
 
 _PIPELINE = dedent("""
     from ponant import live
@@ -41,7 +42,7 @@ def _run(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         env=kept | {"PONANT_HOME": str(home), "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

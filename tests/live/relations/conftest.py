@@ -20,7 +20,7 @@ def opening(tmp_path: Path) -> Opening:
     """Opens the tables of one home, any number of times."""
 
     @asynccontextmanager
-    async def running(seconds: float = 10.0) -> AsyncIterator[Relations]:
+    async def running(seconds: float = 100.0) -> AsyncIterator[Relations]:
         relations = Relations(tmp_path, memory=256 << 20, seconds=seconds)
         await relations.start()
         try:

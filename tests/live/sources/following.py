@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ponant.live.reading.parsing import UnreadableDocument
 from ponant.live.sources.port import Cursor, DocumentSource, Found
+from tests.patience import PATIENCE, tries
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Shelf:
         Args:
             stop: after so many changes it dies, between two of a batch.
         """
-        async with asyncio.timeout(20), aclosing(source.batches(self.cursor)) as batches:
+        async with asyncio.timeout(PATIENCE), aclosing(source.batches(self.cursor)) as batches:
             async for batch in batches:
                 keys = {change.key for change in batch.changes}
                 if batch.complete:
@@ -70,8 +71,8 @@ class Shelf:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until it is so, ten seconds at most."""
-    for _ in range(500):
+    """Wait until it is so."""
+    for _ in tries():
         if condition():
             return
         await asyncio.sleep(0.02)

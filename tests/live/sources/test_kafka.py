@@ -13,6 +13,7 @@ from ponant.live.sources.kafka import KafkaRows, KafkaSource
 from ponant.live.sources.kafka_topic import KafkaConfig
 from ponant.live.sources.port import Batch, SourceFault
 from tests.live.sources.following import Shelf
+from tests.patience import PATIENCE
 from tests.servers import kafka
 
 pytestmark = pytest.mark.anyio
@@ -111,7 +112,10 @@ async def test_a_batch_is_fetched_only_when_the_last_is_stored(broker: kafka.Kaf
         broker.send("slow", f"k{number}", {"body": "text"})
     broker.flush()
     seen: list[Batch] = []
-    async with asyncio.timeout(10), aclosing(_source(broker, "slow", batch=5).batches(None)) as it:
+    async with (
+        asyncio.timeout(PATIENCE),
+        aclosing(_source(broker, "slow", batch=5).batches(None)) as it,
+    ):
         async for batch in it:
             seen.append(batch)
             if sum(len(one.changes) for one in seen) == 30:
@@ -162,7 +166,7 @@ async def test_messages_are_rows_too(broker: kafka.Kafka) -> None:
 
 
 async def _batch_of(source: KafkaRows, rows: int) -> RowBatch:
-    async with asyncio.timeout(10), aclosing(source.batches(None)) as batches:
+    async with asyncio.timeout(PATIENCE), aclosing(source.batches(None)) as batches:
         async for batch in batches:
             if len(batch.upserts) == rows:
                 return batch

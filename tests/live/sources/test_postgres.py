@@ -15,6 +15,7 @@ from ponant.live.sources.postgres import PostgresSource
 from ponant.live.sources.postgres_database import Place, PostgresConfig
 from ponant.live.sources.postgres_rows import PostgresRows, rows_source
 from tests.live.sources.following import Shelf, eventually
+from tests.patience import PATIENCE
 from tests.servers import postgres
 
 pytestmark = pytest.mark.anyio
@@ -310,7 +311,7 @@ async def test_rows_become_rows(server: postgres.Postgres, mode: str) -> None:
 async def _keep(
     source: PostgresRows, rows: dict[object, dict[str, object]], until: set[object]
 ) -> None:
-    async with asyncio.timeout(10), aclosing(source.batches(None)) as batches:
+    async with asyncio.timeout(PATIENCE), aclosing(source.batches(None)) as batches:
         async for batch in batches:
             _store(batch, rows)
             if set(rows) == until:

@@ -11,6 +11,7 @@ from ponant.kit.errors import Forbidden
 from ponant.live.knowledge import Knowledge
 from ponant.live.port import Source
 from tests.live.conftest import SCOPE, Installation
+from tests.patience import tries
 from tests.servers import dovecot, kafka, postgres
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +44,7 @@ async def _source(knowledge: Knowledge, library_id: str) -> Source:
 
 
 async def _until(knowledge: Knowledge, library_id: str, holds: Callable[[Source], bool]) -> Source:
-    for _ in range(500):
+    for _ in tries():
         source = await _source(knowledge, library_id)
         if holds(source):
             return source
@@ -53,7 +54,7 @@ async def _until(knowledge: Knowledge, library_id: str, holds: Callable[[Source]
 
 async def _found(knowledge: Knowledge, library_id: str, query: str, wanted: int) -> list[str]:
     """The documents that a word finds, once they are so many."""
-    for _ in range(500):
+    for _ in tries():
         hits = (await knowledge.search(SCOPE, [library_id], query, 10)).hits
         names = sorted({hit.document_name for hit in hits if query in hit.text})
         if len(names) == wanted:

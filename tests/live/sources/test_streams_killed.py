@@ -16,6 +16,7 @@ import pytest
 from ponant.kit.errors import NotFound
 from ponant.live.knowledge import Knowledge
 from tests.live.conftest import SCOPE, Installation
+from tests.patience import tries
 from tests.servers import kafka, postgres
 
 pytestmark = pytest.mark.anyio
@@ -105,7 +106,7 @@ async def _texts(knowledge: Knowledge, library_id: str) -> dict[str, str]:
     return texts
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_a_killed_process_loses_doubles_and_keeps_nothing(
     installation: Installation,
 ) -> None:
@@ -125,7 +126,7 @@ async def test_a_killed_process_loses_doubles_and_keeps_nothing(
         async with installation.running() as knowledge:
             (library,) = await knowledge.list_libraries(SCOPE)
             texts: dict[str, str] = {}
-            for _ in range(200):
+            for _ in tries():
                 texts = await _texts(knowledge, library.id)
                 if texts == expected:
                     break
