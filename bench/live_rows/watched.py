@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -13,9 +12,10 @@ from bench.live_peers.hashing import HashingEmbedder
 from bench.live_rows.measured import Place, Told, folder, spread
 from bench.live_texts import manual
 from ponant.kit import SystemClock
-from ponant.live.indexing.index import Moved
 from ponant.live.knowledge import Knowledge
 from ponant.live.port import Notice, PassageRef
+from ponant.live.standing.finding import Concerned, News
+from ponant.live.standing.matching import Matcher
 from ponant.live.standing.part import Standing
 from ponant.store import Database, Scope
 
@@ -32,7 +32,8 @@ def standing(place: Place) -> Told:
     count = 200 if place.quick else _WATCHES
     told = Told(f"{count:,} watches and one edit")
     with folder("standing") as work:
-        told.figures["Ponant"] = asyncio.run(_standing(work, count))
+        names = [path.name for path in manual.write(work / "corpus", _PASSAGES)]
+        told.figures["Ponant"] = asyncio.run(_standing(work, names, count))
     told.notes["embedder"] = "words hashed, so that only finding is measured"
     told.goals = {"affected watches found, median ms": 100, "missed": 0}
     return told
@@ -67,9 +68,8 @@ async def _edits(work: Path, changes: int, others: int) -> Counts:
         return await town.run(changes, others)
 
 
-async def _standing(work: Path, count: int) -> dict[str, float]:
+async def _standing(work: Path, names: list[str], count: int) -> dict[str, float]:
     corpus = work / "corpus"
-    names = [path.name for path in manual.write(corpus, _PASSAGES)]
     home = work / "home"
     home.mkdir()
     database = Database.at(home / "live.db")
@@ -147,7 +147,9 @@ async def _edit(
 ) -> dict[str, float]:
     part = _part(knowledge)
     finding = _timed(part)
-    found, whole, searched, missed = [], [], 0, 0
+    found: list[float] = []
+    whole: list[float] = []
+    searched = missed = affected = 0
     for number in range(_EDITS):
         name = f"wat_edit_{number}"
         path = corpus / names[number * 7 % len(names)]
@@ -155,7 +157,7 @@ async def _edit(
         await _put(knowledge, library_id, name, " ".join(parts[4].split()[:6]))
         changes.clear()
         notices.clear()
-        before = part.searched
+        before, moved = part.searched, await _moved(part)
         parts[4] = f"{parts[4]} One sentence more, for edit number {number}."
         path.write_text("\n\n".join(parts))
         saved = time.perf_counter()
@@ -165,30 +167,37 @@ async def _edit(
             found.append(1000 * (told - changes[0]))
             whole.append(1000 * (told - saved))
         searched += part.searched - before
+        affected += len(await _moved(part) - moved)
         await asyncio.sleep(0.2)
     return {
         **spread("affected watches found", finding),
         **spread("found, searched again and told", found),
         **spread("saved → told", whole),
         "missed": missed,
+        "affected, mean per edit": round(affected / _EDITS, 1),
         "searched again, mean per edit": round(searched / _EDITS, 1),
     }
+
+
+async def _moved(part: Standing) -> set[str]:
+    return set(await part.moved(_SCOPE))
 
 
 def _timed(part: Standing) -> list[float]:
     """Milliseconds of every finding from now on."""
     times: list[float] = []
-    find = part._candidates  # noqa: SLF001 - what is found is seen nowhere else
+    finder = part._finder  # noqa: SLF001 - what is found is seen nowhere else
+    find = finder.concerned
 
-    def timed(news: Sequence[tuple[Scope, Moved]]) -> set[str]:
+    def timed(matcher: Matcher, news: News, identity: str | None) -> Concerned:
         begun = time.perf_counter()
         try:
-            return find(news)
+            return find(matcher, news, identity)
         finally:
             if any(moved.documents for _, moved in news):
                 times.append(1000 * (time.perf_counter() - begun))
 
-    setattr(part, "_candidates", timed)  # noqa: B010 - mypy minds the assignment
+    setattr(finder, "concerned", timed)  # noqa: B010 - mypy minds the assignment
     return times
 
 

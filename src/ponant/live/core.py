@@ -18,7 +18,7 @@ from ponant.live.indexing.index import Index, Moved
 from ponant.live.indexing.ingestion import Ingestion
 from ponant.live.indexing.keeping import keep_all
 from ponant.live.indexing.relaying import relay_all
-from ponant.live.indexing.search import search
+from ponant.live.indexing.search import Ranking, ranked
 from ponant.live.indexing.waiting import Waiting
 from ponant.live.port import Change, Embedder, Freshness, Notice, SearchOptions, SearchResult
 from ponant.live.queries import Queries
@@ -144,9 +144,9 @@ class Core:
         vector: Vector | None,
         limit: int,
         options: SearchOptions,
-    ) -> SearchResult:
+    ) -> tuple[SearchResult, Ranking]:
         index = self._index
-        return await self._read(search, index, scope, library_ids, query, vector, limit, options)
+        return await self._read(ranked, index, scope, library_ids, query, vector, limit, options)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

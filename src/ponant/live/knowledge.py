@@ -29,6 +29,7 @@ from ponant.live.port import (
 )
 from ponant.live.sources.samples import copy_sample
 from ponant.live.sources.uploads import Said
+from ponant.live.standing.query import Asking, Found
 from ponant.live.tables import LibraryRow
 from ponant.store import Scope
 
@@ -279,8 +280,14 @@ class Knowledge(Core):
             raise BadRequest(f"The limit must be from 1 to {_MOST_HITS}.", param="limit")
         query, chosen = query[:_LONGEST_QUERY], options or SearchOptions()
         await self._waiting.until(scope, chosen.at_least, chosen.wait)
-        vector = await self._gate.question(query) if chosen.mode != "keyword" else None
-        return await self._search(scope, library_ids, query, vector, limit, chosen)
+        vector = None
+        if chosen.mode != "keyword":
+            vector = await self._gate.question(query, scope.workspace_id)
+        found = await self._search(scope, library_ids, query, vector, limit, chosen)
+        identity = None if vector is None else self._gate.identity
+        asked = Asking.of(scope, library_ids, query, limit, chosen)
+        self._standing.remember(asked, Found(*found, vector, identity))
+        return found[0]
 
     async def get_passage(self, scope: Scope, passage_id: str) -> PassageView:
         """A passage in its document; NotFound where it is not there, or not any more."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import nullcontext
 
@@ -20,6 +21,7 @@ _QUIET_SECONDS = 1.0
 _MOST_AT_ONCE = 32
 _FIRST_RATE = 1e-4  # seconds a character, until it is known better
 _LEARNING = 0.3
+_REMEMBERED = 512  # questions: one that is kept, or asked page by page, is embedded once
 _SHORTEST = 8  # characters; what is refused at this length has no meaning to embed
 
 _log = structlog.get_logger(__name__)
@@ -41,9 +43,12 @@ class EmbeddingGate:
         self._no_questions.set()
         self._turn = asyncio.Lock()
         self._rate = _FIRST_RATE
+        self._known: OrderedDict[tuple[str | None, str], Vector] = OrderedDict()
         self.connected = asyncio.Event()
 
     def connect(self, embedder: Embedder) -> None:
+        if embedder.identity != self.identity:
+            self._known.clear()
         self._embedder = embedder
         self.connected.set()
 
@@ -66,16 +71,25 @@ class EmbeddingGate:
             _log.info("Passages are cut by estimate alone.", reason=str(e))
             return []
 
-    async def question(self, text: str) -> Vector | None:
-        """A question's vector; None where the embedder does not answer in time."""
-        if self._embedder is None:
+    async def question(self, text: str, workspace_id: str | None = None) -> Vector | None:
+        """A question's vector; None where the embedder does not answer in time.
+
+        It is remembered for its workspace alone: how fast an answer comes tells nobody what others
+        ask.
+        """
+        embedder = self._embedder
+        if embedder is None:
             return None
+        key = workspace_id, text
+        if (known := self._known.get(key)) is not None:
+            self._known.move_to_end(key)
+            return known
         self._questions += 1
         self._asked = time.monotonic()
         self._no_questions.clear()
         try:
             async with asyncio.timeout(_QUERY_SECONDS):
-                vectors = await self._embedder.embed([text], "query")
+                vectors = await embedder.embed([text], "query")
         except (PonantError, TimeoutError) as e:
             _log.warning("A question was not embedded; keywords alone answer it.", reason=str(e))
             return None
@@ -83,7 +97,13 @@ class EmbeddingGate:
             self._questions -= 1
             if not self._questions:
                 self._no_questions.set()
-        return np.asarray(vectors[0], np.float32)
+        vector = np.array(vectors[0], np.float32)
+        if embedder.identity == self.identity:
+            vector.flags.writeable = False
+            self._known[key] = vector
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return vector
 
     async def passages(self, texts: Sequence[str]) -> list[Vector]:
         """Vectors of passages, each of length 1.

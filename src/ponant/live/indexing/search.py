@@ -20,7 +20,7 @@ from ponant.live.port import Hit, SearchOptions, SearchResult
 from ponant.live.tables import AccessRow, DocumentRow, LibraryRow, PassageRow
 from ponant.store import Scope
 
-_CANDIDATES = 50
+DEPTH = 50  # of each list; what stands further down counts for nothing
 SMOOTHING = 10  # the paper's 60 is for lists of thousands; short lists want their tops apart
 
 
@@ -32,6 +32,19 @@ class _Ranks:
     @property
     def score(self) -> float:
         return sum(1 / (SMOOTHING + rank) for rank in (self.keyword, self.vector) if rank)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What a search put together: passage rows with what they weigh, the best first.
+
+    Attributes:
+        rows: those of the hits.
+    """
+
+    by_keyword: Sequence[tuple[int, float]]
+    by_vector: Sequence[tuple[int, float]]
+    rows: Sequence[int]
 
 
 def search(
@@ -53,12 +66,25 @@ def search(
     Raises:
         NotFound: a library is not there for this scope.
     """
+    return ranked(index, scope, library_ids, query, vector, limit, options)[0]
+
+
+def ranked(
+    index: Index,
+    scope: Scope,
+    library_ids: Sequence[str],
+    query: str,
+    vector: NDArray[np.float32] | None,
+    limit: int,
+    options: SearchOptions,
+) -> tuple[SearchResult, Ranking]:
+    """The same, and the two lists that it comes of."""
     with index.database.read() as session:
         libraries = {key: repository.library(session, scope, key) for key in library_ids}
         versions = {key: row.version for key, row in libraries.items()}
         wanted = None if options.filters is None else condition(options.filters)
-        by_keyword: list[int] = []
-        by_vector: list[int] = []
+        by_keyword: list[tuple[int, float]] = []
+        by_vector: list[tuple[int, float]] = []
         if options.mode != "vector":
             by_keyword = _by_keyword(session, scope, libraries.values(), query, wanted)
         if options.mode != "keyword" and vector is not None:
@@ -68,16 +94,17 @@ def search(
         if options.min_score is not None and vector is not None:
             near = _similar(index, versions, vector, best)
             best = [row for row in best if near.get(row, -1.0) >= options.min_score]
-        hits = _hits(session, scope, libraries, best[:limit], ranks, options)
+        rows, hits = _hits(session, scope, libraries, best[:limit], ranks, options)
         if options.highlights:
             languages = keywords.languages(session, scope, list(libraries))
             hits = with_highlights(hits, query, languages)
-    return SearchResult(
+    result = SearchResult(
         hits=tuple(hits),
         version=max(versions.values(), default=0),
         as_of=min((row.as_of for row in libraries.values()), default=index.clock.now()),
         versions=versions,
     )
+    return result, Ranking(by_keyword, by_vector, rows)
 
 
 def _by_keyword(
@@ -86,15 +113,15 @@ def _by_keyword(
     libraries: Iterable[LibraryRow],
     query: str,
     wanted: ColumnElement[bool] | None,
-) -> list[int]:
+) -> list[tuple[int, float]]:
     conditions = [access.readable(scope)] + ([] if wanted is None else [wanted])
     found = [
         one
         for library in libraries
-        for one in keywords.search(session, scope, library, query, conditions, _CANDIDATES)
+        for one in keywords.search(session, scope, library, query, conditions, DEPTH)
     ]
     found.sort(key=lambda item: (-item[1], item[0]))
-    return [row for row, _ in found[:_CANDIDATES]]
+    return found[:DEPTH]
 
 
 def _by_vector(
@@ -104,7 +131,7 @@ def _by_vector(
     versions: dict[str, int],
     vector: NDArray[np.float32],
     wanted: ColumnElement[bool] | None,
-) -> list[int]:
+) -> list[tuple[int, float]]:
     lists = access.lists_with(session, scope)
     found: list[tuple[int, float]] = []
     for library_id, version in versions.items():
@@ -114,9 +141,9 @@ def _by_vector(
             allowed = snapshot.readable(lists)
         else:
             allowed = snapshot.only(access.matching(session, scope, library_id, wanted))
-        found.extend(snapshot.search(vector, _CANDIDATES, allowed))
+        found.extend(snapshot.search(vector, DEPTH, allowed))
     found.sort(key=lambda item: (-item[1], item[0]))
-    return [row for row, _ in found[:_CANDIDATES]]
+    return found[:DEPTH]
 
 
 def _similar(
@@ -130,9 +157,11 @@ def _similar(
     return found
 
 
-def _fuse(by_keyword: Sequence[int], by_vector: Sequence[int]) -> dict[int, _Ranks]:
-    keyword = {row: rank for rank, row in enumerate(by_keyword, start=1)}
-    vector = {row: rank for rank, row in enumerate(by_vector, start=1)}
+def _fuse(
+    by_keyword: Sequence[tuple[int, float]], by_vector: Sequence[tuple[int, float]]
+) -> dict[int, _Ranks]:
+    keyword = {row: rank for rank, (row, _) in enumerate(by_keyword, start=1)}
+    vector = {row: rank for rank, (row, _) in enumerate(by_vector, start=1)}
     return {row: _Ranks(keyword.get(row), vector.get(row)) for row in keyword | vector}
 
 
@@ -143,16 +172,18 @@ def _hits(
     rows: Sequence[int],
     ranks: dict[int, _Ranks],
     options: SearchOptions,
-) -> list[Hit]:
+) -> tuple[list[int], list[Hit]]:
+    """Those of some rows that are part of this version, and how they are told."""
     found = access.passages(session, scope, rows)
-    hits, positions = [], []
+    kept, hits, positions = [], [], []
     for row in rows:
         if row in found:  # a row that is not is no part of this version
+            kept.append(row)
             passage, document, readers = found[row]
             library = libraries[passage.library_id]
             hits.append(hit(passage, document, readers, library, ranks[row]))
             positions.append(passage.position)
-    return with_neighbours(session, scope, hits, positions, options.neighbours)
+    return kept, with_neighbours(session, scope, hits, positions, options.neighbours)
 
 
 def hit(

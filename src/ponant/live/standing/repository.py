@@ -1,6 +1,6 @@
 """Reads and writes standing queries; every statement stays inside the scope it is given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from ponant.live.repository import batches
 from ponant.live.standing.tables import MatchedRow, StandingRow
-from ponant.live.tables import PassageRow, PlaceRow
+from ponant.live.tables import DocumentRow, PassageRow, PlaceRow
 from ponant.store import Scope, in_scope
 
 
@@ -69,6 +69,30 @@ def passages(session: Session, scope: Scope, rows: Sequence[int]) -> list[Passag
     for some in batches(rows):
         statement = select(PassageRow).where(PassageRow.id.in_(some), in_scope(PassageRow, scope))
         found.extend(session.scalars(statement))
+    return found
+
+
+def there(session: Session, scope: Scope, rows: Sequence[int]) -> set[int]:
+    """Those of some rows that are passages still."""
+    found: set[int] = set()
+    for some in batches(rows):
+        statement = select(PassageRow.id).where(
+            PassageRow.id.in_(some), in_scope(PassageRow, scope)
+        )
+        found.update(session.scalars(statement))
+    return found
+
+
+def restricted(session: Session, scope: Scope, documents: Collection[str]) -> set[str]:
+    """Those of some documents that not everybody may read."""
+    found: set[str] = set()
+    for some in batches(sorted(documents)):
+        statement = select(DocumentRow.id).where(
+            DocumentRow.id.in_(some),
+            DocumentRow.access_id.is_not(None),
+            in_scope(DocumentRow, scope),
+        )
+        found.update(session.scalars(statement))
     return found
 
 
