@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 
 import msgspec
@@ -12,7 +12,7 @@ import structlog
 from ponant.accounts import Principal
 from ponant.assistant import history, withholding
 from ponant.assistant.archive import Archive
-from ponant.assistant.arranging import Arrangement
+from ponant.assistant.arranging import Arrangement, cache_scope
 from ponant.assistant.grounding import GroundedAnswer, Judge, Material, asks_nothing, select
 from ponant.assistant.port import Knowledge, Models
 from ponant.assistant.runs import Run
@@ -256,10 +256,3 @@ class Answering:
         if self._began_at is None or made < 1:
             return None
         return round(made / max(time.monotonic() - self._began_at, 1e-3), 1)
-
-
-def cache_scope(caller: Principal, readers: Iterable[str]) -> str:
-    """Whose prompts may share pages: a workspace's, and where access lists stand over what is said,
-    those whose prompts hold text of the very same lists.
-    """
-    return "/".join((caller.workspace_id, *sorted(readers)))

@@ -1,4 +1,4 @@
-"""In which order passages stand in a prompt, so that prompts begin alike.
+"""In which order passages stand in a prompt, so that prompts begin alike, and who may share them.
 
 A model computes a prompt once as far as it begins like an earlier one of the same scope. What was
 shown often comes first and always in the same order; how well a passage fits the question decides
@@ -6,8 +6,9 @@ whether it is shown, not where.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from ponant.accounts import Principal
 from ponant.assistant.grounding import Evidence
 
 _MOST_COUNTED = 10_000  # passages; past that, all counts are halved and the rarest forgotten
@@ -36,3 +37,10 @@ class Arrangement:
         # By powers of two, so that two which are shown about equally often do not change places.
         shown = self._shown[evidence.hit.passage_id]
         return -shown.bit_length(), evidence.hit.passage_id
+
+
+def cache_scope(caller: Principal, readers: Iterable[str]) -> str:
+    """Whose prompts may share pages: a workspace's, and where access lists stand over what is said,
+    those whose prompts hold text of the very same lists.
+    """
+    return "/".join((caller.workspace_id, *sorted(readers)))

@@ -49,7 +49,7 @@ class Assistant:
         self._ledger = ledger
         self._runs = Runs()
         self._judge: Judge | None = None
-        self._arrangement = Arrangement()
+        self.arrangement = Arrangement()
         self._forgetting: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -59,7 +59,7 @@ class Assistant:
 
     def withdraw(self, notice: Notice) -> None:
         """Have models forget what they keep of passages that may not be shown any more."""
-        self._arrangement.forget(notice.keys)
+        self.arrangement.forget(notice.keys)
         task = asyncio.create_task(self._models.forget(notice.keys))
         self._forgetting.add(task)
         task.add_done_callback(self._forgetting.discard)
@@ -230,7 +230,7 @@ class Assistant:
             ledger=self._ledger,
             archive=self._archive,
             judging=self.judging,
-            arrangement=self._arrangement,
+            arrangement=self.arrangement,
         )
         run.begin(answering.run(), self._runs.trim)
         return run

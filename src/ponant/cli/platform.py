@@ -36,7 +36,17 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
     assistant = Assistant(database, clock, models, live, ledger)
     live.notices("withdrawn", assistant.withdraw)
     network = Network(settings.source_networks)
-    watches = Watches(database, clock, models, live, ledger, accounts, assistant.judging, network)
+    watches = Watches(
+        database,
+        clock,
+        models,
+        live,
+        ledger,
+        accounts,
+        assistant.judging,
+        network,
+        assistant.arrangement,
+    )
     owner = accounts.administrator().scope
     pipelines = Pipelines(settings.pipeline_files, settings.home, owner)
     return (

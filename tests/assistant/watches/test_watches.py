@@ -408,6 +408,45 @@ async def test_a_webhook_is_told_of_changes_signed_and_again_until_it_takes_them
     assert (delivery.state, delivery.attempts) == ("done", 3)
 
 
+async def test_a_webhook_tried_again_is_not_told_what_was_closed_meanwhile(
+    post: Post, library: str, hook: _Hook
+) -> None:
+    await _watch(post, library, webhook=hook.url)
+    hook.statuses = [500]
+    await _says(post, library, "09:00")
+    await _wait(post, _MINUTE)
+    first = json.loads(hook.taken[0][1])["data"]
+    assert first["moved"][0]["after"] == _PAGE.format("09:00").strip()
+    (desk,) = [
+        one
+        for one in await post.live.list_documents(post.owner.scope, library)
+        if one.name == "desk.md"
+    ]
+    await post.live.access.set(post.owner.scope, library, desk.id, ["person:somebody-else"])
+    await _wait(post, PAUSES[0])
+    again = json.loads(hook.taken[1][1])["data"]
+    assert again["id"] == first["id"]
+    assert [(one["before"], one["after"]) for one in again["moved"]] == [(None, None)]
+    assert "desk.md" not in hook.taken[1][1].decode()
+
+
+async def test_a_webhook_is_told_no_more_once_its_owner_may_not_read_here(
+    post: Post, library: str, hook: _Hook
+) -> None:
+    key = post.accounts.create_key(post.owner, "script")
+    caller = post.accounts.principal_for_key(key.key)
+    watch = await _watch(post, library, caller, webhook=hook.url)
+    hook.statuses = [500]
+    await _says(post, library, "09:00")
+    await _wait(post, _MINUTE)
+    post.accounts.revoke_key(post.owner, key.info.id)
+    await _wait(post, _MINUTE)
+    told = [json.loads(body)["type"] for _, body in hook.taken]
+    assert told == ["watch.changed", "watch.paused"]
+    states = [one.state for one in await post.watches.deliveries(post.owner, watch.id)]
+    assert sorted(states) == ["dead", "done"]
+
+
 async def test_a_webhook_that_never_answers_well_is_given_up_in_sight(
     post: Post, library: str, hook: _Hook
 ) -> None:

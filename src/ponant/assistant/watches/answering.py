@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from ponant.accounts import Principal
+from ponant.assistant.arranging import Arrangement, cache_scope
 from ponant.assistant.grounding import Evidence, GroundedAnswer, Judge, Material, select
 from ponant.assistant.port import Models
 from ponant.assistant.schemas import Source, joined
@@ -47,11 +48,16 @@ class Answerer:
     """Makes answers of passages, with the models and on the account of whoever asks."""
 
     def __init__(
-        self, models: Models, ledger: Ledger, judging: Callable[[], Awaitable[Judge]]
+        self,
+        models: Models,
+        ledger: Ledger,
+        judging: Callable[[], Awaitable[Judge]],
+        arrangement: Arrangement,
     ) -> None:
         self._models = models
         self._ledger = ledger
         self._judging = judging
+        self._arrangement = arrangement
 
     async def check(self, caller: Principal, model: str) -> None:
         """Raises NotFound where there is no such model for the caller."""
@@ -76,7 +82,8 @@ class Answerer:
             now = {shown[one.passage_id]: one for one in sources if one.passage_id in shown}
             return Made(_cited_anew(watch.answer, watch.shown, now), 0, shown)
         model = _Counted(await self._models.get(watch.setup.model, caller.scope))
-        deltas = GroundedAnswer(model, judge, _material(caller, watch, evidence)).deltas()
+        material = _material(caller, watch, self._arrangement.arranged(evidence))
+        deltas = GroundedAnswer(model, judge, material).deltas()
         if evidence:
             prompt = watch.setup.query
             deltas = metered(deltas, caller, model.card.id, self._ledger, prompt=prompt)
@@ -93,7 +100,7 @@ def _material(caller: Principal, watch: Watch, evidence: Sequence[Evidence]) -> 
         controls=Controls(
             sampling=Sampling(temperature=0.0),
             max_tokens=_MOST_TOKENS,
-            cache_scope="/".join((caller.workspace_id, *sorted(readers))),
+            cache_scope=cache_scope(caller, readers),
             owner=caller.workspace_id,
             priority=_BEHIND_PEOPLE,
         ),

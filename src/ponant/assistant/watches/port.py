@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ponant.accounts import Principal
+from ponant.assistant.port import Access
 from ponant.live.port import (
     Document,
     Library,
@@ -64,6 +65,9 @@ class Tables(Protocol):
 
 class Live(Protocol):
     """Live knowledge."""
+
+    @property
+    def access(self) -> Access: ...
 
     @property
     def standing(self) -> StandingQueries: ...

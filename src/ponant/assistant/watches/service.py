@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 import msgspec
 
 from ponant.accounts import Principal
+from ponant.assistant.arranging import Arrangement
 from ponant.assistant.grounding import Judge
 from ponant.assistant.port import Models
 from ponant.assistant.watches.answering import Answerer
@@ -35,6 +36,7 @@ class Watches:
         owners: says what the owner of a watch may do now.
         judging: the judge of what supports an answer.
         network: the addresses that webhooks may have; public ones by default.
+        arrangement: the order of passages in prompts, which conversations share.
     """
 
     def __init__(
@@ -47,12 +49,13 @@ class Watches:
         owners: Owners,
         judging: Callable[[], Awaitable[Judge]],
         network: Network | None = None,
+        arrangement: Arrangement | None = None,
     ) -> None:
         self._store = WatchStore(database)
-        self._webhooks = Webhooks(self._store, clock, network or Network())
+        self._webhooks = Webhooks(self._store, clock, network or Network(), live, owners)
         self._clock = clock
         self._live = live
-        self._answerer = Answerer(models, ledger, judging)
+        self._answerer = Answerer(models, ledger, judging, arrangement or Arrangement())
         self._keeper = Keeper(
             self._store,
             clock,

@@ -16,11 +16,13 @@ import httpx
 import msgspec
 import structlog
 
+from ponant.assistant.watches import withholding
 from ponant.assistant.watches.bodies import event_body
-from ponant.assistant.watches.schemas import Delivery, WatchEvent
+from ponant.assistant.watches.port import Live, Owners
+from ponant.assistant.watches.schemas import Delivery, Watch, WatchEvent
 from ponant.assistant.watches.store import WatchStore
 from ponant.kit import Clock, PonantError
-from ponant.kit.errors import BadRequest, NotFound
+from ponant.kit.errors import BadRequest, NotFound, Unauthorized
 from ponant.kit.network import AddressRefused, Network
 from ponant.store import Scope
 
@@ -38,10 +40,14 @@ log = structlog.get_logger()
 class Webhooks:
     """The deliveries of an installation."""
 
-    def __init__(self, store: WatchStore, clock: Clock, network: Network) -> None:
+    def __init__(
+        self, store: WatchStore, clock: Clock, network: Network, live: Live, owners: Owners
+    ) -> None:
         self._store = store
         self._clock = clock
         self._network = network
+        self._live = live
+        self._owners = owners
         self._due: dict[str, tuple[Scope, Delivery]] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -137,6 +143,12 @@ class Webhooks:
         url = watch.setup.webhook
         if url is None or event is None or secret is None:
             return "The watch has no webhook any more.", True
+        try:
+            event = await self._shown(owner, watch, event)
+        except Unauthorized as e:
+            return e.message, True
+        except PonantError as e:
+            return e.message, False
         body = msgspec.json.encode(
             {
                 "type": f"watch.{event.happening}",
@@ -159,6 +171,16 @@ class Webhooks:
         if response.is_success:
             return "", False
         return f"It answered {status}.", status == _GONE
+
+    async def _shown(self, owner: Scope, watch: Watch, event: WatchEvent) -> WatchEvent:
+        """An event as the watch's owner may see it now, however long it was on its way."""
+        if event.happening != "changed":
+            return event  # says nothing of documents
+        caller = await asyncio.to_thread(self._owners.present, owner, watch.key_id)
+        if caller is None:
+            raise Unauthorized("Its owner may not read here any more.")
+        (shown,) = await withholding.shown(self._live, caller.scope, [event])
+        return shown
 
 
 def signed(secret: str, event_id: str, now: datetime, body: bytes) -> dict[str, str]:
