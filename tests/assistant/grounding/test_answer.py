@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ponant.assistant.grounding import GroundedAnswer, Judge, Material, select
 from ponant.engine import FinishReason
+from ponant.live.port import Hit
 from ponant.serving.port import Controls, Delta
 from ponant.text.messages import Message, Role
 from tests.fakes.knowledge import hit
@@ -174,3 +175,28 @@ def test_whatever_a_model_says_only_true_numbers_leave(parts: list[str], grammar
     assert set(cited) <= {"[2]"}
     if grammar:
         assert "12:00" not in "".join(delta.text for delta in deltas)
+
+
+async def _asked(model: FakeModel, question: str, *passages: Hit) -> str:
+    judge = Judge(None)
+    evidence = tuple(await select(question, passages, judge))
+    said = (Message(role=Role.USER, content=question),)
+    material = Material(messages=said, question=question, evidence=evidence, controls=Controls())
+    deltas = [delta async for delta in GroundedAnswer(model, judge, material).deltas()]
+    return "".join(delta.text for delta in deltas)
+
+
+@pytest.mark.anyio
+async def test_what_a_model_remembers_of_an_item_of_a_list_is_not_taken_from_the_next() -> None:
+    # The old text of libfoo2 is what the model recalls, and nearly what stands beside it.
+    listed = hit("list.md", "libfoo2: a light browser.\n\nlibfoo-glib8: a library to render PDF.")
+    model = FakeModel(["libfoo2 is a library to render PDF. [1]", "libfoo2: a light browser."])
+    assert await _asked(model, "What is libfoo2?", listed) == "libfoo2: a light browser. [1]"
+
+
+@pytest.mark.anyio
+async def test_a_price_that_no_passage_gives_is_not_answered_with_something_else() -> None:
+    sold = hit("tickets.md", "A ticket costs nerves. Tickets are sold at the gate.")
+    model = FakeModel(["A ticket costs nerves. [1]"])
+    assert await _asked(model, "How much does a ticket cost?", sold) == _NOTHING
+    assert not model.requests

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponant.assistant.grounding import asks_nothing, refers_back, words
+from ponant.assistant.grounding import asks_nothing, quantities, refers_back, words
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,52 @@ def test_texts_without_spaces_are_compared_by_pairs() -> None:
 def test_any_text_covers_itself(text: str) -> None:
     assert words.coverage(words.content_words(text), words.content_words(text)) == 1.0
     assert words.numbers(text) <= words.numbers(text + " 7")
+
+
+def test_a_name_that_looks_like_a_function_word_is_asked_for() -> None:
+    assert words.content_words("What is Del?") == ["del"]
+    assert not asks_nothing("What is Del?")
+    assert not asks_nothing("What is at?")
+    assert asks_nothing("How are you?")
+
+
+def test_names_with_a_digit_have_no_other_forms() -> None:
+    assert not words.same("libpoppler102", "libpoppler")
+    assert words.same("x2", "x2")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "another"),
+    [
+        ("pipewire", "pipewire-bin: a server for sound", True),
+        ("pipewire", "pipewire: a server for sound", False),
+        ("pipewire", "A server for sound.", False),
+        ("/etc/limits.conf", "/etc/access.conf: sets access", True),
+        ("open", "The desk opens at 08:30.", False),
+    ],
+)
+def test_parts_of_other_names_are_no_names(name: str, text: str, *, another: bool) -> None:
+    assert words.means_another(name, text) is another
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "holds"),
+    [
+        ("How much does a ticket cost?", "Tickets are sold at the gate.", False),
+        ("How much does a ticket cost?", "A ticket costs 12 euros.", True),
+        ("When was the bridge built?", "The bridge is made of oak.", False),
+        ("When should I use a mask?", "Use it before sanding.", True),
+        ("Wann öffnet das Museum?", "Das Museum öffnet am Montag.", True),
+        ("Combien coûte le billet ?", "Le billet est vendu à la porte.", False),
+    ],
+)
+def test_a_question_for_a_number_or_time_wants_one(
+    question: str, text: str, *, holds: bool
+) -> None:
+    assert quantities.wanted(question)
+    assert quantities.told(text) is holds
+
+
+def test_other_questions_want_none() -> None:
+    assert not quantities.wanted("Who orders the toner?")
+    assert not quantities.wanted("How do I restore a file?")

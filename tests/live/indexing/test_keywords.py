@@ -68,6 +68,7 @@ def test_a_character_alone_is_found(shelf: Shelf) -> None:
         ("How do I install a package?", "english"),
         ("Как установить пакет?", "russian"),
         ("4711", "english"),
+        ("\u7528 vi \u7f16\u8f91 /etc/fstab: a s o v k i z", "english"),
     ],
 )
 def test_the_language_is_told_by_its_small_words(text: str, language: str) -> None:

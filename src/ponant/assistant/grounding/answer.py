@@ -100,8 +100,10 @@ class GroundedAnswer:
             self._over = self._guided
             return []
         self._said.add(sentence.casefold())
+        # Where the passages' own sentence can stand in its place, no loose rewording is let out.
+        strict = self._guided and not self._cited and bool(self._quotable())
         found = await supporters(
-            sentence, self._material.question, self._material.evidence, self._judge
+            sentence, self._material.question, self._material.evidence, self._judge, strict=strict
         )
         numbers = [number for number in claim.numbers if number - 1 in found]
         if not found:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from ponant.assistant.grounding import words
+from ponant.assistant.grounding import quantities, words
 from ponant.assistant.grounding.judge import Judge
-from ponant.assistant.grounding.sentences import split
+from ponant.assistant.grounding.sentences import paragraphs, split
 from ponant.live.port import Hit
 
 _MOST_SENTENCES = 32
@@ -63,6 +63,7 @@ class _Scored:
     hit: Hit
     position: int
     text: str
+    paragraph: str
     score: float
 
 
@@ -84,20 +85,33 @@ async def select(question: str, hits: Sequence[Hit], judge: Judge) -> list[Evide
     certain = best.score >= _CERTAIN
     bound = best.score - (_MARGIN if certain else _DOUBTFUL_MARGIN)
     kept = [one for one in scored if one.score >= bound]
-    return _gather(kept + _completing(question, best, kept, scored), certain=certain)
+    kept += _completing(question, best, kept, scored)
+    return _gather(question, kept, certain=certain)
 
 
 def _sentences(question: str, hits: Sequence[Hit]) -> list[_Scored]:
     """The sentences of all hits, scored by words; those with most of them first if too many."""
     wanted = words.content_words(question)
     found = [
-        _Scored(number, hit, position, text, words.coverage(wanted, _words_of(hit, text)))
+        _Scored(number, hit, position, text, around, words.coverage(wanted, _words_of(hit, text)))
         for number, hit in enumerate(hits, 1)
-        for position, text in enumerate(split(hit.text))
+        for position, (text, around) in enumerate(_with_paragraphs(hit.text))
         if _states(text)
     ]
     # Stable, so that the search's own order decides between equals.
-    return sorted(found, key=lambda one: -one.score)[:_MOST_SENTENCES]
+    return sorted(_of_the_name(question, found), key=lambda one: -one.score)[:_MOST_SENTENCES]
+
+
+def _with_paragraphs(text: str) -> list[tuple[str, str]]:
+    return [(one, paragraph) for paragraph in paragraphs(text) for one in split(paragraph)]
+
+
+def _of_the_name(question: str, found: list[_Scored]) -> list[_Scored]:
+    """Without what speaks of "pipewire-bin", where "pipewire" is asked for and told of."""
+    for name in words.tokens(question):
+        if any(name in words.tokens(one.paragraph) for one in found):
+            found = [one for one in found if not words.means_another(name, one.paragraph)]
+    return found
 
 
 def _states(text: str) -> bool:
@@ -111,7 +125,7 @@ async def _possible(question: str, best: _Scored, judge: Judge) -> bool:
     """Whether a sentence that is not sure still speaks of everything that was asked for."""
     if best.score < _POSSIBLE:
         return False
-    held = words.content_words(_title(best.hit))
+    held = words.words(_title(best.hit))
     wanted = [word for word in words.content_words(question) if not words.among(word, held)]
     near = await judge.nearest_words(wanted, best.hit.text)
     return near is None or all(cosine >= WORD_NEAR for cosine in near)
@@ -127,7 +141,7 @@ def _by_words(question: str, sentences: Sequence[_Scored]) -> list[Evidence]:
     if best == 0 or covered < _ENOUGH_WORDS:
         return []
     kept = [one for one in sentences if one.score >= best - _WORD_MARGIN]
-    return _gather(kept, certain=best == 1)
+    return _gather(question, kept, certain=best == 1)
 
 
 def _completing(
@@ -145,7 +159,9 @@ def _completing(
     return [one for one in beside if words.coverage(missing, words.content_words(one.text)) > 0]
 
 
-def _gather(kept: Sequence[_Scored], *, certain: bool) -> list[Evidence]:
+def _gather(question: str, kept: Sequence[_Scored], *, certain: bool) -> list[Evidence]:
+    if quantities.wanted(question) and not any(quantities.told(one.paragraph) for one in kept):
+        return []
     passages: dict[int, list[_Scored]] = {}
     for one in sorted(kept, key=lambda one: (one.number, one.position)):
         passages.setdefault(one.number, []).append(one)
@@ -168,4 +184,4 @@ def _title(hit: Hit) -> str:
 
 
 def _words_of(hit: Hit, text: str) -> list[str]:
-    return words.content_words(f"{_title(hit)} {text}")
+    return words.words(f"{_title(hit)} {text}")

@@ -7,7 +7,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from ponant.assistant.grounding.words import among, content_words
+from ponant.assistant.grounding.words import among, content_words, is_code, words
 from ponant.kit import PonantError
 from ponant.serving.port import InputKind, TextModel
 
@@ -38,16 +38,20 @@ class Judge:
         return None if vectors is None else (vectors[1:] @ vectors[0]).tolist()
 
     async def nearest_words(self, wanted: Sequence[str], text: str) -> list[float] | None:
-        """For each wanted word the cosine of the nearest word of ``text``; 1 for its own forms."""
-        given = content_words(text)
-        strange = [word for word in wanted if not among(word, given)]
+        """For each wanted word the cosine of the nearest word of ``text``; 1 for its own forms.
+
+        A name with a digit means nothing to an embedder: where it is not there, nothing is near.
+        """
+        given, there = content_words(text), words(text)
+        absent = [word for word in wanted if not among(word, there)]
+        strange = [word for word in absent if not is_code(word)]
         if not given or not strange:
-            return [0.0 if word in strange else 1.0 for word in wanted]
+            return [0.0 if word in absent else 1.0 for word in wanted]
         mine, theirs = await self._vectors(strange, "query"), await self._vectors(given, "query")
         if mine is None or theirs is None:
             return None
         near = dict(zip(strange, (mine @ theirs.T).max(axis=1).tolist(), strict=True))
-        return [near.get(word, 1.0) for word in wanted]
+        return [near.get(word, 0.0 if word in absent else 1.0) for word in wanted]
 
     async def _vectors(self, texts: Sequence[str], kind: InputKind) -> NDArray[np.float32] | None:
         if self._embedder is None:

@@ -14,6 +14,7 @@ _END = re.compile(r"[.!?…]+[\"'”»)]*(?=\s|$)|[。\uff01\uff1f]+[」』”]*
 _LAST_WORD = re.compile(r"([^\s(\[\"'“«]+)$")
 _NEXT_WORD = re.compile(r"\s+(\w+)")
 _CITATION = re.compile(r"[^\S\n]*\[(\d{1,3})\]")
+_BETWEEN_PARAGRAPHS = re.compile(r"\n\s*\n|\n(?=[ \t]*(?:[-*+•|]|\d{1,3}[.)])\s)")
 # A citation may still be coming while the text ends like this.
 _OPEN_CITATION = re.compile(r"[^\S\n]*(?:\[\d{0,3})?")
 _OPEN_SENTENCE = re.compile(r"[^\S\n]*\S*")
@@ -42,6 +43,11 @@ def split(text: str) -> list[str]:
             pieces.append(piece)
         start = stop
     return pieces
+
+
+def paragraphs(text: str) -> list[str]:
+    """The paragraphs of a text; each item of a list and each row of a table is one."""
+    return [piece for piece in _BETWEEN_PARAGRAPHS.split(text) if piece.strip()]
 
 
 class ClaimReader:

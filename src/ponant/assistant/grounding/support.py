@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ponant.assistant.grounding import words
 from ponant.assistant.grounding.evidence import WORD_NEAR, Evidence
 from ponant.assistant.grounding.judge import Judge
+from ponant.assistant.grounding.sentences import paragraphs
 
 _MOST_WORDS = 0.75
 _HALF_THE_WORDS = 0.5
@@ -21,9 +22,13 @@ _NAME = re.compile(r"(?<=[\w,;] )[^\W\d_a-zà-öø-ÿ]\w+")  # a capital inside 
 
 
 async def supporters(
-    sentence: str, question: str, evidence: Sequence[Evidence], judge: Judge
+    sentence: str, question: str, evidence: Sequence[Evidence], judge: Judge, *, strict: bool
 ) -> list[int]:
-    """Places in ``evidence`` of the passages that bear the sentence out, strongest first."""
+    """Places in ``evidence`` of the passages that bear the sentence out, strongest first.
+
+    Args:
+        strict: to say nearly the same in other words is not enough.
+    """
     if echoes(sentence, question) or not _has_substance(sentence):
         return []
     sure: list[tuple[float, int]] = []
@@ -32,15 +37,14 @@ async def supporters(
     # What the sentence adds to the question must be in the passage, not only what it repeats.
     added = _added(sentence, question)
     for place, one in enumerate(evidence):
-        held = words.content_words(_all_of(one))
-        share, news = words.coverage(wanted, held), words.coverage(added, held)
+        share, news = _held(wanted, added, one)
         if share < _HALF_THE_WORDS or await _contradicts(sentence, question, one, judge):
             continue
         if share >= _MOST_WORDS and news >= _HALF_THE_WORDS:
             sure.append((share + _in_view(sentence, one), place))
         elif news > 0:
             doubtful.append((share, place))
-    if not sure and doubtful:
+    if not sure and doubtful and not strict:
         sure = await _nearly_the_same(sentence, evidence, doubtful, judge)
     return [place for _, place in _strongest(sure)]
 
@@ -78,6 +82,22 @@ def _has_substance(sentence: str) -> bool:
 def _added(sentence: str, question: str) -> list[str]:
     asked = words.content_words(question)
     return [word for word in words.content_words(sentence) if not words.among(word, asked)]
+
+
+def _held(wanted: Sequence[str], added: Sequence[str], one: Evidence) -> tuple[float, float]:
+    """The shares of a sentence's words, and of its news, in the one paragraph that has most.
+
+    What stands in another paragraph, such as the next item of a list, may speak of something else;
+    it does where a name with a digit is missing.
+    """
+    title = words.words(f"{one.hit.document_name} {one.hit.heading}")
+    codes = {word for word in wanted if words.is_code(word)}
+    best = 0.0, 0.0
+    for part in paragraphs(one.hit.text):
+        held = [*title, *words.words(part)]
+        if codes <= set(held):
+            best = max(best, (words.coverage(wanted, held), words.coverage(added, held)))
+    return best
 
 
 def _all_of(one: Evidence) -> str:

@@ -22,12 +22,14 @@ _GREETINGS = _STOPWORDS.pop("greetings")
 _REFERRING = _STOPWORDS.pop("referring")
 _DENYING = _STOPWORDS.pop("denying")
 _ASKING = _STOPWORDS.pop("asking")
+_SPEAKING = _STOPWORDS.pop("speaking")
 _ALL_STOPWORDS = frozenset().union(*_STOPWORDS.values())
 _NO_SPACES = r"\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff"
 _UNSPACED = re.compile(f"[{_NO_SPACES}]+")
 _WORD = re.compile(rf"[{_NO_SPACES}]+|[^\W_{_NO_SPACES}]+")
 _NUMBER = re.compile(r"(?<![^\W_])\d+(?:[.,:]\d+)*")
 _THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
+_TOKEN = re.compile(r"[^\s\"'`“”„«»\u2018\u2019()\[\]{}<>,;!?…]+")
 _SHARED_BEGINNING = 4
 _LONGEST_ENDING = 3
 
@@ -44,14 +46,27 @@ def words(text: str) -> list[str]:
 
 
 def content_words(text: str) -> list[str]:
-    """The words that say what a text is about: no function words, no bare numbers, no repeats."""
-    kept = (word for word in words(text) if word not in _ALL_STOPWORDS and not word.isdecimal())
-    return list(dict.fromkeys(kept))
+    """The words that say what a text is about: no function words, no bare numbers, no repeats.
+
+    Where nothing is left, they are those that are no function words of the text's own language: in
+    "What is Del?" a name, though "del" is an article in Spanish.
+    """
+    found = [word for word in dict.fromkeys(words(text)) if not word.isdecimal()]
+    about = [word for word in found if word not in _ALL_STOPWORDS]
+    if about or not found:
+        return about
+    own = _STOPWORDS[language(text)]
+    return [word for word in found if word not in own]
 
 
 def asks_nothing(text: str) -> bool:
-    """Whether a message is a greeting or a thank-you, which no document needs to support."""
-    return all(word in _GREETINGS for word in content_words(text)) and not numbers(text)
+    """Whether a message is a greeting, a thank-you or small talk, which need no document."""
+    about = content_words(text)
+    if numbers(text) or not all(word in _GREETINGS for word in about):
+        return False
+    # "What is at?" has a name that looks like a function word; "How are you?" has none.
+    is_talk = any(word in _SPEAKING for word in words(text))
+    return bool(about) or is_talk or not asks_for_a_fact(text)
 
 
 def refers_back(text: str) -> bool:
@@ -75,15 +90,45 @@ def numbers(text: str) -> set[str]:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two folded words are forms of one word."""
+    """Whether two folded words are forms of one word; a name with a digit has no other form."""
     if one == other:
         return True
+    if is_code(one) or is_code(other):
+        return False
     shared = 0
     for a, b in zip(one, other, strict=False):
         if a != b:
             break
         shared += 1
     return shared >= _SHARED_BEGINNING and max(len(one), len(other)) - shared <= _LONGEST_ENDING
+
+
+def is_code(word: str) -> bool:
+    """Whether a word is a name with a digit in it, such as "x2" or "libc6"."""
+    return any(sign.isdigit() for sign in word)
+
+
+def is_unspaced(text: str) -> bool:
+    """Whether a text has words in a script that writes no spaces."""
+    return _UNSPACED.search(text) is not None
+
+
+def tokens(text: str) -> set[str]:
+    """What stands between spaces, folded, without the marks around it: "libc6-dev" is one."""
+    return {token.strip(".:").casefold() for token in _TOKEN.findall(text)} - {""}
+
+
+def means_another(name: str, text: str) -> bool:
+    """Whether a text has words of a name only inside other names.
+
+    Of "pipewire", "pipewire-bin plays sound" is not told, nor is "access.conf" of "limits.conf".
+    """
+    told = tokens(text)
+    if name in told:
+        return False
+    alone = {word for token in told if len(found := words(token)) == 1 for word in found}
+    within = set(words(text)) - alone
+    return any(word in within for word in words(name))
 
 
 def among(word: str, others: Iterable[str]) -> bool:
