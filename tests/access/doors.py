@@ -12,7 +12,7 @@ import httpx
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.access.office import Office, Secret
+from tests.access.office import Office, Secret, until
 from tests.patience import PATIENCE
 
 Door = Callable[[Office, str, Secret], str]
@@ -96,6 +96,41 @@ def conversation(office: Office, name: str, secret: Secret) -> str:
         outputs = [one["info"] for one in made["outputs"] + history["entries"] if "info" in one]
         answered = [one for one in made["outputs"] if one["type"] == "message.output"]
         return json.dumps([outputs, answered])
+
+
+def table(office: Office, name: str, secret: Secret) -> str:
+    """A live table by its name, by every address and in SQL; see `Office.put_table`."""
+    sql = f"SELECT * FROM {secret.name}"
+    with office.http(name) as http:
+        asked = http.post("/v1/tables/query", json={"sql": sql})
+        shown = http.get(f"/v1/tables/{secret.name}")
+        assert asked.status_code in (200, 400), asked.text
+        assert (asked.status_code, shown.status_code) in ((200, 200), (400, 404))
+        said = _said(asked) + _said(shown) + _said(http.get("/v1/tables"))
+        changes = http.get("/v1/tables/changes", params={"query": f"{secret.name}_kept"})
+    return said + _said(changes)
+
+
+def mcp_table(office: Office, name: str, secret: Secret) -> str:
+    sql = f"SELECT * FROM {secret.name}"
+    asked = asyncio.run(_tool(office, name, "query_table", {"sql": sql}))
+    return asked + asyncio.run(_tool(office, name, "list_tables", {}))
+
+
+def sql_watch(office: Office, name: str, secret: Secret) -> str:
+    """A watch over the table; one is kept by those alone who may ask it."""
+    body = {"kind": "sql", "query": f"SELECT * FROM {secret.name}"}
+    with office.http(name) as http:
+        made = http.post("/v1/watches", json=body)
+        if made.status_code != 201:
+            return ""
+        address = f"/v1/watches/{made.json()['id']}"
+        found = until(lambda: http.get(address).json(), lambda one: one["state"] != "answering")
+        http.delete(address)
+        return json.dumps(found["answer"])
+
+
+TABLES: tuple[Door, ...] = (table, mcp_table, sql_watch)
 
 
 def questions(office: Office, name: str, secret: Secret) -> str:

@@ -57,6 +57,7 @@ class Office:
     """A running installation; `requests` is what its model was asked."""
 
     url: str
+    home: Path
     folder: Path
     accounts: Accounts
     model: FakeModel
@@ -109,6 +110,32 @@ class Office:
             if not at_once:
                 self.close(found, marks, by)
         return found
+
+    def put_table(self, name: str, word: str, marks: frozenset[str] | None) -> Secret:
+        """A live table with a word in its row, its view and its standing query's last change."""
+        scope = self.people["admin"].principal.scope
+        access = None if marks is None else sorted(marks)
+
+        async def put() -> None:
+            live = LiveClient(Settings(home=self.home))
+            await live.connect()
+            try:
+                tables = live.relations
+                await tables.declare_readers(scope, name, access)
+                await tables.put_rows(scope, name, ["id"], [{"id": 1, "word": "none"}])
+                await tables.put_query(scope, f"{name}_kept", f"SELECT word FROM {name}")
+                await tables.put_rows(scope, name, ["id"], [{"id": 1, "word": word}])
+                for _ in range(600):
+                    told = await tables.all_changes(scope, 0, 1000)
+                    if any(one.query == f"{name}_kept" for one in told):
+                        return
+                    await asyncio.sleep(0.05)
+                raise AssertionError("the standing query was not asked again")
+            finally:
+                await live.close()
+
+        asyncio.run(put())
+        return Secret(name, word, name, "", marks)
 
     def close(self, secret: Secret, marks: frozenset[str] | None, by: str = "admin") -> Secret:
         """Let others read a document."""
@@ -168,7 +195,7 @@ def open_office(home: Path) -> Iterator[Office]:
         await live.close()
 
     services.start, services.close = start, close
-    office = Office(settings.base_url, folder, accounts, model)
+    office = Office(settings.base_url, home, folder, accounts, model)
     office.people["admin"] = Member("admin", first.key or "", first.administrator)
     stranger = add_organisation(database, clock, "Elsewhere")
     office.people["stranger"] = Member("stranger", key_of(accounts, stranger), stranger)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.access.doors import ALWAYS, SOMETIMES, Door
-from tests.access.office import Office, Secret
+from tests.access.doors import ALWAYS, SOMETIMES, TABLES, Door
+from tests.access.office import Office, Secret, until
 
 PEOPLE = ("admin", "ada", "bob", "cyn", "eve")
 _LISTS: dict[str, frozenset[str] | None] = {
@@ -154,3 +154,55 @@ def test_who_decides_sees_names_and_lists_and_no_text(
         marks = None if secret.marks is None else {one.casefold() for one in secret.marks}
         assert (None if listed is None else {one.casefold() for one in listed}) == marks
         assert secret.word not in shown.text
+
+
+@pytest.fixture(scope="module")
+def tables(office: Office) -> list[Secret]:
+    """A live table under each list."""
+    lists = dict(_LISTS)
+    lists["person"] = frozenset({f"person:{office.people['ada'].principal.person_id}"})
+    return [
+        office.put_table(f"{name}table", f"{name}rowword", marks) for name, marks in lists.items()
+    ]
+
+
+@pytest.mark.parametrize("door", TABLES, ids=lambda door: door.__name__)
+@pytest.mark.parametrize("name", [*PEOPLE, "stranger"])
+def test_a_table_is_there_for_those_on_its_list_alone(
+    office: Office, tables: list[Secret], door: Door, name: str
+) -> None:
+    readable = {one.name for one in tables if may(office, name, one)}
+    for secret in tables:
+        said = door(office, name, secret)
+        assert (secret.word in said) == (secret.name in readable), said
+        told = {one.name for one in tables if one.name in said or one.word in said}
+        assert told <= readable, f"{name} hears of {told - readable}"
+
+
+def test_a_watch_over_a_table_ends_with_its_owners_right_and_shows_its_rows_no_more(
+    office: Office,
+) -> None:
+    office.put_table("wages", "wagesrowword", frozenset({"group:Finance"}))
+    body = {"kind": "sql", "query": "SELECT * FROM wages"}
+    with office.http("ada") as ada, office.http("admin") as admin:
+        address = f"/v1/watches/{ada.post('/v1/watches', json=body).json()['id']}"
+        found = until(lambda: ada.get(address).json(), lambda one: one["state"] == "in_step")
+        assert "wagesrowword" in str(found["answer"])
+        assert ada.put("/v1/tables/wages/access", json={"access": []}).status_code == 403
+        made = admin.put("/v1/tables/wages/access", json={"access": ["group:Board"]})
+        assert made.json() == {"name": "wages", "access": ["group:Board"], "by_hand": True}
+        for path in (
+            address,
+            f"{address}/events",
+            "/v1/watches",
+            "/v1/tables",
+            "/v1/tables/changes",
+        ):
+            assert "wagesrowword" not in ada.get(path).text, path
+        assert ada.get("/v1/tables/access").status_code == 403
+        listed = admin.get("/v1/tables/access").json()["data"]
+        assert [one for one in listed if one["name"] == "wages"] == [made.json()]
+        assert admin.delete("/v1/tables/wages/access").json()["access"] == ["group:Finance"]
+        assert "wagesrowword" in ada.get(address).text
+        assert admin.put("/v1/tables/nothing/access", json={"access": None}).status_code == 404
+        ada.delete(address)

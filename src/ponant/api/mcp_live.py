@@ -9,6 +9,7 @@ from mcp import types
 from ponant.accounts import Principal, Role
 from ponant.api.mcp_arguments import chosen_of, optional_text, text, whole
 from ponant.api.platform import Platform
+from ponant.api.tables import shown_tables
 from ponant.assistant.watches import Answer, Setup, Watch, WatchEvent, withholding
 from ponant.kit.errors import BadRequest, Forbidden
 
@@ -39,8 +40,7 @@ async def _list_libraries(
 
 
 async def _list_tables(services: Platform, caller: Principal, _: dict[str, Any]) -> dict[str, Any]:
-    found = await services.live.relations.tables(caller.scope)
-    return {"tables": msgspec.to_builtins(found)}
+    return {"tables": await shown_tables(services, caller)}
 
 
 async def _query_table(

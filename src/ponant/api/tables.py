@@ -4,17 +4,21 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
-from ponant.api.auth import Caller, Member
-from ponant.api.platform import Services
+from ponant.accounts import Principal
+from ponant.api.auth import Administrator, Caller, Member
+from ponant.api.platform import Platform, Services
 from ponant.assistant.watches.schemas import ID_PREFIX
 from ponant.kit.errors import NotFound
+from ponant.live.access import TableAccess
 
 router = APIRouter(prefix="/v1/tables", tags=["tables"])
 inboxes = APIRouter(prefix="/v1/inboxes", tags=["tables"])
 
 _MOST_ITEMS = 10_000
+_MOST_MARKS = 1000
 
 
 class QueryBody(BaseModel):
@@ -25,6 +29,15 @@ class QueryBody(BaseModel):
         default=None, description="A list for `?` and `$1`, or an object for `$name`."
     )
     limit: int = Field(default=100, ge=1, le=10_000, description="Most rows to return.")
+
+
+class AccessBody(BaseModel):
+    """The request of ``PUT /v1/tables/{name}/access``."""
+
+    access: Annotated[list[str], Field(max_length=_MOST_MARKS)] | None = Field(
+        description="`person:<id>`, `email:<address>` and `group:<name>`; an empty list lets "
+        "nobody in, null everybody in the workspace."
+    )
 
 
 class PushBody(BaseModel):
@@ -38,9 +51,7 @@ class PushBody(BaseModel):
 @router.get("", summary="List tables")
 async def list_tables(caller: Caller, services: Services) -> dict[str, Any]:
     """Tables, views, windows and standing queries that SQL may ask, with their columns."""
-    found = await services.live.relations.tables(caller.scope)
-    found = [table for table in found if not _is_watch(table.name)]
-    return {"object": "list", "data": msgspec.to_builtins(found)}
+    return {"object": "list", "data": await shown_tables(services, caller)}
 
 
 @router.post("/query", summary="Ask tables in SQL")
@@ -67,6 +78,29 @@ async def changes(
     return Response(body, media_type="application/json")
 
 
+@router.get("/access", summary="Show who may ask what")
+async def list_access(caller: Administrator, services: Services) -> dict[str, Any]:
+    """Every table, view and window with its list; names alone, of those that are closed to them."""
+    found = await services.live.relations.readers(caller.scope)
+    return {"object": "list", "data": msgspec.to_builtins(found)}
+
+
+@router.put("/{name}/access", summary="Say who may ask a table")
+async def set_access(
+    name: str, body: AccessBody, caller: Administrator, services: Services
+) -> dict[str, Any]:
+    """From the next question on, whatever its pipeline says; a view rests on its tables' lists."""
+    made = await services.live.relations.set_readers(caller.scope, name, body.access)
+    return await _noted(services, caller, "table.access.set", made)
+
+
+@router.delete("/{name}/access", summary="Let the pipeline say who may ask a table")
+async def release_access(name: str, caller: Administrator, services: Services) -> dict[str, Any]:
+    """What its pipeline declares counts again; without a list there, everybody may ask it."""
+    made = await services.live.relations.release_readers(caller.scope, name)
+    return await _noted(services, caller, "table.access.release", made)
+
+
 @router.get("/{name}", summary="Show a table")
 async def show_table(name: str, caller: Caller, services: Services) -> dict[str, Any]:
     """Its columns, its rows' number, and the rows that came too late for a window."""
@@ -83,6 +117,25 @@ async def push(name: str, body: PushBody, caller: Member, services: Services) ->
     """Items for a pipeline that declares `live.push(name)`; they are on disk when this answers."""
     last = await services.live.relations.push(caller.scope, name, body.items)
     return {"accepted": len(body.items), "last": last}
+
+
+async def shown_tables(services: Platform, caller: Principal) -> list[dict[str, Any]]:
+    """What the caller may ask, without the queries that keep somebody's watches."""
+    found = await services.live.relations.tables(caller.scope)
+    shown: list[dict[str, Any]] = msgspec.to_builtins(
+        [table for table in found if not _is_watch(table.name)]
+    )
+    return shown
+
+
+async def _noted(
+    services: Platform, caller: Principal, action: str, made: TableAccess
+) -> dict[str, Any]:
+    detail = {"access": None if made.access is None else list(made.access)}
+    note = services.accounts.directory.note
+    await run_in_threadpool(note, caller, action, made.name, detail)
+    body: dict[str, Any] = msgspec.to_builtins(made)
+    return body
 
 
 def _is_watch(name: str) -> bool:

@@ -30,6 +30,19 @@ class DocumentAccess(msgspec.Struct, frozen=True, kw_only=True):
     by_hand: bool
 
 
+class TableAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may ask a table.
+
+    Attributes:
+        access: marks; None is everybody in the workspace.
+        by_hand: whether the list was set by hand, so that pipelines no longer decide.
+    """
+
+    name: str
+    access: tuple[str, ...] | None
+    by_hand: bool
+
+
 class AccessClient:
     """Access lists, asked over the local socket."""
 

@@ -1402,6 +1402,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/tables/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show who may ask what
+         * @description Every table, view and window with its list; names alone, of those that are closed to them.
+         */
+        get: operations["list_access_v1_tables_access_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/tables/changes": {
         parameters: {
             query?: never;
@@ -1457,6 +1477,30 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tables/{name}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Say who may ask a table
+         * @description From the next question on, whatever its pipeline says; a view rests on its tables' lists.
+         */
+        put: operations["set_access_v1_tables__name__access_put"];
+        post?: never;
+        /**
+         * Let the pipeline say who may ask a table
+         * @description What its pipeline declares counts again; without a list there, everybody may ask it.
+         */
+        delete: operations["release_access_v1_tables__name__access_delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1951,17 +1995,6 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        /**
-         * AccessBody
-         * @description The request of ``PUT …/access``.
-         */
-        AccessBody: {
-            /**
-             * Access
-             * @description `person:<id>`, `email:<address>` and `group:<name>`; an empty list lets nobody in, null everybody who may read the library.
-             */
-            access: string[] | null;
-        };
         /**
          * AppendBody
          * @description The request of ``POST /v1/conversations/{id}``.
@@ -3158,6 +3191,28 @@ export interface components {
              * @description Empty for none.
              */
             webhook?: string | null;
+        };
+        /**
+         * AccessBody
+         * @description The request of ``PUT …/access``.
+         */
+        ponant__api__access__AccessBody: {
+            /**
+             * Access
+             * @description `person:<id>`, `email:<address>` and `group:<name>`; an empty list lets nobody in, null everybody who may read the library.
+             */
+            access: string[] | null;
+        };
+        /**
+         * AccessBody
+         * @description The request of ``PUT /v1/tables/{name}/access``.
+         */
+        ponant__api__tables__AccessBody: {
+            /**
+             * Access
+             * @description `person:<id>`, `email:<address>` and `group:<name>`; an empty list lets nobody in, null everybody in the workspace.
+             */
+            access: string[] | null;
         };
     };
     responses: never;
@@ -4706,7 +4761,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["AccessBody"];
+                "application/json": components["schemas"]["ponant__api__access__AccessBody"];
             };
         };
         responses: {
@@ -5987,6 +6042,28 @@ export interface operations {
             };
         };
     };
+    list_access_v1_tables_access_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+        };
+    };
     changes_v1_tables_changes_get: {
         parameters: {
             query?: {
@@ -6057,6 +6134,76 @@ export interface operations {
         };
     };
     show_table_v1_tables__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    set_access_v1_tables__name__access_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ponant__api__tables__AccessBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    release_access_v1_tables__name__access_delete: {
         parameters: {
             query?: never;
             header?: never;

@@ -246,7 +246,7 @@ class Keeper:
     async def _changed_tables(self, scope: Scope) -> Sequence[str]:
         """The statements whose rows changed since this was asked last."""
         seen = self._seen_changes[scope.workspace_id or ""]
-        changes = await self._live.relations.changes(scope, seen, limit=_MOST_CHANGES)
+        changes = await self._live.relations.all_changes(scope, seen, _MOST_CHANGES)
         self._seen_changes[scope.workspace_id or ""] = max([seen, *(one.seq for one in changes)])
         return [one.query for one in changes]
 

@@ -53,14 +53,9 @@ class Tables(Protocol):
         self, scope: Scope, sql: str, parameters: Any = None, limit: int = 100
     ) -> Rows: ...
 
-    async def changes(
-        self,
-        scope: Scope,
-        after: int = 0,
-        query: str | None = None,
-        wait: float = 0.0,
-        limit: int = 100,
-    ) -> list[Changed]: ...
+    async def closed(self, scope: Scope, names: Sequence[str]) -> list[str]: ...
+
+    async def all_changes(self, scope: Scope, after: int, limit: int) -> list[Changed]: ...
 
 
 class Live(Protocol):

@@ -167,7 +167,8 @@ class Round:
         except (BadRequest, NotFound) as e:
             raise Halted(e.message) from e
         names = [column.name for column in found.columns]
-        answer = Answer(rows=tuple(dict(zip(names, row, strict=True)) for row in found.rows))
+        rows = tuple(dict(zip(names, row, strict=True)) for row in found.rows)
+        answer = Answer(rows=rows, tables=found.tables)
         event = self._of_rows(watch, answer, found)
         if event is not None and event.new is not None:
             watch = _answered(watch, event, (), event.at)

@@ -28,11 +28,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         content: the text of an answered question, with the sources it cites in their places.
         passages: what a kept search finds.
         rows: what a kept statement in SQL gives, by column.
+        tables: what the rows were made from.
+        withheld: whether rows are left out, since the owner may no longer ask one of the tables.
     """
 
     content: tuple[str | Source, ...] = ()
     passages: tuple[Source, ...] = ()
     rows: tuple[dict[str, Any], ...] = ()
+    tables: tuple[str, ...] = ()
+    withheld: bool = False
 
     @property
     def text(self) -> str:

@@ -91,6 +91,7 @@ class TableSink:
     name: str
     key: tuple[str, ...]
     streams: tuple[Stream, ...]
+    readers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from ponant.kit.errors import BadRequest
+from ponant.live.access import checked_marks
 from ponant.live.pipelines.declared import (
     LONGEST_CALL,
     LibrarySink,
@@ -189,14 +190,24 @@ def library(name: str, *streams: Stream) -> None:
     _pipeline().libraries.append(LibrarySink(name, streams))
 
 
-def table(name: str, *streams: Stream, key: str | tuple[str, ...] = ()) -> None:
+def table(
+    name: str,
+    *streams: Stream,
+    key: str | tuple[str, ...] = (),
+    readers: Sequence[str] | None = None,
+) -> None:
     """Keep rows in a live table.
 
     Args:
         key: the columns that rows are known by; the source's where it is not given.
+        readers: who may ask it, such as ``group:Sales``, ``person:<id>`` and ``email:<address>``;
+            None is everybody in the workspace. A list that was set by hand goes before this one.
     """
+    if isinstance(readers, str):
+        raise BadRequest(f'readers is a list: readers=["{readers}"].')
     columns = _columns(key) or next((one.key for one in _origins(streams) if one.key), ())
-    _pipeline().tables.append(TableSink(name, columns, streams))
+    marks = None if readers is None else checked_marks(readers)
+    _pipeline().tables.append(TableSink(name, columns, streams, marks))
 
 
 def view(name: str, sql: str) -> None:

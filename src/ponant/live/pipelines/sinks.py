@@ -80,6 +80,9 @@ class LiveSinks:
         """Make the libraries and inboxes."""
         self._pipeline = pipeline.name
         self._missing = declarations(pipeline)
+        for table in pipeline.tables:  # before there is a row to read
+            readers = table.readers
+            await self._live.relations.declare_readers(self._scope, table.name, readers)
         for library in pipeline.libraries:
             await self._place(library.name)
         for origin in pipeline.origins:
@@ -107,7 +110,7 @@ class LiveSinks:
             await self._keep(name, put)
             return {}
         # A table that is no longer declared still knows its key.
-        key = put.key or (await self._live.relations.describe(self._scope, name)).key
+        key = put.key or tuple(await self._live.relations.key(self._scope, name))
         rows = [one for one in put.upserts.values() if isinstance(one, dict)]
         upserts = shape(rows, key)
         deletes = shape_keys([tuple(key_values(one)) for one in put.deletes], key)

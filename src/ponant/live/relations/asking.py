@@ -7,7 +7,8 @@ import duckdb
 import msgspec
 
 from ponant.kit.errors import BadRequest
-from ponant.live.relations import sql
+from ponant.live.relations import readers, sql
+from ponant.live.relations.naming import tables_in
 from ponant.live.relations.port import Answer, Column, Table, Window
 from ponant.live.relations.sql import BOOKS
 
@@ -25,8 +26,12 @@ def ask(
     parameters: Parameters,
     limit: int,
     seconds: float,
+    marks: Sequence[str] | None = None,
 ) -> Answer:
     """The rows that answer a SELECT, up to ``limit`` and some MiB.
+
+    Args:
+        marks: of who asks, for whom other tables are not there; None may read all.
 
     Raises:
         BadRequest: it is no SELECT, it fails, or it takes too long.
@@ -35,12 +40,21 @@ def ask(
         raise BadRequest(f"The limit must be from 1 to {MOST_ROWS}.", param="limit")
     sql.one_select(connection, select)
     with sql.reading(connection, seconds):
+        readers.asker(connection, marks).require(tables_in(connection, select))
+        rests = readers.rests_on(connection, select)
         version, stored = _state(connection)
         connection.execute(select, parameters or [])
         described = connection.description or []
         columns = tuple(Column(name, str(kind)) for name, kind, *_ in described)
         rows, truncated = _fetch(connection, columns, limit)
-    return Answer(columns=columns, rows=rows, truncated=truncated, version=version, as_of=stored)
+    return Answer(
+        columns=columns,
+        rows=rows,
+        truncated=truncated,
+        version=version,
+        as_of=stored,
+        tables=tuple(rests),
+    )
 
 
 def everything(name: str) -> str:
@@ -54,17 +68,20 @@ def objects(answer: Answer) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in answer.rows]
 
 
-def tables(connection: duckdb.DuckDBPyConnection) -> list[Table]:
-    """Everything that SQL may ask, by name."""
+def tables(
+    connection: duckdb.DuckDBPyConnection, marks: Sequence[str] | None = None
+) -> list[Table]:
+    """Everything that those with one of the marks may ask, by name."""
     with sql.reading(connection, seconds=10):
+        asker = readers.asker(connection, marks)
         columns = _columns(connection)
         found = [
             *_stored_tables(connection, columns),
             *_views(connection, columns),
             *_windows(connection, columns),
-            *_queries(connection),
+            *_queries(connection, asker),
         ]
-    return sorted(found, key=lambda one: one.name)
+    return sorted((one for one in found if asker.may(one.name)), key=lambda one: one.name)
 
 
 def read_tables(connection: duckdb.DuckDBPyConnection, select: str) -> set[str]:
@@ -178,9 +195,9 @@ def _windows(
     ]
 
 
-def _queries(connection: duckdb.DuckDBPyConnection) -> list[Table]:
+def _queries(connection: duckdb.DuckDBPyConnection, asker: readers.Asker) -> list[Table]:
     found = connection.execute(
-        f"SELECT name, sql, key, version, message FROM {BOOKS}.queries"
+        f"SELECT name, sql, key, version, message, rests FROM {BOOKS}.queries"
     ).fetchall()
     return [
         Table(
@@ -192,7 +209,8 @@ def _queries(connection: duckdb.DuckDBPyConnection) -> list[Table]:
             sql=select,
             message=message,
         )
-        for name, select, key, version, message in found
+        for name, select, key, version, message, rests in found
+        if readers.hears(connection, asker, select, rests)
     ]
 
 

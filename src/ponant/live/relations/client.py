@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ponant.live.access import TableAccess
 from ponant.live.relations.port import Answer, Changed, Cursor, Stored, Table, Window
 from ponant.live.relations.shaping import Shaped
 from ponant.store import Scope
@@ -91,7 +92,7 @@ class RelationsClient:
         return found
 
     async def tables(self, scope: Scope) -> list[Table]:
-        """Everything that SQL may ask, by name."""
+        """Everything that the caller may ask, by name."""
         found: list[Table] = await self._call(list[Table], "relations.tables", scope)
         return found
 
@@ -138,7 +139,7 @@ class RelationsClient:
         wait: float = 0.0,
         limit: int = 100,
     ) -> list[Changed]:
-        """Changes of standing queries past a number; waits for the first, where it is to."""
+        """Changes past a number that the caller may hear of; waits for one, where it is to."""
         found: list[Changed] = await self._call(
             list[Changed],
             "relations.changes",
@@ -147,6 +148,50 @@ class RelationsClient:
             query=query,
             wait=wait,
             limit=limit,
+        )
+        return found
+
+    async def all_changes(self, scope: Scope, after: int, limit: int) -> list[Changed]:
+        """Changes past a number, whoever may hear of them; for those who ask again for somebody."""
+        found: list[Changed] = await self._call(
+            list[Changed], "relations.all_changes", scope, after=after, limit=limit
+        )
+        return found
+
+    async def closed(self, scope: Scope, names: Sequence[str]) -> list[str]:
+        """Those of the names that the caller may not ask now."""
+        found: list[str] = await self._call(list[str], "relations.closed", scope, names=list(names))
+        return found
+
+    async def key(self, scope: Scope, table: str) -> list[str]:
+        """The columns that a table's rows are known by."""
+        found: list[str] = await self._call(list[str], "relations.key", scope, table=table)
+        return found
+
+    async def readers(self, scope: Scope) -> list[TableAccess]:
+        """Everything that SQL may ask with who may ask it, for those who decide that."""
+        found: list[TableAccess] = await self._call(list[TableAccess], "relations.readers", scope)
+        return found
+
+    async def declare_readers(self, scope: Scope, name: str, access: Sequence[str] | None) -> None:
+        """Say as a pipeline who may ask a table; None is everybody."""
+        marks = None if access is None else list(access)
+        await self._call(None, "relations.declare_readers", scope, name=name, access=marks)
+
+    async def set_readers(
+        self, scope: Scope, name: str, access: Sequence[str] | None
+    ) -> TableAccess:
+        """Say by hand who may ask a table, whatever its pipeline says."""
+        marks = None if access is None else list(access)
+        found: TableAccess = await self._call(
+            TableAccess, "relations.set_readers", scope, name=name, access=marks
+        )
+        return found
+
+    async def release_readers(self, scope: Scope, name: str) -> TableAccess:
+        """Let the table's pipeline say again who may ask it."""
+        found: TableAccess = await self._call(
+            TableAccess, "relations.release_readers", scope, name=name
         )
         return found
 

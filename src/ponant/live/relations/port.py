@@ -99,13 +99,18 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that answer a query, all of one version of the workspace's tables."""
+    """Rows that answer a query, all of one version of the workspace's tables.
+
+    Attributes:
+        tables: names of all that they were made from, through views and windows too.
+    """
 
     columns: tuple[Column, ...]
     rows: list[list[Any]]
     truncated: bool
     version: int
     as_of: datetime
+    tables: tuple[str, ...] = ()
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):

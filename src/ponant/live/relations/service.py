@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 from ponant.kit.errors import BadRequest, NotFound
+from ponant.live.access import TableAccess, checked_marks
 from ponant.live.relations.frames import TablesSpec
+from ponant.live.relations.naming import plain
 from ponant.live.relations.port import Answer, Changed, Cursor, Stored, Table, Window
 from ponant.live.relations.process import TablesProcess
 from ponant.live.relations.shaping import Shaped, shape, shape_keys
@@ -22,12 +24,22 @@ _R = TypeVar("_R")
 class Relations:
     """Tables, views, windows and standing queries of every workspace.
 
-    Whoever may ask a workspace may read all of its tables: rows carry no access lists.
+    Who may ask a table is decided by the scope's marks at each call; whether somebody may write one
+    or decide who reads it is the business of who asks.
     """
 
     METHODS: ClassVar[frozenset[str]] = frozenset(
         {"changes", "cursor", "describe", "drop", "keys", "open_inbox", "push", "put", "put_query"}
         | {"put_rows", "put_view", "put_window", "query", "remove_query", "result", "tables"}
+        | {
+            "all_changes",
+            "closed",
+            "declare_readers",
+            "key",
+            "readers",
+            "release_readers",
+            "set_readers",
+        }
         | {"take"}
     )
 
@@ -120,11 +132,19 @@ class Relations:
         Raises:
             BadRequest: it is no SELECT, it fails, or takes too long.
         """
-        return await self._call(Answer, scope, "query", sql=sql, parameters=parameters, limit=limit)
+        return await self._call(
+            Answer,
+            scope,
+            "query",
+            sql=sql,
+            parameters=parameters,
+            limit=limit,
+            marks=list(scope.marks),
+        )
 
     async def tables(self, scope: Scope) -> list[Table]:
-        """Everything that SQL may ask, by name."""
-        return await self._call(list[Table], scope, "tables")
+        """Everything that the caller may ask, by name."""
+        return await self._call(list[Table], scope, "tables", marks=list(scope.marks))
 
     async def describe(self, scope: Scope, name: str) -> Table:
         """One table, view, window or standing query; NotFound where it is not there."""
@@ -162,7 +182,8 @@ class Relations:
 
     async def result(self, scope: Scope, name: str) -> list[dict[str, Any]]:
         """The rows that a standing query answered last."""
-        return await self._call(list[dict[str, Any]], scope, "result", name=name)
+        kind = list[dict[str, Any]]
+        return await self._call(kind, scope, "result", name=name, marks=list(scope.marks))
 
     async def changes(
         self,
@@ -172,19 +193,76 @@ class Relations:
         wait: float = 0.0,
         limit: int = 100,
     ) -> list[Changed]:
-        """Changes of standing queries past a number; waits for the first, where it is to."""
+        """Changes past a number that the caller may hear of; waits for one, where it is to."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(wait, _LONGEST_WAIT)
         limit = max(1, min(limit, _MOST_CHANGES))
+        marks = list(scope.marks)
         while True:
             news = self._news
             found = await self._call(
-                list[Changed], scope, "changes", after=after, query=query, limit=limit
+                list[Changed], scope, "changes", after=after, query=query, limit=limit, marks=marks
             )
             left = deadline - loop.time()
             if found or left <= 0:
                 return found
             await _waited(news, left)
+
+    async def all_changes(self, scope: Scope, after: int, limit: int) -> list[Changed]:
+        """Changes past a number, whoever may hear of them; for those who ask again for somebody."""
+        limit = max(1, min(limit, _MOST_CHANGES))
+        return await self._call(
+            list[Changed], scope, "changes", after=after, query=None, limit=limit, marks=None
+        )
+
+    async def closed(self, scope: Scope, names: list[str]) -> list[str]:
+        """Those of the names that the caller may not ask now, by their lists alone."""
+        return await self._call(list[str], scope, "closed", names=names, marks=list(scope.marks))
+
+    async def key(self, scope: Scope, table: str) -> list[str]:
+        """The columns that a table's rows are known by."""
+        return await self._call(list[str], scope, "key", table=table)
+
+    async def readers(self, scope: Scope) -> list[TableAccess]:
+        """Everything that SQL may ask with who may ask it, for those who decide that."""
+        every = await self._call(list[Table], scope, "tables", marks=None)
+        lists = await self._call(list[TableAccess], scope, "readers")
+        known = {plain(one.name): one for one in lists}
+        return [
+            TableAccess(
+                name=one.name,
+                access=known[plain(one.name)].access if plain(one.name) in known else None,
+                by_hand=plain(one.name) in known and known[plain(one.name)].by_hand,
+            )
+            for one in every
+            if one.kind != "query"
+        ]
+
+    async def declare_readers(self, scope: Scope, name: str, access: list[str] | None) -> None:
+        """Say as a pipeline who may ask a table, which need not be there yet; None is everybody."""
+        await self._call(None, scope, "declare_readers", name=name, access=_checked(access))
+
+    async def set_readers(self, scope: Scope, name: str, access: list[str] | None) -> TableAccess:
+        """Say by hand who may ask a table, whatever its pipeline says.
+
+        Raises:
+            NotFound: there is no such table.
+        """
+        await self._access(scope, name)
+        await self._call(None, scope, "set_readers", name=name, access=_checked(access))
+        return await self._access(scope, name)
+
+    async def release_readers(self, scope: Scope, name: str) -> TableAccess:
+        """Let the table's pipeline say again."""
+        await self._access(scope, name)
+        await self._call(None, scope, "release_readers", name=name)
+        return await self._access(scope, name)
+
+    async def _access(self, scope: Scope, name: str) -> TableAccess:
+        for one in await self.readers(scope):
+            if one.name == name:
+                return one
+        raise NotFound(f"There is no table {name}. List the tables to see which exist.")
 
     async def open_inbox(self, scope: Scope, name: str) -> None:
         """Accept what is pushed to a pipeline under this name."""
@@ -232,6 +310,10 @@ class Relations:
     def _wake(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
+
+
+def _checked(access: list[str] | None) -> list[str] | None:
+    return None if access is None else list(checked_marks(access))
 
 
 async def _waited(news: asyncio.Event, seconds: float) -> None:

@@ -8,7 +8,7 @@ import duckdb
 import msgspec
 
 from ponant.kit.errors import BadRequest
-from ponant.live.relations import sql
+from ponant.live.relations import readers, sql
 from ponant.live.relations.asking import MOST_ROWS, ask, objects, read_tables
 from ponant.live.relations.port import Answer, Changed
 from ponant.live.relations.sql import BOOKS, value, writing
@@ -45,7 +45,7 @@ class Standing:
         with writing(self._connection):
             self._connection.execute(f"DELETE FROM {BOOKS}.queries WHERE name = ?", [name])
             self._connection.execute(
-                f"INSERT INTO {BOOKS}.queries VALUES (?, ?, ?, NULL, 0, '')",
+                f"INSERT INTO {BOOKS}.queries VALUES (?, ?, ?, NULL, 0, '', NULL)",
                 [name, select, list(key)],
             )
 
@@ -75,7 +75,7 @@ class Standing:
     def note(self, name: str, answer: Answer | str) -> Changed | None:
         """Store what a query answers now; what changed, where something did."""
         row = self._connection.execute(
-            f"SELECT result, key FROM {BOOKS}.queries WHERE name = ?", [name]
+            f"SELECT result, key, sql, rests FROM {BOOKS}.queries WHERE name = ?", [name]
         ).fetchone()
         if row is None:
             return None
@@ -91,27 +91,62 @@ class Standing:
             self._update(name, message=message)
             return None
         with writing(self._connection):
+            rests = readers.rests_on(self._connection, row[2])
             self._connection.execute(
-                f"UPDATE {BOOKS}.queries SET result = ?, version = ?, message = ? WHERE name = ?",
-                [encoded.decode(), answer.version, message, name],
+                f"UPDATE {BOOKS}.queries SET result = ?, version = ?, message = ?, rests = ? "
+                "WHERE name = ?",
+                [encoded.decode(), answer.version, message, rests, name],
             )
-            return None if before is None else self._log(name, answer, before, after, row[1])
+            if before is None:
+                return None
+            # What went may come from what the query rested on before.
+            moved = sorted({*rests, *(row[3] or ())})
+            return self._log(name, answer, before, after, row[1], moved)
 
-    def result(self, reader: duckdb.DuckDBPyConnection, name: str) -> Rows | None:
+    def result(
+        self, reader: duckdb.DuckDBPyConnection, name: str, marks: Sequence[str] | None
+    ) -> Rows | None:
         """The rows that a query answered last; None where there is no such query, or no answer."""
-        found = value(reader, f"SELECT result FROM {BOOKS}.queries WHERE name = ?", name)
-        return None if found is None else msgspec.json.decode(found, type=Rows)
+        with sql.reading(reader, _SECONDS):
+            found = reader.execute(
+                f"SELECT result, sql, rests FROM {BOOKS}.queries WHERE name = ?", [name]
+            ).fetchone()
+            if found is None or found[0] is None:
+                return None
+            if not readers.hears(reader, readers.asker(reader, marks), found[1], found[2]):
+                return None
+        return msgspec.json.decode(found[0], type=Rows)
 
     def changes(
-        self, reader: duckdb.DuckDBPyConnection, after: int, query: str | None, limit: int
+        self,
+        reader: duckdb.DuckDBPyConnection,
+        after: int,
+        query: str | None,
+        limit: int,
+        marks: Sequence[str] | None,
     ) -> list[Changed]:
-        """What changed since, the oldest first."""
-        found = reader.execute(
-            f"SELECT body FROM {BOOKS}.changes WHERE seq > ? AND (? IS NULL OR query = ?) "
-            "ORDER BY seq LIMIT ?",
-            [after, query, query, limit],
-        ).fetchall()
+        """What changed since that those with one of the marks may hear of, the oldest first."""
+        with sql.reading(reader, _SECONDS):
+            closed = self._closed(reader, marks)
+            found = reader.execute(
+                f"SELECT body FROM {BOOKS}.changes WHERE seq > ? AND (? IS NULL OR query = ?) "
+                "AND query NOT IN (SELECT unnest(?::VARCHAR[])) "
+                "AND NOT list_has_any(coalesce(rests, []::VARCHAR[]), ?::VARCHAR[]) "
+                "ORDER BY seq LIMIT ?",
+                [after, query, query, *closed, limit],
+            ).fetchall()
         return [msgspec.json.decode(body, type=Changed) for (body,) in found]
+
+    def _closed(
+        self, reader: duckdb.DuckDBPyConnection, marks: Sequence[str] | None
+    ) -> tuple[list[str], list[str]]:
+        """The queries and the tables that somebody may not hear of."""
+        asker = readers.asker(reader, marks)
+        found = reader.execute(f"SELECT name, sql, rests FROM {BOOKS}.queries").fetchall()
+        queries = [
+            name for name, select, rests in found if not readers.hears(reader, asker, select, rests)
+        ]
+        return queries, sorted(asker.shut)
 
     def _update(self, name: str, message: str) -> None:
         known = value(self._connection, f"SELECT message FROM {BOOKS}.queries WHERE name = ?", name)
@@ -122,7 +157,13 @@ class Standing:
                 )
 
     def _log(
-        self, name: str, answer: Answer, before: Rows, after: Rows, key: Sequence[str]
+        self,
+        name: str,
+        answer: Answer,
+        before: Rows,
+        after: Rows,
+        key: Sequence[str],
+        rests: Sequence[str],
     ) -> Changed | None:
         added, removed, changed = difference(before, after, key)
         if not added and not removed and not changed:
@@ -140,8 +181,8 @@ class Standing:
             truncated=answer.truncated,
         )
         self._connection.execute(
-            f"INSERT INTO {BOOKS}.changes VALUES (?, ?, ?)",
-            [seq, name, msgspec.json.encode(told).decode()],
+            f"INSERT INTO {BOOKS}.changes VALUES (?, ?, ?, ?)",
+            [seq, name, msgspec.json.encode(told).decode(), list(rests)],
         )
         self._connection.execute(
             f"DELETE FROM {BOOKS}.changes WHERE query = ? AND seq NOT IN (SELECT seq FROM "

@@ -82,6 +82,19 @@ class Tables:
         )
         return None if found is None else msgspec.json.decode(found, type=Cursor)
 
+    def key(self, reader: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+        """The columns that a table's rows are known by.
+
+        Raises:
+            NotFound: there is no such table.
+        """
+        found: list[str] | None = value(
+            reader, f"SELECT key FROM {BOOKS}.tables WHERE name = ?", table
+        )
+        if found is None:
+            raise NotFound(f"There is no table {table}.")
+        return found
+
     def keys(self, reader: duckdb.DuckDBPyConnection, table: str) -> list[list[Any]]:
         """Every key in a table, for a source that must find out what is gone."""
         key = value(reader, f"SELECT key FROM {BOOKS}.tables WHERE name = ?", table)

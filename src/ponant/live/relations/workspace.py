@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ponant.kit.errors import NotFound
-from ponant.live.relations import asking
+from ponant.live.access import TableAccess
+from ponant.live.relations import asking, readers
 from ponant.live.relations.inbox import Inboxes
 from ponant.live.relations.port import Answer, Changed, Cursor, Stored, Table, Window
 from ponant.live.relations.shaping import Shaped
@@ -25,10 +26,11 @@ class Workspace:
 
     WRITES: ClassVar[frozenset[str]] = frozenset(
         {"put", "put_view", "put_window", "drop", "put_query", "remove_query"}
+        | {"declare_readers", "release_readers", "set_readers"}
         | {"open_inbox", "push", "take"}
     )
     READS: ClassVar[frozenset[str]] = frozenset(
-        {"query", "tables", "cursor", "keys", "changes", "result"}
+        {"query", "tables", "cursor", "keys", "changes", "result", "readers", "key", "closed"}
     )
 
     def __init__(
@@ -102,6 +104,15 @@ class Workspace:
     def remove_query(self, name: str) -> None:
         self._standing.remove(name)
 
+    def declare_readers(self, name: str, access: list[str] | None) -> None:
+        readers.declare(self._tables.connection, name, access)
+
+    def set_readers(self, name: str, access: list[str] | None) -> None:
+        readers.hold(self._tables.connection, name, access)
+
+    def release_readers(self, name: str) -> None:
+        readers.release(self._tables.connection, name)
+
     def open_inbox(self, name: str) -> None:
         self._inboxes.open(name)
 
@@ -113,11 +124,21 @@ class Workspace:
 
     # Read
 
-    def query(self, sql: str, parameters: Any, limit: int) -> Answer:
-        return asking.ask(self._cursor(), sql, parameters, limit, self._seconds)
+    def query(self, sql: str, parameters: Any, limit: int, marks: list[str]) -> Answer:
+        return asking.ask(self._cursor(), sql, parameters, limit, self._seconds, marks)
 
-    def tables(self) -> list[Table]:
-        return asking.tables(self._cursor())
+    def tables(self, marks: list[str] | None) -> list[Table]:
+        return asking.tables(self._cursor(), marks)
+
+    def key(self, table: str) -> list[str]:
+        return self._tables.key(self._cursor(), table)
+
+    def closed(self, names: list[str], marks: list[str]) -> list[str]:
+        asker = readers.asker(self._cursor(), marks)
+        return [name for name in names if not asker.may(name)]
+
+    def readers(self) -> list[TableAccess]:
+        return readers.lists(self._cursor())
 
     def cursor(self, table: str, source: str = "") -> Cursor | None:
         return self._tables.cursor_at(self._cursor(), table, source)
@@ -125,11 +146,13 @@ class Workspace:
     def keys(self, table: str) -> list[list[Any]]:
         return self._tables.keys(self._cursor(), table)
 
-    def changes(self, after: int, query: str | None, limit: int) -> list[Changed]:
-        return self._standing.changes(self._cursor(), after, query, limit)
+    def changes(
+        self, after: int, query: str | None, limit: int, marks: list[str] | None
+    ) -> list[Changed]:
+        return self._standing.changes(self._cursor(), after, query, limit, marks)
 
-    def result(self, name: str) -> Rows:
-        found = self._standing.result(self._cursor(), name)
+    def result(self, name: str, marks: list[str]) -> Rows:
+        found = self._standing.result(self._cursor(), name, marks)
         if found is None:
             raise NotFound(f"There is no standing query {name}, or it has not been answered yet.")
         return found
