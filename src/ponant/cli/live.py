@@ -17,6 +17,7 @@ from ponant.cli.home import open_accounts
 from ponant.kit import Settings, SystemClock
 from ponant.kit.errors import BadRequest, Conflict, Forbidden, NotFound, SetupError
 from ponant.kit.network import Network
+from ponant.kit.sealing import Seal
 from ponant.live import LiveClient
 from ponant.live.address import is_running
 from ponant.live.declarations import Declarations
@@ -25,6 +26,7 @@ from ponant.live.port import Document, Library
 from ponant.live.queries import Queries
 from ponant.live.sources.followers import check
 from ponant.live.sources.kinds import Context
+from ponant.live.sources.vault import Vault
 from ponant.store import Database, Scope
 
 app = typer.Typer(help="Libraries that follow folders, and pipelines.", no_args_is_help=True)
@@ -221,7 +223,8 @@ def _declare(settings: Settings, name: str, wanted: _Wanted) -> None:
     if len(known) > 1:
         raise _several(name)
     library_id = known[0] if known else declarations.create_library(scope, name, "", None)
-    declarations.add_source(scope, library_id, declared, trusted=True)
+    vault = Vault(Seal(settings.home, settings.given_secrets_key))
+    declarations.add_source(scope, library_id, vault.closed(library_id, declared), trusted=True)
 
 
 def _asking(settings: Settings, ask: Callable[[LiveClient, Scope], Awaitable[_R]]) -> _R:

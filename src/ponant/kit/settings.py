@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ponant.kit.errors import SetupError
 
 _PREFIX = "PONANT_"
+HIDDEN = frozenset({"PONANT_ADMIN_KEY", "PONANT_DATABASE_URL", "PONANT_SECRETS_KEY"})
+"""Settings that processes of other code have no need of."""
+
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -35,6 +38,15 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         default=None, description="Database for accounts and ledger; SQLite under home if not set."
+    )
+    secrets_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description=(
+            "What sources' passwords and keys are sealed with in the database: any text of 32 "
+            "characters or more. If not set, `secrets.key` under home, which is made when first "
+            "needed; back it up apart from the database."
+        ),
     )
     live_roots: str | None = Field(
         default=None,
@@ -144,6 +156,11 @@ class Settings(BaseSettings):
             return self.public_url.rstrip("/")
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def given_secrets_key(self) -> str | None:
+        """The operator's key for what is sealed."""
+        return None if self.secrets_key is None else self.secrets_key.get_secret_value()
 
     @property
     def pipeline_files(self) -> tuple[Path, ...]:

@@ -16,6 +16,7 @@ import zmq.asyncio
 
 from ponant.kit import PonantError, Settings
 from ponant.kit.errors import NotFound, Unavailable
+from ponant.kit.settings import HIDDEN
 from ponant.live import wire
 from ponant.live.address import endpoint
 from ponant.live.failure import Failure
@@ -156,15 +157,15 @@ class Conversation:
             log_level=settings.log_level,
             networks=list(settings.source_networks),
             tables_memory=settings.tables_memory,
+            secrets_key=settings.given_secrets_key,
         )
-        hidden = {"PONANT_ADMIN_KEY", "PONANT_DATABASE_URL"}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "ponant.live.process",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
-            env={name: value for name, value in os.environ.items() if name not in hidden}
+            env={name: value for name, value in os.environ.items() if name not in HIDDEN}
             | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             # Ctrl-C in a terminal is for the server, which then ends this.
             start_new_session=True,

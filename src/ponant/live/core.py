@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 import msgspec
 
 from ponant.kit import Clock
+from ponant.kit.sealing import Seal
 from ponant.live import freshness
 from ponant.live.declarations import Declarations
 from ponant.live.indexing.backfill import Backfill
@@ -25,6 +26,7 @@ from ponant.live.queries import Queries
 from ponant.live.relations.service import Relations
 from ponant.live.sources.followers import Followers
 from ponant.live.sources.uploads import Uploads
+from ponant.live.sources.vault import Vault
 from ponant.live.standing.part import Standing
 from ponant.live.tables import LibraryRow
 from ponant.live.telling import Teller
@@ -47,6 +49,7 @@ class Core:
         notify: told what else is worth a look, on the event loop.
         networks: addresses in the operator's own network that HTTP callers' sources may reach.
         tables_memory: bytes that live tables may take.
+        secrets_key: what sources' secrets are sealed with; None is a file under ``home``.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Core:
         notify: Callable[[Notice], None] = lambda _: None,
         networks: Sequence[str] = (),
         tables_memory: int = 512 << 20,
+        secrets_key: str | None = None,
     ) -> None:
         self._home = home
         self._clock = clock
@@ -73,6 +77,7 @@ class Core:
         self._backfill = Backfill(self._queries, self._gate, self._ingestion, self._teller.announce)
         self._waiting = Waiting(self._version)
         self._readers = ThreadPoolExecutor(_READERS, "live-reader")
+        self._vault = Vault(Seal(home, secrets_key))
         self._followers = Followers(
             home,
             tuple(networks),
@@ -81,6 +86,7 @@ class Core:
             self._declarations,
             self._uploads,
             self._teller.announce,
+            self._vault,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._standing = Standing(
@@ -104,6 +110,9 @@ class Core:
         for library_id, workspace_id in await self._read(self._queries.places):
             scope = Scope(workspace_id=workspace_id)
             for row in await self._read(self._queries.sources, scope, library_id):
+                await self._ingestion.write(
+                    self._vault.renew, self._index.database, scope, library_id, row.id
+                )
                 self._followers.follow(scope, row)
         await self._standing.load()
         self._spawn(self._standing.run())

@@ -79,6 +79,7 @@ class Server:
         roots: Sequence[Path],
         networks: Sequence[str] = (),
         tables_memory: int = 512,
+        secrets_key: str | None = None,
     ) -> None:
         self._socket = socket
         database = Database.at(home / "live.db")
@@ -92,6 +93,7 @@ class Server:
             self._notify,
             networks,
             tables_memory << 20,
+            secrets_key,
         )
         self._calls = callable_methods(self._knowledge)
         self._listeners: set[bytes] = set()
@@ -261,7 +263,7 @@ async def _serve(spec: wire.LiveSpec, home: Path) -> None:
         socket.set(zmq.RCVHWM, 0)
         socket.bind(spec.endpoint)
         roots = [Path(root) for root in spec.roots]
-        await Server(socket, home, roots, spec.networks, spec.tables_memory).run()
+        await Server(socket, home, roots, spec.networks, spec.tables_memory, spec.secrets_key).run()
 
 
 def _end_with_parent() -> None:

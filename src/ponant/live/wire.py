@@ -23,6 +23,7 @@ class LiveSpec(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     networks: list[str] = []
     tables_memory: int = 512  # MiB
+    secrets_key: str | None = None
 
 
 class Call(msgspec.Struct, frozen=True, tag="call"):

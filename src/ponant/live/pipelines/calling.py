@@ -7,11 +7,10 @@ import pickle
 import sys
 from pathlib import Path
 
+from ponant.kit.settings import HIDDEN
 from ponant.live.pipelines.items import Item
 from ponant.live.pipelines.plan import Stage
 from ponant.live.pipelines.transforming import LENGTH, NUMBER, Answer, frame
-
-_HIDDEN = frozenset({"PONANT_ADMIN_KEY", "PONANT_DATABASE_URL"})
 
 
 class CallFailed(Exception):
@@ -110,7 +109,7 @@ class _Child:
             "ponant.live.pipelines.transforming",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={name: value for name, value in os.environ.items() if name not in _HIDDEN},
+            env={name: value for name, value in os.environ.items() if name not in HIDDEN},
             start_new_session=True,
         )
         child = cls(process)

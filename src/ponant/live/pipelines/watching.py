@@ -12,6 +12,7 @@ import structlog
 from watchfiles import PythonFilter, awatch
 
 from ponant.kit.errors import BadRequest, SetupError
+from ponant.kit.settings import HIDDEN
 from ponant.live.pipelines.memory import Failure, Memory, SourceNow
 from ponant.live.pipelines.process import LOAD_FAILED, RunSpec, memory_file
 from ponant.store import Scope
@@ -130,7 +131,6 @@ class PipelineProcess:
         return False
 
     async def _start(self, spec: RunSpec) -> asyncio.subprocess.Process:
-        hidden = {"PONANT_ADMIN_KEY", "PONANT_DATABASE_URL"}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -139,7 +139,7 @@ class PipelineProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=2**20,
-            env={name: value for name, value in os.environ.items() if name not in hidden},
+            env={name: value for name, value in os.environ.items() if name not in HIDDEN},
             start_new_session=True,
         )
         if process.stdin is not None:

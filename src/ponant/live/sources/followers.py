@@ -31,6 +31,7 @@ from ponant.live.sources.push import (
 from ponant.live.sources.roots import Roots
 from ponant.live.sources.state import SourceState
 from ponant.live.sources.uploads import Uploads
+from ponant.live.sources.vault import Vault
 from ponant.live.tables import SourceRow
 from ponant.store import Scope
 
@@ -59,8 +60,10 @@ class Followers:
         declarations: Declarations,
         uploads: Uploads,
         changed: Callable[[Scope, str], None],
+        vault: Vault,
     ) -> None:
         self._home = home
+        self._vault = vault
         self._networks = networks
         self._ingestion = ingestion
         self._queries = queries
@@ -143,8 +146,9 @@ class Followers:
         roots = await self._ingestion.aside(self._queries.roots)
         context = self._context(roots, trusted=trusted)
         checked = await self._ingestion.aside(check, kind, config, secrets, context)
+        closed = await self._ingestion.aside(self._vault.closed, library_id, checked)
         row = await self._ingestion.write(
-            self._declarations.add_source, scope, library_id, checked, trusted=trusted
+            self._declarations.add_source, scope, library_id, closed, trusted=trusted
         )
         self.follow(scope, row)
         return self.shown(row)
@@ -258,7 +262,8 @@ class Followers:
             config = kind.parsed(row.config)
         except BadRequest as e:
             raise SourceFault(f"{e.message} Remove the source and add it again.") from e
-        secrets = self._queries.secrets(scope, row.library_id, row.id)
+        stored = self._queries.secrets(scope, row.library_id, row.id)
+        secrets = self._vault.opened(row.library_id, stored)
         context = self._context(self._queries.roots(), trusted=row.trusted)
         return kind.open(config, secrets, replace(context, source_id=row.id))
 
