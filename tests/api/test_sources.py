@@ -67,6 +67,7 @@ def test_who_only_reads_neither_pushes_nor_adds(server: _Server) -> None:
         ("git", {"repository": "http://172.16.0.1/team/handbook.git"}),
         ("git", {"repository": "/etc"}),
         ("folder", {"path": "/etc"}),
+        ("kafka", {"servers": "kafka.example.org:9092", "topic": "orders"}),
         ("webdav", {"url": "https://example.org/dav", "username": "a", "password_env": "HOME"}),
     ],
 )

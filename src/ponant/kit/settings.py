@@ -62,6 +62,13 @@ class Settings(BaseSettings):
             "over HTTP and webhooks may reach; public addresses always may be."
         ),
     )
+    live_brokers: str | None = Field(
+        default=None,
+        description=(
+            "Kafka brokers (`host:port`, separated by commas) that sources declared over HTTP may "
+            "read from: each broker of a cluster, as it names itself. None if not set."
+        ),
+    )
     pipelines: str | None = Field(
         default=None,
         description=(
@@ -179,8 +186,16 @@ class Settings(BaseSettings):
     @property
     def source_networks(self) -> tuple[str, ...]:
         """The inner networks that sources declared over HTTP may reach."""
-        parts = (part.strip() for part in (self.live_networks or "").split(","))
-        return tuple(part for part in parts if part)
+        return _parts(self.live_networks)
+
+    @property
+    def source_brokers(self) -> tuple[str, ...]:
+        """The Kafka brokers that sources declared over HTTP may read from."""
+        return _parts(self.live_brokers)
+
+
+def _parts(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 def _refuse_unknown_names(known: set[str]) -> None:

@@ -156,6 +156,7 @@ class Conversation:
             endpoint=endpoint(settings.home),
             log_level=settings.log_level,
             networks=list(settings.source_networks),
+            brokers=list(settings.source_brokers),
             tables_memory=settings.tables_memory,
             secrets_key=settings.given_secrets_key,
         )

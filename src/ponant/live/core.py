@@ -49,6 +49,7 @@ class Core:
         notify: told what else is worth a look, on the event loop.
         networks: addresses in the operator's own network that HTTP callers' sources may reach.
         tables_memory: bytes that live tables may take.
+        brokers: Kafka brokers that HTTP callers' sources may read from.
         secrets_key: what sources' secrets are sealed with; None is a file under ``home``.
     """
 
@@ -63,6 +64,7 @@ class Core:
         networks: Sequence[str] = (),
         tables_memory: int = 512 << 20,
         secrets_key: str | None = None,
+        brokers: Sequence[str] = (),
     ) -> None:
         self._home = home
         self._clock = clock
@@ -87,6 +89,7 @@ class Core:
             self._uploads,
             self._teller.announce,
             self._vault,
+            frozenset(brokers),
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._standing = Standing(

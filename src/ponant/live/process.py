@@ -80,6 +80,7 @@ class Server:
         networks: Sequence[str] = (),
         tables_memory: int = 512,
         secrets_key: str | None = None,
+        brokers: Sequence[str] = (),
     ) -> None:
         self._socket = socket
         database = Database.at(home / "live.db")
@@ -94,6 +95,7 @@ class Server:
             networks,
             tables_memory << 20,
             secrets_key,
+            brokers,
         )
         self._calls = callable_methods(self._knowledge)
         self._listeners: set[bytes] = set()
@@ -263,7 +265,16 @@ async def _serve(spec: wire.LiveSpec, home: Path) -> None:
         socket.set(zmq.RCVHWM, 0)
         socket.bind(spec.endpoint)
         roots = [Path(root) for root in spec.roots]
-        await Server(socket, home, roots, spec.networks, spec.tables_memory, spec.secrets_key).run()
+        server = Server(
+            socket,
+            home,
+            roots,
+            spec.networks,
+            spec.tables_memory,
+            spec.secrets_key,
+            spec.brokers,
+        )
+        await server.run()
 
 
 def _end_with_parent() -> None:

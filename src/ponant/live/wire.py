@@ -22,6 +22,7 @@ class LiveSpec(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     log_level: str = "info"
     networks: list[str] = []
+    brokers: list[str] = []
     tables_memory: int = 512  # MiB
     secrets_key: str | None = None
 

@@ -4,14 +4,19 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from ponant.kit.errors import Forbidden
+from ponant.kit.network import Network
 from ponant.live.relations.port import RowBatch
-from ponant.live.sources.kafka import KafkaRows, KafkaSource
+from ponant.live.sources.kafka import KIND, KafkaRows, KafkaSource
 from ponant.live.sources.kafka_topic import KafkaConfig
+from ponant.live.sources.kinds import Context
 from ponant.live.sources.port import Batch, SourceFault
+from ponant.live.sources.roots import Roots
 from tests.live.sources.following import Shelf
 from tests.patience import PATIENCE
 from tests.servers import kafka
@@ -171,3 +176,70 @@ async def _batch_of(source: KafkaRows, rows: int) -> RowBatch:
             if len(batch.upserts) == rows:
                 return batch
     raise AssertionError
+
+
+def _context(folder: Path, *brokers: str) -> Context:
+    return Context(
+        home=folder,
+        roots=Roots(folder, ()),
+        network=Network(),
+        trusted=False,
+        aside=asyncio.to_thread,
+        brokers=frozenset(brokers),
+    )
+
+
+async def test_brokers_that_the_operator_named_may_be_read_over_http(
+    broker: kafka.Kafka, tmp_path: Path
+) -> None:
+    config = {"servers": broker.servers, "topic": broker.topic("named"), "security": "plaintext"}
+    context = _context(tmp_path, broker.servers.upper())
+    checked = KIND.checked(config, {}, context)
+    broker.send("named", "a", {"body": "The tide is out."})
+    broker.flush()
+    shelf = Shelf()
+    await shelf.follow(KIND.open(checked, {}, context), until={"a": "body: The tide is out."})
+
+
+@pytest.mark.parametrize(
+    "servers",
+    [
+        "127.0.0.1:22",
+        "{broker},127.0.0.1:22",
+        "{broker},",
+        "PLAINTEXT://{broker}",
+        "{host}",
+        "{broker}0",
+        "{broker}@evil.example.org:9092",
+    ],
+)
+async def test_other_brokers_are_for_the_command_line(
+    broker: kafka.Kafka, tmp_path: Path, servers: str
+) -> None:
+    named = broker.servers
+    asked = servers.format(broker=named, host=named.partition(":")[0])
+    with pytest.raises(Forbidden, match="PONANT_LIVE_BROKERS"):
+        KIND.checked({"servers": asked, "topic": "x"}, {}, _context(tmp_path, named))
+
+
+async def test_a_broker_that_the_cluster_names_and_the_operator_did_not_is_asked_nothing(
+    broker: kafka.Kafka, tmp_path: Path
+) -> None:
+    port = int(broker.servers.rpartition(":")[2])
+    config = {"servers": f"localhost:{port}", "topic": broker.topic("far"), "security": "plaintext"}
+    context = _context(tmp_path, f"localhost:{port}")  # the cluster calls itself 127.0.0.1
+    source = KIND.open(KIND.checked(config, {}, context), {}, context)
+    async with aclosing(source.batches(None)) as batches:
+        with pytest.raises(SourceFault, match=f"names the broker 127.0.0.1:{port}"):
+            await anext(batches)
+
+
+async def test_an_operator_who_names_a_broker_no_more_ends_what_reads_from_it(
+    broker: kafka.Kafka, tmp_path: Path
+) -> None:
+    config = {"servers": broker.servers, "topic": "x"}
+    checked = KIND.checked(config, {}, _context(tmp_path, broker.servers))
+    with pytest.raises(SourceFault, match="PONANT_LIVE_BROKERS"):
+        KIND.open(checked, {}, _context(tmp_path))
+    with pytest.raises(Forbidden, match="file in ca"):
+        KIND.checked(config | {"ca": "/etc/passwd"}, {}, _context(tmp_path, broker.servers))

@@ -61,9 +61,11 @@ class Followers:
         uploads: Uploads,
         changed: Callable[[Scope, str], None],
         vault: Vault,
+        brokers: frozenset[str] = frozenset(),
     ) -> None:
         self._home = home
         self._vault = vault
+        self._brokers = brokers
         self._networks = networks
         self._ingestion = ingestion
         self._queries = queries
@@ -274,6 +276,7 @@ class Followers:
             network=Network(self._networks, everything=trusted),
             trusted=trusted,
             aside=self._ingestion.aside,
+            brokers=self._brokers,
         )
 
 

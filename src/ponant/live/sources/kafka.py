@@ -10,9 +10,16 @@ from ponant.kit.errors import Forbidden
 from ponant.live.reading.parsing import UnreadableDocument
 from ponant.live.relations.port import Key, Row, RowBatch
 from ponant.live.sources import records
-from ponant.live.sources.kafka_topic import Entries, Entry, KafkaConfig, Topic, cursor_of
-from ponant.live.sources.kind import Context, Kind, Secrets, secret
-from ponant.live.sources.port import Batch, Content, Cursor, Found, Gone
+from ponant.live.sources.kafka_topic import (
+    Entries,
+    Entry,
+    KafkaConfig,
+    Topic,
+    broker_name,
+    cursor_of,
+)
+from ponant.live.sources.kind import Context, Kind, Secrets, own_files_only, secret
+from ponant.live.sources.port import Batch, Content, Cursor, Found, Gone, SourceFault
 
 _DOCUMENTS, _ROWS = 500, 5000  # at once
 
@@ -22,14 +29,19 @@ class KafkaSource:
 
     Args:
         extra: settings of librdkafka for tests.
+        brokers: those that may be read from; None is all of them.
     """
 
     interval: float | None = None
 
     def __init__(
-        self, config: KafkaConfig, password: str = "", extra: dict[str, Any] | None = None
+        self,
+        config: KafkaConfig,
+        password: str = "",
+        extra: dict[str, Any] | None = None,
+        brokers: frozenset[str] | None = None,
     ) -> None:
-        self.topic = Topic(config, password, _DOCUMENTS, extra)
+        self.topic = Topic(config, password, _DOCUMENTS, extra, brokers)
         self._config = config
 
     async def batches(self, cursor: Cursor | None) -> AsyncGenerator[Batch]:
@@ -133,16 +145,33 @@ def _is_delete(entry: Entry) -> bool:
 
 
 def _checked(config: KafkaConfig, context: Context) -> KafkaConfig:
-    if not context.network.everything:
-        raise Forbidden(
-            "Only the command line may add a Kafka topic, since its brokers name further addresses "
-            "to connect to. Run: ponant live add"
-        )
+    """Refuse brokers that the operator has not named, who answers for where those lead."""
+    own_files_only(context, ca=config.ca)
+    if context.network.everything:
+        return config
+    for server in config.servers.split(","):
+        if broker_name(server) not in _named(context):
+            raise Forbidden(
+                f"{server.strip()} is no Kafka broker that sources may read from, since brokers "
+                "name further addresses to connect to. Ask the operator to name it in "
+                "PONANT_LIVE_BROKERS, or to run: ponant live add"
+            )
     return config
 
 
-def _open(config: KafkaConfig, secrets: Secrets, _context: Context) -> KafkaSource:
-    return KafkaSource(config, secret(config, secrets, "password") or "")
+def _open(config: KafkaConfig, secrets: Secrets, context: Context) -> KafkaSource:
+    password = secret(config, secrets, "password") or ""
+    if context.network.everything:
+        return KafkaSource(config, password)
+    try:
+        _checked(config, context)  # the operator may have named others since
+    except Forbidden as e:
+        raise SourceFault(e.message) from e
+    return KafkaSource(config, password, brokers=_named(context))
+
+
+def _named(context: Context) -> frozenset[str]:
+    return frozenset(broker_name(one) for one in context.brokers)
 
 
 KIND = Kind(

@@ -25,6 +25,7 @@ _WAIT_SECONDS = 0.25  # for a first message; a close waits as long
 _LOOK_SECONDS = 30.0  # between two looks for new partitions
 _AHEAD_KIB = 16 * 1024  # fetched ahead at most
 _LONGEST_KEY = 512
+_PORT = 9092  # librdkafka's, where none is said
 
 _DOWN = frozenset({"_ALL_BROKERS_DOWN"})
 _REFUSED = frozenset({"_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED"})
@@ -115,13 +116,27 @@ def cursor_of(offsets: Mapping[int, int]) -> Cursor:
     return {"offsets": {str(number): offset for number, offset in offsets.items()}}
 
 
+def broker_name(server: str) -> str:
+    """A broker's host and port as they are compared."""
+    host, colon, port = server.strip().casefold().rpartition(":")
+    if not colon or not port.isdigit():
+        return f"{server.strip().casefold()}:{_PORT}"
+    return f"{host}:{int(port)}"
+
+
 class Topic:
     """The messages of a topic, for documents and for rows alike."""
 
     def __init__(
-        self, config: KafkaConfig, password: str, batch: int, extra: dict[str, Any] | None = None
+        self,
+        config: KafkaConfig,
+        password: str,
+        batch: int,
+        extra: dict[str, Any] | None = None,
+        brokers: frozenset[str] | None = None,
     ) -> None:
         self._config = config
+        self._brokers = brokers
         self._batch = config.batch or batch
         self._settings = _settings(config, password) | (extra or {})
         self._last_error: KafkaError | None = None
@@ -196,15 +211,29 @@ class Topic:
         name, last = self._config.topic, time.monotonic() + _ANSWER_SECONDS
         while True:
             try:
-                topic = consumer.list_topics(name, timeout=_SLICE_SECONDS).topics[name]
+                cluster = consumer.list_topics(name, timeout=_SLICE_SECONDS)
+                topic = cluster.topics[name]
             except KafkaException:
                 consumer.poll(0)
                 if self._down is not None or time.monotonic() > last:
                     raise
                 continue
+            self._require_named(cluster)
             if topic.error is not None:
                 raise KafkaException(topic.error)
             return topic
+
+    def _require_named(self, cluster: Any) -> None:
+        """Ask no partition's leader before each broker is one that may be asked."""
+        if self._brokers is None:
+            return
+        for broker in cluster.brokers.values():
+            named = broker_name(f"{broker.host}:{broker.port}")
+            if named not in self._brokers:
+                raise SourceFault(
+                    f"The cluster names the broker {named}, which sources may not read from. Ask "
+                    "the operator to name it in PONANT_LIVE_BROKERS too."
+                )
 
     def _fetch(self, consumer: Consumer) -> list[Message]:
         """Wait for a message, then take what is there already."""

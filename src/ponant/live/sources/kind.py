@@ -39,6 +39,7 @@ class Context:
         trusted: whether the system user declared it, on the command line.
         aside: runs a function that takes long beside everything else.
         source_id: the source's own, once it is declared.
+        brokers: of Kafka, ``host:port``, that a source may read from that is not trusted.
     """
 
     home: Path
@@ -47,6 +48,7 @@ class Context:
     trusted: bool
     aside: Aside
     source_id: str = ""
+    brokers: frozenset[str] = frozenset()
 
     @property
     def own(self) -> Path:
