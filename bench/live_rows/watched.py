@@ -9,7 +9,8 @@ from tests.assistant.watches.conftest import make_post
 from tests.assistant.watches.edits import Counts, Town
 
 from bench.live_peers.hashing import HashingEmbedder
-from bench.live_rows.measured import Place, Told, folder, spread
+from bench.live_peers.ponant_child import SharedEmbedder
+from bench.live_rows.measured import Place, Told, embedder, folder, spread
 from bench.live_texts import manual
 from ponant.kit import SystemClock
 from ponant.live.knowledge import Knowledge
@@ -43,8 +44,8 @@ def edits(place: Place) -> Told:
     """Three hundred edits: a hundred change the truth, half of them by a new document."""
     changes, others = (10, 20) if place.quick else (100, 200)
     told = Told(f"{changes + others} edits, {changes} of which change the truth")
-    with folder("edits") as work:
-        counts = asyncio.run(_edits(work, changes, others))
+    with folder("edits") as work, embedder("e5", work) as embedding:
+        counts = asyncio.run(_edits(work, f"{embedding.url}/embed/ponant", changes, others))
     told.figures["Ponant"] = {
         "missed": counts.missed,
         "false deliveries": counts.false,
@@ -53,14 +54,15 @@ def edits(place: Place) -> Told:
         "model calls": counts.calls,
         "searched again": counts.searched,
     }
+    told.notes["embedder"] = "the served e5"
     told.notes["model"] = "a double that extracts the fact from the passages it is given"
     told.goals = {"missed": 0, "false deliveries, share of the others": 0.05}
     return told
 
 
-async def _edits(work: Path, changes: int, others: int) -> Counts:
+async def _edits(work: Path, embedding: str, changes: int, others: int) -> Counts:
     async with AsyncExitStack() as stack:
-        post = await make_post(work, stack)
+        post = await make_post(work / "watched", stack, SharedEmbedder(embedding))
         town = Town(
             post.live, post.watches, post.clock, post.owner, model="extractor", places=60, seed=7
         )

@@ -12,6 +12,7 @@ from ponant.assistant.grounding import Judge
 from ponant.assistant.watches import Watches
 from ponant.billing import Ledger
 from ponant.kit.network import Network
+from ponant.live.port import Embedder
 from ponant.serving.port import TextModel
 from ponant.store import Database
 from tests.fakes.clock import FakeClock
@@ -63,7 +64,7 @@ async def post(tmp_path: Path) -> AsyncIterator[Post]:
         yield await make_post(tmp_path, stack)
 
 
-async def make_post(folder: Path, stack: AsyncExitStack) -> Post:
+async def make_post(folder: Path, stack: AsyncExitStack, embedder: Embedder | None = None) -> Post:
     """Watches over a home of their own, until ``stack`` is closed."""
     home = folder / "home"
     database = Database.at(home / "ponant.db")
@@ -75,7 +76,9 @@ async def make_post(folder: Path, stack: AsyncExitStack) -> Post:
     accounts = Accounts(database, clock)
     first = accounts.ensure_first(None)
     assert first is not None
-    live = await stack.enter_async_context(local_live(home, FakeEmbedder(dimension=1024)))
+    live = await stack.enter_async_context(
+        local_live(home, embedder or FakeEmbedder(dimension=1024))
+    )
     model = Extractor()
     watches = Watches(database, clock, FakeModels(model), live, ledger, accounts, no_judge)
     await watches.load()

@@ -40,6 +40,11 @@ def _answer(text: str, passage: str | None = None) -> Answer:
         (_COLOUR, "The door has the colour grey.", "As a colour for the door, grey was chosen."),
         (_WHEN, documents_do_not_say(_WHEN), documents_do_not_say(_WHEN)),
         ("Wann öffnet das Amt?", "Das Amt öffnet um 8 Uhr.", "Um 8 Uhr öffnet das Amt."),
+        (
+            _WHEN,
+            "The desk opens at 08:30. From now on the desk opens daily at 10:15.",
+            "From now on the desk opens daily at 10:15. At 08:30 the desk opens its gate.",
+        ),
     ],
 )
 def test_other_words_are_the_same_facts(question: str, old: str, new: str) -> None:
@@ -61,6 +66,16 @@ def test_other_words_are_the_same_facts(question: str, old: str, new: str) -> No
         (_MAY, "Dogs may swim in the lake.", "Dogs may not swim in the lake."),
         (_MAY, "Dogs may swim in the lake.", "Only small dogs may swim in the lake."),
         (_MAY, "Dogs may swim before noon.", "Dogs may swim after noon."),
+        (
+            _WHEN,
+            "The desk opens at 08:30. From now on the desk opens daily at 10:15.",
+            "The desk opens at 10:15. From now on the desk opens daily at 08:30.",
+        ),
+        (
+            "Who pays how much?",
+            "Adults pay 5 euros. Children pay 5 euros.",
+            "Adults pay 5 euros. Members pay 5 euros.",
+        ),
         ("Who reports?", "Anna reports to Bruno.", "Bruno reports to Anna."),
         ("Wann öffnet das Amt?", "Das Amt öffnet montags.", "Das Amt öffnet dienstags."),
         ("¿Cuándo abre?", "Abre el lunes a las 8.", "Abre el martes a las 8."),

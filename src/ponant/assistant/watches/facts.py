@@ -3,7 +3,8 @@
 What is compared, in this order; the first that decides does:
 
 1. the documents say something in one and nothing in the other: other facts
-2. the same words in the same order: the same facts
+2. the same sentences in whatever order, beside others that in their order state the same one by
+   one, by what follows: the same facts
 3. numbers, times and amounts in one spelling, names, denials, and words that restrict or relate
    ("except", "only", "before"): any difference is another fact
 4. both rest on the very same sentences of the documents: the same facts in other words
@@ -18,9 +19,11 @@ Whatever is left counts as other facts: to tell once too often is the lesser fau
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from functools import partial
 
 from ponant.assistant.grounding import prompt, words
 from ponant.assistant.grounding.sentences import split
+from ponant.assistant.schemas import Source
 from ponant.assistant.watches.schemas import Answer
 
 _NAME = re.compile(r"(?<=[\w,;] )[^\W\d_a-zà-öø-ÿ]\w*")  # a capital inside a sentence
@@ -46,9 +49,43 @@ def difference(question: str, old: Answer, new: Answer) -> str:
     before, after = _folded(old.text), _folded(new.text)
     if (before == empty) != (after == empty):
         return "The documents say it now." if before == empty else "The documents do not say it."
-    if before == after:
+    gone, came = _apart(_sentences(old), _sentences(new))
+    if len(gone) == len(came):
+        return next(filter(None, map(partial(_differs, question), gone, came)), "")
+    if gone and came:  # what both say hides no difference
+        old, new = _together(gone), _together(came)
+    return _differs(question, old, new)
+
+
+def _differs(question: str, old: Answer, new: Answer) -> str:
+    if _folded(old.text) == _folded(new.text):
         return ""
     return _values(old.text, new.text) or _wording(question, old, new)
+
+
+def _apart(old: Sequence[Answer], new: Sequence[Answer]) -> tuple[list[Answer], list[Answer]]:
+    """The sentences of each that do not stand in the other, in their order."""
+    before, after = ({_folded(one.text) for one in answer} for answer in (old, new))
+    gone = [one for one in old if _folded(one.text) not in after]
+    return gone, [one for one in new if _folded(one.text) not in before]
+
+
+def _sentences(answer: Answer) -> list[Answer]:
+    """An answer's sentences, each with what it cites."""
+    found: list[list[str | Source]] = []
+    for piece in answer.content:
+        if isinstance(piece, Source):
+            found[-1:] = [[*found[-1], piece]] if found else []
+        else:
+            found += [[sentence] for sentence in split(piece) if _folded(sentence)]
+    return [Answer(content=tuple(pieces)) for pieces in found]
+
+
+def _together(sentences: Sequence[Answer]) -> Answer:
+    pieces: list[str | Source] = []
+    for one in sentences:
+        pieces += [f" {piece}" if isinstance(piece, str) else piece for piece in one.content]
+    return Answer(content=tuple(pieces))
 
 
 def _values(old: str, new: str) -> str:
