@@ -1,6 +1,7 @@
 """Finds passages by keywords and by meaning, and puts the two lists together.
 
-Reciprocal rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009.
+Reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009), in which keywords count for less
+where the vectors find nothing of what they found (`indexing.fusion`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 from ponant.live import repository
 from ponant.live.indexing import access, keywords
 from ponant.live.indexing.filters import condition
+from ponant.live.indexing.fusion import trust
 from ponant.live.indexing.index import Index
 from ponant.live.indexing.surroundings import with_highlights, with_neighbours
 from ponant.live.port import Hit, SearchOptions, SearchResult
@@ -28,10 +30,12 @@ SMOOTHING = 10  # the paper's 60 is for lists of thousands; short lists want the
 class _Ranks:
     keyword: int | None
     vector: int | None
+    trust: float = 1.0  # in keywords
 
     @property
     def score(self) -> float:
-        return sum(1 / (SMOOTHING + rank) for rank in (self.keyword, self.vector) if rank)
+        told = self.trust / (SMOOTHING + self.keyword) if self.keyword else 0.0
+        return told + (1 / (SMOOTHING + self.vector) if self.vector else 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,8 @@ def _fuse(
 ) -> dict[int, _Ranks]:
     keyword = {row: rank for rank, (row, _) in enumerate(by_keyword, start=1)}
     vector = {row: rank for rank, (row, _) in enumerate(by_vector, start=1)}
-    return {row: _Ranks(keyword.get(row), vector.get(row)) for row in keyword | vector}
+    trusted = trust(list(keyword), vector)
+    return {row: _Ranks(keyword.get(row), vector.get(row), trusted) for row in keyword | vector}
 
 
 def _hits(

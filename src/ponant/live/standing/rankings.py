@@ -1,7 +1,8 @@
 """The two ranked lists of many queries at once, and which passages their fusion admits.
 
 What `indexing.search` does for one query with lists, done for thousands with arrays: places in the
-two lists are worth 1 / (s + rank), the sums are ordered, the first ``limit`` are admitted.
+two lists are worth 1 / (s + rank), those of words times their trust, the sums are ordered,
+the first ``limit`` are admitted.
 
 Arrays of a list have the shape (queries, depth): passage rows and their weights, the heaviest
 first, equal ones by row; where a list is shorter, the row is `NONE` and the weight -inf.
@@ -10,6 +11,7 @@ first, equal ones by row; where a list is shorter, the row is `NONE` and the wei
 import numpy as np
 from numpy.typing import NDArray
 
+from ponant.live.indexing.fusion import LEAST_TRUST, LOOKED_AT
 from ponant.live.indexing.search import DEPTH, SMOOTHING
 
 Rows = NDArray[np.int64]
@@ -56,7 +58,8 @@ def admitted(by_words: Rows, by_meaning: Rows, limits: NDArray[np.int64]) -> Row
 
 def _admitted(by_words: Rows, by_meaning: Rows, limits: NDArray[np.int64], width: int) -> Rows:
     both = (by_words[:, :, None] == by_meaning[:, None, :]) & (by_words != NONE)[:, :, None]
-    words = np.where(by_words == NONE, 0.0, _WORTH) + both @ _WORTH
+    words = np.where(by_words == NONE, 0.0, _trusted(by_words, by_meaning, both) * _WORTH)
+    words += both @ _WORTH
     meaning = np.where((by_meaning == NONE) | both.any(axis=1), 0.0, _WORTH)
     rows = np.concatenate((by_words, by_meaning), axis=1)
     worth = np.concatenate((words, meaning), axis=1)
@@ -65,3 +68,12 @@ def _admitted(by_words: Rows, by_meaning: Rows, limits: NDArray[np.int64], width
     real = np.take_along_axis(worth, order, axis=1) > 0
     within = np.arange(best.shape[1]) < limits[:, None]
     return np.sort(np.where(real & within, best, NONE), axis=1)
+
+
+def _trusted(by_words: Rows, by_meaning: Rows, both: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What words are trusted, shape (queries, 1)."""
+    is_strange = (by_words != NONE) & ~both.any(axis=2)
+    strange = is_strange[:, :LOOKED_AT].sum(axis=1)
+    has_meaning = (by_meaning != NONE).any(axis=1)
+    trusted = 1.0 - (1.0 - LEAST_TRUST) * strange / LOOKED_AT
+    return np.where(has_meaning, trusted, 1.0)[:, None]
