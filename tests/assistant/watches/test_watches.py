@@ -18,7 +18,8 @@ from ponant.accounts import Principal, Role
 from ponant.assistant.watches import Setup, Watch, WatchEvent
 from ponant.assistant.watches.webhooks import PAUSES
 from ponant.billing.tables import UsageRow
-from ponant.kit.errors import BadRequest, Forbidden, NotFound, Unavailable
+from ponant.kit import PonantError
+from ponant.kit.errors import BadRequest, Forbidden, NotFound, TooManyRequests, Unavailable
 from ponant.kit.network import Network
 from ponant.store import in_scope
 from tests.assistant.watches.conftest import Post, watches_of
@@ -253,6 +254,31 @@ async def test_the_days_calls_are_a_limit(post: Post, library: str) -> None:
     assert resumed.state == "in_step"
     assert resumed.answer is not None
     assert "09:02" in resumed.answer.text
+
+
+async def test_a_limit_that_lasts_pauses_a_watch_in_sight_until_it_is_over(
+    post: Post, library: str
+) -> None:
+    says: list[str | PonantError] = [
+        "The reception desk opens at 08:30. [1]",
+        TooManyRequests("The account is used up.", retry_after=3600),
+        TooManyRequests("The account is used up.", retry_after=3600),
+        "The reception desk opens at 09:00. [1]",
+    ]
+    post.watches = watches_of(post, FakeModel(says, name="extractor"))
+    await post.watches.load()
+    watch = await _watch(post, library)
+    await _says(post, library, "09:00")
+    await _wait(post, _MINUTE)
+    paused = await post.watches.get(post.owner, watch.id)
+    assert (paused.state, "used up" in paused.reason) == ("paused", True)
+    await _wait(post, _MINUTE)
+    await _wait(post, _MINUTE)
+    resumed = await post.watches.get(post.owner, watch.id)
+    assert resumed.state == "in_step"
+    assert resumed.answer is not None
+    assert "09:00" in resumed.answer.text
+    assert await _happenings(post) == ["answered", "paused", "changed"]
 
 
 async def test_a_library_that_goes_pauses_its_watches(post: Post, library: str) -> None:

@@ -18,13 +18,14 @@ from ponant.assistant.watches.port import Live, Owners
 from ponant.assistant.watches.schemas import Answer, Happening, Watch, WatchEvent
 from ponant.assistant.watches.store import WatchStore
 from ponant.kit import Clock, PonantError, new_id
-from ponant.kit.errors import BadRequest, Forbidden, NotFound, Unauthorized
+from ponant.kit.errors import BadRequest, Forbidden, NotFound, TooManyRequests, Unauthorized
 from ponant.live.port import Hit, PassageRef, SearchResult
 from ponant.live.relations.port import Answer as Rows
 from ponant.store import Scope
 
 _MOST_CITED = 4
 _MOST_ROWS = 500
+_SOON = 60.0  # seconds; a limit that lasts longer is told
 _LASTING = (BadRequest, Forbidden, NotFound, Unauthorized)
 
 
@@ -204,6 +205,10 @@ class Round:
             return await self._answerer.answer(caller, watch, found.hits)
         except _LASTING as e:
             raise Halted(e.message) from e
+        except TooManyRequests as e:
+            if (e.retry_after or 0.0) < _SOON:
+                raise  # tried again before anybody need know
+            raise Halted(f"{e.message} It goes on by itself when that allows it.") from e
 
     async def _event(
         self,
