@@ -5,9 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.scope_guard import guarding
 from tests.server import Server, home_with_models, serving
+
+# The same examples in every run, however long they take; HYPOTHESIS_PROFILE=default seeks others.
+settings.register_profile(
+    "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 _CHECKOUT = Path(__file__).parent.parent
 

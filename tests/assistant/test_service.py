@@ -1,7 +1,5 @@
 """Conversations: kept, answered, stopped, read on, restarted, and nobody else's."""
 
-import asyncio
-
 import pytest
 from sqlalchemy import select
 
@@ -148,9 +146,10 @@ async def test_a_stopped_answer_keeps_what_was_said_and_is_billed_for_it(
     here = await house(model)
     run = await here.assistant.start(here.owner, _PLAIN, ask("Count."))
     reader = run.follow()
-    while not isinstance((await anext(reader))[1], Spoken):
-        pass
-    await asyncio.sleep(0.05)
+    said = ""
+    while said != "One tw":
+        _, event = await anext(reader)
+        said += str(event.piece) if isinstance(event, Spoken) else ""
     await here.assistant.stop(here.owner, run.conversation_id)
     assert isinstance(run.events[-1], Done)
     assert run.events[-1].state == "stopped"

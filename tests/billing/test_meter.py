@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -126,20 +126,21 @@ async def test_an_answer_that_is_cancelled_is_recorded(
 ) -> None:
     generation = FakeGeneration(word("Pa"), hangs=True)
 
-    async def consume() -> None:
+    async def consume(begun: Callable[[], None]) -> None:
         async with aclosing(metered(generation.run(), admin, "starter", ledger)) as deltas:
             async for _ in deltas:
-                pass
+                begun()
 
     if library == "asyncio":
-        task = asyncio.ensure_future(consume())
-        await asyncio.sleep(0.05)
+        begun = asyncio.Event()
+        task = asyncio.ensure_future(consume(begun.set))
+        await begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
     else:
-        with anyio.move_on_after(0.05):
-            await consume()
+        with anyio.CancelScope() as scope:
+            await consume(scope.cancel)
     (row,) = rows(database, admin)
     assert (row.completion_tokens, row.aborted) == (1, True)
     assert generation.closed

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -27,6 +28,7 @@ _ACTIONS = st.lists(
 )
 
 
+@pytest.mark.timeout(900)  # all examples are one test
 @settings(
     max_examples=15,
     deadline=None,

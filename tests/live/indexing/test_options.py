@@ -93,7 +93,7 @@ async def test_a_search_waits_for_a_version(installation: Installation) -> None:
             return SearchOptions(at_least={library.id: version}, wait=wait)
 
         waiting = asyncio.create_task(
-            knowledge.search(SCOPE, [library.id], "second note", 5, asked(now + 1, 10))
+            knowledge.search(SCOPE, [library.id], "second note", 5, asked(now + 1, 60))
         )
         await asyncio.sleep(0.05)
         assert not waiting.done()
