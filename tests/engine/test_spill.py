@@ -11,7 +11,7 @@ from ponant.engine.cache import PAGE_TOKENS, PageTable
 from ponant.engine.scheduler import Sequence, Work
 from ponant.engine.spill import Spill
 from tests.engine.page_audit import audit
-from tests.fakes.pages import FakePages
+from tests.fakes.pages import FakePages, wait_for
 
 PAGES = 8
 DOCUMENT = list(range(5 * PAGE_TOKENS))
@@ -37,6 +37,9 @@ class Machine:
         """Run a prompt, checking everything that is read; how much of it was cached."""
         lease = self.table.open(scope, tokens, adapter=adapter, tags=tags or [])
         assert self.table.extend(lease, len(tokens))
+        if (reading := self.table.restore(lease)) is not None:
+            assert wait_for(reading)
+            self.table.restored(lease, tokens, reading.found)
         sequence = Sequence("one", scope, tokens, lease=lease)
         self.pages.run([Work(sequence, lease.cached_tokens, len(tokens) - lease.cached_tokens)])
         self.table.publish(lease, tokens, len(tokens))

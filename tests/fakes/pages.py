@@ -1,5 +1,6 @@
 """A cache whose slots tell what they hold: which scope and which tokens up to there."""
 
+import time
 from collections.abc import Sequence as Items
 from typing import Final
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponant.engine.cache import PAGE_TOKENS
+from ponant.engine.page_store import Reading
 from ponant.engine.scheduler import Sequence, Work
 
 _MASK: Final = (1 << 64) - 1
@@ -74,3 +76,11 @@ class FakePages:
             contents.append(last)
         self._known[sequence] = contents
         return contents
+
+
+def wait_for(reading: Reading) -> bool:
+    """Wait until a store has let go of the pages that it fills."""
+    deadline = time.monotonic() + 60
+    while not reading.done and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return reading.done

@@ -19,10 +19,11 @@ import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
+from ponant.engine.page_store import PageStore, Reading
 from ponant.engine.radix import KEY_BYTES, Node
 
 PAGE_TOKENS: Final = 16
@@ -32,32 +33,6 @@ _STALE_ENTRIES: Final = 1024  # of the queue of leaves, before it is swept
 _HIT_WORTH: Final = 16  # leases that may end meanwhile, for each time that a page was found again
 _MOST_HITS: Final = 64
 _REMEMBERED: Final = 65_536  # forgotten names: prompts made before may still be on their way
-
-
-class PageStore(Protocol):
-    """Where pages go that lose their place, by their digests."""
-
-    def save(self, digest: bytes, page: int, tags: frozenset[str] = frozenset()) -> bool:
-        """Keep a page's contents as they are now; False where that is not possible now.
-
-        Args:
-            tags: what the page must be dropped with.
-        """
-        ...
-
-    def load(self, digest: bytes, page: int) -> bool:
-        """Fill a page with what was saved under a digest; False where there is no such thing."""
-        ...
-
-    def forget(self, names: frozenset[str]) -> None:
-        """Drop what was saved under any of these tags."""
-        ...
-
-    def close(self) -> None:
-        """Come to an end with what is saved."""
-        ...
-
-    def __contains__(self, digest: bytes) -> bool: ...
 
 
 @dataclass(eq=False, slots=True)
@@ -72,6 +47,7 @@ class Lease:
         digest: of the last published page.
         tags: the page in which each begins, and its name.
         limit: pages that may be published; those behind hold what was forgotten.
+        stored: digests of the pages behind the published ones that the store had at the beginning.
     """
 
     pages: list[int] = field(default_factory=list)
@@ -81,6 +57,7 @@ class Lease:
     digest: bytes = b""
     tags: tuple[tuple[int, str], ...] = ()
     limit: int = sys.maxsize
+    stored: tuple[bytes, ...] = ()
 
     def tags_until(self, page: int) -> frozenset[str]:
         """Names of what begins in this page or before it."""
@@ -162,10 +139,8 @@ class PageTable:
         key = page_key(tokens, 0, (len(tokens) - 1) // PAGE_TOKENS)
         self._follow(lease, key)
         if self._store is not None:
-            key = key[lease.shared * KEY_BYTES :]
-            missing = pages_for(len(tokens)) - len(lease.pages)
-            if missing <= self.available:
-                self._restore(lease, key, self._store)
+            behind = _chain(lease.digest, key[lease.shared * KEY_BYTES :])
+            lease.stored = tuple(itertools.takewhile(self._store.__contains__, behind))
         lease.cached_tokens = lease.shared * PAGE_TOKENS
         return lease
 
@@ -178,6 +153,24 @@ class PageTable:
             return False
         lease.pages += [self._take() for _ in range(missing)]
         return True
+
+    def restore(self, lease: Lease) -> Reading | None:
+        """Begin to fill the lease's own pages with what the store has, if it has anything.
+
+        Until that is done and `restored` was called, the lease is not closed and its pages are
+        left alone.
+        """
+        if self._store is None or not lease.stored:
+            return None
+        pages = lease.pages[lease.shared : lease.shared + len(lease.stored)]
+        return self._store.fetch(lease.stored[: len(pages)], pages)
+
+    def restored(self, lease: Lease, tokens: Sequence[int], found: int) -> None:
+        """Publish the first pages that `restore` has filled, as computed ones are."""
+        last = min(lease.shared + found, lease.limit)
+        if last > lease.shared:
+            self._graft(lease, page_key(tokens, lease.shared, last), dirty=False)
+        lease.cached_tokens = lease.shared * PAGE_TOKENS
 
     def publish(self, lease: Lease, tokens: Sequence[int], computed: int) -> None:
         """Let later sequences of the scope find the full pages among the ``computed`` tokens.
@@ -255,19 +248,6 @@ class PageTable:
                     lease.digest = digest
             key = key[len(child.key) :]
         lease.shared = len(lease.pages)
-
-    def _restore(self, lease: Lease, key: bytes, store: PageStore) -> None:
-        """Continue a lease with pages from the store and publish them."""
-        for digest in _chain(lease.digest, key):
-            if digest not in store:
-                break
-            page = self._take()
-            if not store.load(digest, page):
-                self._free.append(page)
-                break
-            lease.pages.append(page)
-        found = len(lease.pages) - lease.shared
-        self._graft(lease, key[: found * KEY_BYTES], dirty=False)
 
     def _graft(self, lease: Lease, key: bytes, *, dirty: bool) -> None:
         """Publish the lease's pages from the first that is not: those that ``key`` names."""

@@ -27,6 +27,7 @@ _Masks = dict[Generation, Future[list[Mask]]]
 
 _PAGES_SAVED: Final = 4  # at once, while there is nothing else to do: about a millisecond
 _SAVING_PAUSE: Final = 0.01  # seconds
+_READING_PAUSE: Final = 0.002
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -156,6 +157,9 @@ class DecoderEngine:
         work: list[Work] = []
         try:
             work += self._scheduler.plan(self._propose)
+            if not work and self._scheduler.reading:
+                self._wait_for_pages()
+                return
             began = time.perf_counter()
             with self._turn():
                 self._step_or_apart(work)
@@ -167,6 +171,11 @@ class DecoderEngine:
             for request_id in ids:
                 if request_id in self._generations:
                     self._end(self._generations[request_id], FinishReason.ERROR, _fault(e))
+
+    def _wait_for_pages(self) -> None:
+        """Let the store read on, where there is nothing to do until it has."""
+        with self._news:
+            self._news.wait_for(lambda: self._has_news, _READING_PAUSE)
 
     def _step_or_apart(self, work: Sequence[Work]) -> None:
         """Run a step; where it holds what is no number, each sequence by itself to find which."""

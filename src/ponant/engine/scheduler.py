@@ -3,7 +3,8 @@
 Continuous batching with one budget of tokens a step: sequences that decode get theirs first, what
 is left goes to prompts, cut into chunks (Sarathi-Serve, arXiv 2403.02310), and what then is left
 to drafts. Prompts go by priority, then by whose turn it is, then by arrival. A sequence enters
-when its pages are free. When pages run out, the youngest of the lowest priority gives its own back
+when its pages are free; one whose pages come back from the disk runs when they have, and the others
+go on meanwhile. When pages run out, the youngest of the lowest priority gives its own back
 and is computed again later.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ponant.engine.cache import PAGE_TOKENS, Lease, PageTable, page_key, pages_for
+from ponant.engine.page_store import Reading
 from ponant.engine.radix import common_pages
 from ponant.engine.turns import Turns
 
@@ -125,12 +127,19 @@ class Scheduler:
         self._most_running = most_running
         self._queues: dict[tuple[int, str], deque[Sequence]] = {}  # by priority and owner
         self._running: dict[Sequence, None] = {}
+        self._reading: dict[Sequence, Reading] = {}  # those whose pages come from the store
+        self._leaving: list[tuple[Lease, Reading]] = []  # by those who did not wait for them
         self._turns = Turns()
         self._numbers = itertools.count(1)
 
     @property
     def idle(self) -> bool:
-        return not self._queues and not self._running
+        return not (self._queues or self._running or self.reading)
+
+    @property
+    def reading(self) -> bool:
+        """Whether pages are on their way from the store, which a plan may have to wait for."""
+        return bool(self._reading or self._leaving)
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence; all its tokens must fit into the table's pages."""
@@ -145,6 +154,8 @@ class Scheduler:
         if sequence in self._running:
             del self._running[sequence]
             self._table.close(sequence.lease)
+        elif sequence in self._reading:
+            self._leave(sequence)
         elif sequence in self._queues.get((sequence.priority, sequence.owner), ()):
             self._unqueue(sequence)
         else:
@@ -152,13 +163,14 @@ class Scheduler:
         self._turns.leave(sequence.owner)
 
     def plan(self, propose: Propose | None = None) -> list[Work]:
-        """What to run next; empty when there is nothing to do.
+        """What to run next; empty when there is nothing to do, or nothing until pages are read.
 
         Args:
             propose: asked for drafts of the sequences that decode, where the step's budget and
                 the pages leave room for some.
         """
         plan: dict[Sequence, Work] = {}
+        self._settle()
         self._plan_decoding(plan)
         self._admit(plan)
         self._plan_prompts(plan)
@@ -192,6 +204,8 @@ class Scheduler:
 
     def forget(self, names: Iterable[str]) -> None:
         """Drop the published pages from where these tags begin."""
+        for reading in self._reading.values():
+            reading.stop()  # it may hold some of them already
         self._table.forget(names)
 
     def finish(self) -> None:
@@ -281,7 +295,7 @@ class Scheduler:
     def _may_enter(self, sequence: Sequence) -> bool:
         """Whether no other is about to compute what this one begins with."""
         usable = (len(sequence.tokens) - 1) // PAGE_TOKENS
-        for other in self._running:
+        for other in itertools.chain(self._running, self._reading):
             done = other.computed // PAGE_TOKENS
             if (
                 other.computed < other.prompt_length
@@ -305,30 +319,62 @@ class Scheduler:
         while not self._fit_in(sequence):
             lower = [it for it in self._running if it.priority < sequence.priority]
             held = sum(len(it.lease.pages) for it in lower)
-            needed = pages_for(len(sequence.tokens)) + len(self._running) - len(lower)
+            needed = pages_for(len(sequence.tokens)) + self._admitted - len(lower)
             if not lower or held + self._table.available < needed:
                 return False
             self._preempt(max(lower, key=_by_age), plan)
         self._unqueue(sequence)
-        self._running[sequence] = None
+        reading = self._table.restore(sequence.lease)
+        if reading is None:
+            self._run(sequence)
+        else:
+            self._reading[sequence] = reading
         return True
 
+    def _run(self, sequence: Sequence) -> None:
+        self._running[sequence] = None
+        sequence.computed = sequence.lease.cached_tokens
+        if sequence.cached_tokens is None:
+            sequence.cached_tokens = sequence.computed
+
+    def _settle(self) -> None:
+        """Go on with those whose pages were read, and give back what others did not wait for."""
+        for sequence in [it for it, reading in self._reading.items() if reading.done]:
+            found = self._reading.pop(sequence).found
+            self._table.restored(sequence.lease, sequence.tokens, found)
+            self._run(sequence)
+        leaving, self._leaving = self._leaving, []
+        for lease, reading in leaving:
+            if reading.done:
+                self._table.close(lease)
+            else:
+                self._leaving.append((lease, reading))
+
+    def _leave(self, sequence: Sequence) -> None:
+        """Give a sequence's pages back as soon as nothing is written to them any more."""
+        reading = self._reading.pop(sequence)
+        reading.stop()
+        self._leaving.append((sequence.lease, reading))
+        sequence.lease = Lease()
+        self._settle()
+
+    @property
+    def _admitted(self) -> int:
+        return len(self._running) + len(self._reading)
+
     def _fit_in(self, sequence: Sequence) -> bool:
-        """Find the sequence's pages, but for one that each running sequence may need next."""
-        if len(self._running) >= self._most_running:
+        """Find the sequence's pages, but for one that each admitted sequence may need next."""
+        if self._admitted >= self._most_running:
             return False
         lease = self._table.open(
             sequence.scope, sequence.tokens, reuse=sequence.reuse, tags=sequence.tags
         )
         missing = pages_for(len(sequence.tokens)) - len(lease.pages)
-        fits = missing + len(self._running) <= self._table.available
+        fits = missing + self._admitted <= self._table.available
         if not fits or not self._table.extend(lease, len(sequence.tokens)):
             self._table.close(lease)
             return False
         sequence.lease = lease
-        sequence.computed = lease.cached_tokens
-        if sequence.cached_tokens is None:
-            sequence.cached_tokens = lease.cached_tokens
         return True
 
     def _make_room(self, sequence: Sequence, length: int, plan: dict[Sequence, Work]) -> bool:

@@ -4,7 +4,8 @@ A page lies in a file of its own, named by a digest that is keyed with a random 
 folder: names tell nothing about contents. A file begins with a seal over its name and contents,
 keyed likewise, so that one that is damaged, cut short, renamed or foreign is found out, ignored
 and removed. Behind the seal stand the tags that the page must be dropped with, as keyed digests,
-too. A thread writes; the engine's step only copies a page's bytes.
+too. One thread writes and one reads; the engine's step only copies the bytes of pages that it
+saves.
 """
 
 import hashlib
@@ -14,9 +15,12 @@ import queue
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
+
+from ponant.engine.page_store import Reading
 
 _MAGIC: Final = b"ponantk2"
 _SEAL_BYTES: Final = 32
@@ -40,8 +44,29 @@ class PageMemory(Protocol):
     def write_page(self, page: int, data: bytes) -> None: ...
 
 
+@dataclass(slots=True)
+class _Fetch:
+    """Pages to read, with their digests: see `Reading`."""
+
+    wanted: list[tuple[bytes, int]]
+    count: int = 0
+    stopped: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def done(self) -> bool:
+        return self.over.is_set()
+
+    @property
+    def found(self) -> int:
+        return 0 if self.stopped else self.count
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
 class Spill:
-    """A `PageStore` on disk. `save`, `load` and ``in`` are for the engine's thread alone.
+    """A `PageStore` on disk, for the engine's thread alone.
 
     Args:
         folder: made with access for its owner alone; one process at a time uses it.
@@ -75,8 +100,14 @@ class Spill:
         self._unwritten_bytes = 0
         self._trim()
         self._queue: queue.Queue[str | None] = queue.Queue()
-        self._thread = threading.Thread(target=self._write_all, name="kv-spill", daemon=True)
-        self._thread.start()
+        self._wanted: queue.Queue[_Fetch | None] = queue.Queue()
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._write_all, name="kv-spill", daemon=True),
+            threading.Thread(target=self._read_all, name="kv-fetch", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def __contains__(self, digest: bytes) -> bool:
         name = self._name(digest)
@@ -103,7 +134,25 @@ class Spill:
         self.saved += 1
         return True
 
-    def load(self, digest: bytes, page: int) -> bool:
+    def fetch(self, digests: Sequence[bytes], pages: Sequence[int]) -> Reading:
+        """Fill pages with what was saved, in a thread, up to the first that cannot be had."""
+        fetch = _Fetch(list(zip(digests, pages, strict=True)))
+        self._wanted.put(fetch)
+        return fetch
+
+    def _read_all(self) -> None:
+        while (fetch := self._wanted.get()) is not None:
+            try:
+                for digest, page in fetch.wanted:
+                    if fetch.stopped or self._closed or not self._load(digest, page):
+                        break
+                    fetch.count += 1
+            except Exception:  # what is not there is computed
+                _logger.exception("pages of the cache cannot be read")
+            finally:
+                fetch.over.set()
+
+    def _load(self, digest: bytes, page: int) -> bool:
         """Fill a page with what was saved; a file that cannot be trusted is removed."""
         name = self._name(digest)
         with self._lock:
@@ -128,9 +177,12 @@ class Spill:
             self._remove(page)
 
     def close(self) -> None:
-        """Write what is still to be written."""
+        """Write what is still to be written, and read no more."""
+        self._closed = True
         self._queue.put(None)
-        self._thread.join()
+        self._wanted.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def _name(self, digest: bytes) -> str:
         return hashlib.blake2b(digest, key=self._secret, digest_size=_NAME_BYTES).hexdigest()

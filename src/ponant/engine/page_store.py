@@ -1,0 +1,48 @@
+"""Where pages of the cache go that lose their place: the contract, which `Spill` keeps on disk."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Reading(Protocol):
+    """Pages that a store fills while the engine goes on."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the store has let go of the pages."""
+        ...
+
+    @property
+    def found(self) -> int:
+        """How many of them, from the first, hold what was saved; none once it was stopped."""
+        ...
+
+    def stop(self) -> None:
+        """Fill no more of them, and count none; it is done soon."""
+        ...
+
+
+class PageStore(Protocol):
+    """Where pages go that lose their place, by their digests."""
+
+    def save(self, digest: bytes, page: int, tags: frozenset[str] = frozenset()) -> bool:
+        """Keep a page's contents as they are now; False where that is not possible now.
+
+        Args:
+            tags: what the page must be dropped with.
+        """
+        ...
+
+    def fetch(self, digests: Sequence[bytes], pages: Sequence[int]) -> Reading:
+        """Begin to fill pages with what was saved under these digests, a page for each."""
+        ...
+
+    def forget(self, names: frozenset[str]) -> None:
+        """Drop what was saved under any of these tags."""
+        ...
+
+    def close(self) -> None:
+        """Come to an end with what is saved."""
+        ...
+
+    def __contains__(self, digest: bytes) -> bool: ...
