@@ -14,7 +14,7 @@ from typing import Any, cast
 import httpx
 import uvicorn
 
-from ponant.accounts import Accounts, Principal, Role
+from ponant.accounts import Accounts, Lookups, Principal, Role
 from ponant.accounts.signing import Signer
 from ponant.api.app import create_app
 from ponant.api.platform import Platform
@@ -176,6 +176,7 @@ def open_office(home: Path) -> Iterator[Office]:
         clock=clock,
         database=database,
         accounts=accounts,
+        lookups=Lookups(accounts),
         ledger=ledger,
         live=live,
         files=Files(home, database, clock),

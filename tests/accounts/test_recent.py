@@ -12,7 +12,7 @@ CALLER = Principal(
 def test_a_key_is_known_for_a_second_and_no_longer() -> None:
     now = 5.0
     recent = RecentKeys(lambda: now)
-    recent.remember(credentials.digest("k"), CALLER, recent.age)
+    recent.remember(credentials.digest("k"), CALLER, recent.begin())
     assert recent.find("k") == CALLER
     assert recent.find("other") is None
     now = 6.1
@@ -21,9 +21,9 @@ def test_a_key_is_known_for_a_second_and_no_longer() -> None:
 
 def test_a_look_up_that_a_revocation_overtook_is_not_kept() -> None:
     recent = RecentKeys()
-    age = recent.age
+    look = recent.begin()
     recent.forget()
-    recent.remember(credentials.digest("k"), CALLER, age)
+    recent.remember(credentials.digest("k"), CALLER, look)
     assert recent.find("k") is None
 
 

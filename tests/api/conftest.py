@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from ponant.accounts import Accounts, Principal
+from ponant.accounts import Accounts, Lookups, Principal
 from ponant.api import identity, keys, session, usage
 from ponant.api.errors import install_error_handlers
 from ponant.api.platform import Platform
@@ -28,14 +28,15 @@ def services(tmp_path: Path) -> Iterator[Platform]:
     database = Database.at(tmp_path / "home" / "ponant.db")
     database.migrate("ponant")
     clock = FakeClock()
-    ledger = Ledger(database, clock)
+    ledger, accounts = Ledger(database, clock), Accounts(database, clock)
     yield cast(
         "Platform",
         SimpleNamespace(
             settings=Settings(home=tmp_path / "home"),
             clock=clock,
             database=database,
-            accounts=Accounts(database, clock),
+            accounts=accounts,
+            lookups=Lookups(accounts),
             ledger=ledger,
         ),
     )

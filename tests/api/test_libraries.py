@@ -19,7 +19,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mistralai.client import Mistral
 
-from ponant.accounts import Accounts, Role
+from ponant.accounts import Accounts, Lookups, Role
 from ponant.api import documents, folders, libraries, mcp, passages, sources
 from ponant.api.errors import install_error_handlers
 from ponant.api.platform import Platform
@@ -62,7 +62,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Server]:
     stranger = key_of(accounts, add_organisation(database, SystemClock(), "Elsewhere"))
     services = cast(
         "Platform",
-        SimpleNamespace(settings=settings, accounts=accounts, live=LiveClient(settings, _embedder)),
+        SimpleNamespace(
+            settings=settings,
+            accounts=accounts,
+            lookups=Lookups(accounts),
+            live=LiveClient(settings, _embedder),
+        ),
     )
     with _serving(services):
         yield _Server(settings.base_url, root, first.key, viewer, stranger)

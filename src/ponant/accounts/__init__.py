@@ -1,6 +1,7 @@
 """Organisations, workspaces, people, roles and keys."""
 
 from ponant.accounts.directory import Directory
+from ponant.accounts.lookups import Lookups
 from ponant.accounts.principal import Principal, Role
 from ponant.accounts.schemas import (
     ApiKey,
@@ -23,6 +24,7 @@ __all__ = [
     "FirstStart",
     "Group",
     "Identity",
+    "Lookups",
     "NewKey",
     "Person",
     "Principal",

@@ -2,12 +2,20 @@
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ponant.accounts import credentials
 from ponant.accounts.principal import Principal
 
 _SECONDS = 1.0
 _MOST = 1024
+
+
+class Look(NamedTuple):
+    """When a look-up began."""
+
+    age: int
+    at: float
 
 
 class RecentKeys:
@@ -24,8 +32,12 @@ class RecentKeys:
 
     @property
     def age(self) -> int:
-        """Changes whenever everything is forgotten; ask before a look-up, tell `remember`."""
+        """Changes whenever everything is forgotten."""
         return self._age
+
+    def begin(self) -> Look:
+        """Ask before a look-up, and tell `remember`."""
+        return Look(self._age, self._now())
 
     def find(self, key: str) -> Principal | None:
         """Whom the key speaks for, where that was found out within the last second."""
@@ -34,13 +46,22 @@ class RecentKeys:
             return None
         return found[1]
 
-    def remember(self, key_hash: str, principal: Principal, age: int) -> None:
+    def ages(self, key: str) -> bool:
+        """Whether what is known of a key will soon be too old."""
+        found = self._known.get(credentials.digest(key))
+        return found is not None and self._now() > found[0] - _SECONDS / 2
+
+    def remember(self, key_hash: str, principal: Principal, look: Look) -> None:
         """Keep what a look-up found, unless something was revoked while it ran."""
-        if age != self._age:
+        if look.age != self._age:
             return
         if len(self._known) >= _MOST:
             self._known.clear()
-        self._known[key_hash] = self._now() + _SECONDS, principal
+        self._known[key_hash] = look.at + _SECONDS, principal
+
+    def drop(self, key_hash: str) -> None:
+        """Forget one key."""
+        self._known.pop(key_hash, None)
 
     def forget(self) -> None:
         self._age += 1

@@ -102,19 +102,25 @@ class Accounts:
         Raises:
             Unauthorized: unknown or revoked; the message does not tell which.
         """
-        key_hash, age = credentials.digest(key), self._recent.age
+        key_hash, look = credentials.digest(key), self._recent.begin()
         with self._database.read() as session:
             lookup = repository.key_lookup(session, key_hash) or _NO_KEY
             owner = repository.key_owner(session, lookup)
         if not credentials.same(lookup.key_hash, key_hash) or owner is None:
+            self._recent.drop(key_hash)
             raise wrong_key()
         self._touch(owner)
-        self._recent.remember(key_hash, owner.principal, age)
+        self._recent.remember(key_hash, owner.principal, look)
         return owner.principal
 
     def known_for_key(self, key: str) -> Principal | None:
         """As `principal_for_key` within a second of its last answer, else None; never waits."""
         return self._recent.find(key)
+
+    @property
+    def recent(self) -> RecentKeys:
+        """What was looked up within the last second."""
+        return self._recent
 
     def present(self, owner: Scope, key_id: str | None) -> Principal | None:
         """What somebody may do now, by the key that they did something with or by themselves.

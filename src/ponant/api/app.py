@@ -96,6 +96,8 @@ def create_app(services: Platform) -> FastAPI:
         openapi_url=None,  # `description` gives it to callers with a key
         docs_url=None,
         redoc_url=None,
+        # It would look at each request whether somebody set up OpenTelemetry meanwhile.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.platform = services
     error_handlers.install_error_handlers(app)

@@ -13,8 +13,8 @@ from ponant.kit.errors import Forbidden
 
 SESSION_COOKIE = "ponant_session"
 
-_bearer = HTTPBearer(auto_error=False, description="An API key.")
-_cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, description="The page's session.")
+bearer_of = HTTPBearer(auto_error=False, description="An API key.")
+cookie_of = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, description="The page's session.")
 
 
 def identify(accounts: Accounts, key: str | None, cookie: str | None) -> Principal:
@@ -32,14 +32,13 @@ def identify(accounts: Accounts, key: str | None, cookie: str | None) -> Princip
 
 async def principal(
     services: Services,
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-    cookie: Annotated[str | None, Security(_cookie)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(bearer_of)],
+    cookie: Annotated[str | None, Security(cookie_of)],
 ) -> Principal:
     """The caller. A dependency of every route but the few that need no key."""
     key = bearer.credentials if bearer else None
-    known = None if key is None else services.accounts.known_for_key(key)
-    if known is not None:
-        return known
+    if key is not None:
+        return await services.lookups.principal(key)
     return await run_in_threadpool(identify, services.accounts, key, cookie)
 
 

@@ -16,9 +16,10 @@ from ponant.api.generation import (
     unless_disconnected,
 )
 from ponant.api.platform import Services
+from ponant.api.routing import GeneratingRoute
 from ponant.billing import metered
 
-router = APIRouter(tags=["chat"])
+router = APIRouter(tags=["chat"], route_class=GeneratingRoute)
 
 
 @router.post("/v1/chat/completions", summary="Answer a chat")

@@ -29,12 +29,13 @@ from ponant.api.generation import (
 )
 from ponant.api.logprobs import completion_logprobs
 from ponant.api.platform import Platform, Services
+from ponant.api.routing import GeneratingRoute
 from ponant.billing import metered
 from ponant.engine import Usage
 from ponant.kit.errors import BadRequest
 from ponant.serving.port import CompletionRequest, Controls, Delta, TextModel
 
-router = APIRouter(tags=["completions"])
+router = APIRouter(tags=["completions"], route_class=GeneratingRoute)
 
 _MOST_PROMPTS = 64
 _MOST_CHOICES = 128

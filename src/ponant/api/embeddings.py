@@ -13,11 +13,12 @@ from ponant.api.auth import Member
 from ponant.api.fields import Items, Text, ignored_header
 from ponant.api.generation import unless_disconnected, usage_body
 from ponant.api.platform import Services
+from ponant.api.routing import GeneratingRoute
 from ponant.billing import UsageEvent, usage_event
 from ponant.kit import new_id
 from ponant.kit.errors import BadRequest
 
-router = APIRouter(tags=["embeddings"])
+router = APIRouter(tags=["embeddings"], route_class=GeneratingRoute)
 
 _MOST_INPUTS = 512
 

@@ -23,7 +23,7 @@ _LONGEST_INPUT = 200
 _LARGEST_NUMBER = 2**53  # what every client's JSON holds exactly
 _MOST_DETAILS = 20
 _JSON_FAULT = "json_invalid"
-_UNREADABLE_BODY = "There was an error parsing the body"  # FastAPI's words for what json refuses
+UNREADABLE_BODY = "There was an error parsing the body"  # FastAPI's words for what json refuses
 
 log = structlog.get_logger()
 
@@ -162,7 +162,7 @@ async def _on_http_exception(request: Request, fault: Exception) -> Response:
         case 405:
             allowed = headers.get("Allow", headers.get("allow", "another method"))
             told = HttpError(405, f"{asked} is not allowed; use {allowed}.")
-        case 400 if error.detail == _UNREADABLE_BODY:
+        case 400 if error.detail == UNREADABLE_BODY:
             told = BadRequest(
                 "The body cannot be read: it is no JSON, is nested too deeply, or holds a number "
                 "with thousands of digits. Send it in another form."

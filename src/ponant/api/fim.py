@@ -16,11 +16,12 @@ from ponant.api.generation import (
     unless_disconnected,
 )
 from ponant.api.platform import Services
+from ponant.api.routing import GeneratingRoute
 from ponant.billing import metered
 from ponant.kit.errors import BadRequest
 from ponant.serving.port import CompletionRequest, Controls
 
-router = APIRouter(tags=["completions"])
+router = APIRouter(tags=["completions"], route_class=GeneratingRoute)
 
 
 class FimBody(GenerationFields):

@@ -255,17 +255,26 @@ async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) ->
     Raises:
         ClientLeft: nobody is there to read the answer.
     """
-    task = asyncio.ensure_future(work)
+    mine = asyncio.current_task()
     watch = asyncio.ensure_future(_disconnected(request))
+    left = False
+
+    def stop(_: "asyncio.Future[None]") -> None:
+        nonlocal left
+        left = True
+        if mine is not None:
+            mine.cancel()
+
+    watch.add_done_callback(stop)
     try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientLeft("The client closed the connection.")
-        return task.result()
+        return await work
+    except asyncio.CancelledError as e:
+        if left and mine is not None and mine.uncancel() == 0:
+            raise ClientLeft("The client closed the connection.") from e
+        raise
     finally:
-        for step in (task, watch):
-            step.cancel()
-        await asyncio.wait({task, watch})
+        watch.remove_done_callback(stop)
+        watch.cancel()
 
 
 class ClientLeft(PonantError):

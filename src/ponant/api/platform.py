@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from ponant.accounts import Accounts
+from ponant.accounts import Accounts, Lookups
 from ponant.accounts.signing import Signer
 from ponant.assistant import Assistant
 from ponant.assistant.watches import Watches
@@ -27,6 +27,7 @@ class Platform:
     clock: Clock
     database: Database
     accounts: Accounts
+    lookups: Lookups
     ledger: Ledger
     upstreams: Upstreams
     models: Models

@@ -10,11 +10,12 @@ from ponant.api.auth import Member
 from ponant.api.fields import Count, Items, Text, ignored_header
 from ponant.api.generation import unless_disconnected
 from ponant.api.platform import Services
+from ponant.api.routing import GeneratingRoute
 from ponant.billing import UsageEvent, usage_event
 from ponant.kit import new_id
 from ponant.kit.errors import BadRequest
 
-router = APIRouter(tags=["rerank"])
+router = APIRouter(tags=["rerank"], route_class=GeneratingRoute)
 
 _MOST_DOCUMENTS = 512
 

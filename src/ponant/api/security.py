@@ -15,7 +15,7 @@ import structlog
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security.utils import get_authorization_scheme_param
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -52,6 +52,10 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+_PUBLIC_HEADERS = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+_PRIVATE_HEADERS = [*_PUBLIC_HEADERS, (b"cache-control", b"no-store")]
+_CORRELATION = CORRELATION_HEADER.encode()
 
 log = structlog.get_logger()
 
@@ -228,12 +232,12 @@ def _marked(scope: Scope, send: Send) -> Send:
 
     async def marked_send(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
-            headers.setdefault(CORRELATION_HEADER, correlation_id(Request(scope)))
-            if is_private:
-                headers.setdefault("Cache-Control", "no-store")
+            raw = message["headers"] = list(message.get("headers", ()))
+            there = {name for name, _ in raw}
+            added = _PRIVATE_HEADERS if is_private else _PUBLIC_HEADERS
+            raw.extend(header for header in added if header[0] not in there)
+            if _CORRELATION not in there:
+                raw.append((_CORRELATION, correlation_id(Request(scope)).encode()))
         await send(message)
 
     return marked_send

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import cast
 
-from ponant.accounts import Accounts, FirstStart
+from ponant.accounts import Accounts, FirstStart, Lookups
 from ponant.accounts.signing import Signer
 from ponant.api.platform import Platform
 from ponant.assistant import Assistant
@@ -55,6 +55,7 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
             clock=clock,
             database=database,
             accounts=accounts,
+            lookups=Lookups(accounts),
             ledger=ledger,
             upstreams=upstreams,
             models=models,

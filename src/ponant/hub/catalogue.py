@@ -35,6 +35,16 @@ class Catalogue:
                 _log.warning("A model cannot be used.", folder=folder, reason=str(e))
         return sorted(found, key=lambda model: model.id)
 
+    def still_has(self, model_id: str) -> bool:
+        """Whether a model that `models` told of lies there as it did; looks at its files alone."""
+        for folder, (stamp, model) in self._read.items():
+            if model.id == model_id:
+                try:
+                    return _stamp(folder) == stamp and model.path.exists()
+                except OSError:
+                    return False
+        return False
+
     def _folders(self) -> list[str]:
         try:
             with os.scandir(self._folder) as entries:
@@ -43,8 +53,7 @@ class Catalogue:
             return []
 
     def _model(self, folder: str) -> InstalledModel:
-        status = os.stat(f"{folder}/{MANIFEST_NAME}")  # noqa: PTH116 - at each request
-        stamp = status.st_ino, status.st_size, status.st_mtime_ns
+        stamp = _stamp(folder)
         seen, model = self._read.get(folder, (None, None))
         if model is None or seen != stamp or not os.path.exists(model.path):  # noqa: PTH110
             model = read_manifest(Path(folder))
@@ -66,3 +75,13 @@ class Catalogue:
                 return model
         names = ", ".join(model.id for model in models) or "none; run `ponant setup`"
         raise NotFound(f"There is no model {model_id} on this machine. There are: {names}.")
+
+
+def _stamp(folder: str) -> _Stamp:
+    """What changes when a folder's manifest does.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    status = os.stat(f"{folder}/{MANIFEST_NAME}")  # noqa: PTH116 - at each request
+    return status.st_ino, status.st_size, status.st_mtime_ns

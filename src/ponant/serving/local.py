@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -27,7 +28,10 @@ from ponant.serving.tagging import token_tags
 from ponant.serving.voice import LazyVoice, Voice, standing
 from ponant.text import Rendered, Role, ThinkingParser, Tool, ToolCallParser, grammar
 from ponant.text.mistral import MistralTemplate
-from ponant.text.template import ChatTemplate
+from ponant.text.template import ChatTemplate, TemplateStopped, hurried
+
+_SHORT = 2000  # characters of a prompt that is read in a fraction of a millisecond
+_A_MOMENT = 0.005  # seconds that the server may stand still for a template
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +88,7 @@ class LocalModel:
                 param="model",
             )
         tools = () if request.tool_choice == "none" else request.tools
-        rendered, prompt, controls = await asyncio.to_thread(
-            _prepared, request, tools, voice, voice.template
-        )
+        rendered, prompt, controls = await _prepared_soon(request, tools, voice, voice.template)
         last = request.messages[-1] if request.messages else None
         continues = last is not None and last.prefix and last.role is Role.ASSISTANT
         if last is not None and continues and last.content:
@@ -185,6 +187,28 @@ class LocalModel:
             "prompt and answer together. Shorten the prompt or ask for fewer tokens.",
             param=param,
         )
+
+
+async def _prepared_soon(
+    request: ChatRequest,
+    tools: Sequence[Tool],
+    voice: Voice,
+    template: ChatTemplate | MistralTemplate,
+) -> tuple[Rendered, Prompt, Controls]:
+    """As `_prepared`: at once where that takes a moment, else in a thread.
+
+    A thread's way to the interpreter and back takes longer than a short prompt, and where requests
+    come in a burst it is several times that.
+    """
+    if _is_short(request):
+        with suppress(TemplateStopped), hurried(_A_MOMENT):
+            return _prepared(request, tools, voice, template)
+    return await asyncio.to_thread(_prepared, request, tools, voice, template)
+
+
+def _is_short(request: ChatRequest) -> bool:
+    plain = not (request.tools or request.passages or request.tags)
+    return plain and sum(len(one.content) for one in request.messages) <= _SHORT
 
 
 def _prepared(

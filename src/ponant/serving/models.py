@@ -108,6 +108,9 @@ class Models:
             NotFound: there is none by that name; the message names those there are.
             UpstreamFailed: its server cannot be reached.
         """
+        known = self._models.get(model_id)
+        if known is not None and (model_id == _ECHO or self._catalogue.still_has(model_id)):
+            return known
         local = await self._local()
         for model in local:
             if model.card.id == model_id:

@@ -25,6 +25,8 @@ class StopStrings:
         """
         if self._hit:
             return "", True
+        if not self._stops:
+            return text, False
         self._held += text
         found = [
             (place + len(stop), place)

@@ -1,6 +1,9 @@
 """Chat templates: from messages to a prompt, by the model's own rules and within limits."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +20,23 @@ from ponant.text.sandbox import Budget, LimitExceeded, Sandbox, not_allowed, run
 
 _MAX_SOURCE = 1 << 18
 _SANDBOX = Sandbox()
+
+
+_most_seconds: ContextVar[float] = ContextVar("most_seconds", default=math.inf)
+
+
+class TemplateStopped(BadRequest):
+    """A template wanted more than it may have."""
+
+
+@contextmanager
+def hurried(seconds: float) -> Iterator[None]:
+    """Stop each rendering in this block that takes longer, even where its template may."""
+    token = _most_seconds.set(seconds)
+    try:
+        yield
+    finally:
+        _most_seconds.reset(token)
 
 
 class _Refused(Exception):
@@ -92,7 +112,8 @@ class ChatTemplate:
             extra: further variables for the template, all taken as data.
 
         Raises:
-            BadRequest: the template refuses the messages, fails, or exceeds its limits.
+            TemplateStopped: the template exceeds its limits.
+            BadRequest: the template refuses the messages, or fails.
         """
         turns = self._adapted(messages, tools, passages)
         variables = {
@@ -144,7 +165,7 @@ class ChatTemplate:
         raise BadRequest(f"The model's chat template refuses these messages: {refusal}")
 
     def _run(self, messages: list[dict[str, Any]], variables: Mapping[str, Any]) -> str:
-        token = running.set(Budget(self._seconds))
+        token = running.set(Budget(min(self._seconds, _most_seconds.get())))
         try:
             return str(
                 self._template.render(
@@ -158,7 +179,7 @@ class ChatTemplate:
         except (_Refused, BadRequest):
             raise
         except LimitExceeded as e:
-            raise BadRequest(f"The model's chat template was stopped: {e}.") from e
+            raise TemplateStopped(f"The model's chat template was stopped: {e}.") from e
         except SecurityError as e:
             raise BadRequest(f"The model's chat template was stopped: {not_allowed(e)}.") from e
         except Exception as e:
