@@ -7,9 +7,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ponant.cli.diagnosis import Diagnosis, time_backend
+from ponant.cli import diagnosis
+from ponant.cli.diagnosis import Diagnosis, time_backend, try_backends
 from ponant.cli.doctor import doctor
-from ponant.kit.errors import SetupError
+from ponant.cli.trial import Trial
+from ponant.hub.manifest import Manifest, write_manifest
+from ponant.kit import Settings
+from ponant.kit.errors import NotFound, SetupError
+from ponant.serving import backend
+from ponant.serving.backend import choose
+from ponant.serving.measured import recall
 from ponant.serving.wire import WorkerSpec
 
 _app = typer.Typer()
@@ -69,3 +76,65 @@ def test_a_backend_that_fails_is_named(tmp_path: Path) -> None:
     damaged.write_bytes(b"GGUF")
     with pytest.raises(SetupError, match="llamacpp backend failed"):
         time_backend(WorkerSpec(backend="llamacpp", path=str(damaged)))
+
+
+@pytest.fixture
+def with_starter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A home whose starter nobody loads, on a machine that has both backends."""
+    model = tmp_path / "models" / "starter"
+    model.mkdir(parents=True)
+    (model / "model.gguf").write_bytes(b"GGUF")
+    made = Manifest(id="starter", kind="generate", format="gguf", file="model.gguf")
+    write_manifest(model, made)
+    for module in (diagnosis, backend):
+        monkeypatch.setattr(module, "installed", lambda _: True)
+    return Settings(home=tmp_path)
+
+
+def _times(
+    monkeypatch: pytest.MonkeyPatch, speeds: dict[str, list[tuple[float, float]]]
+) -> list[WorkerSpec]:
+    """Let trials tell these speeds, a reading and a writing one for each round."""
+    asked: list[WorkerSpec] = []
+
+    def told(spec: WorkerSpec) -> Trial:
+        asked.append(spec)
+        prefill, decode = speeds[spec.backend].pop(0)
+        return Trial(backend=spec.backend, load_seconds=1, prefill=prefill, decode=decode)
+
+    monkeypatch.setattr(diagnosis, "time_backend", told)
+    return asked
+
+
+def test_the_fastest_in_the_median_serves_from_then_on(
+    with_starter: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One lucky round does not decide, nor does reading alone: what counts is the time of both.
+    asked = _times(
+        monkeypatch,
+        {
+            "native": [(9000, 10), (9000, 10), (9000, 900)],
+            "llamacpp": [(500, 40), (500, 40), (1, 1)],
+        },
+    )
+    trials = try_backends(with_starter)
+    assert [trial.backend for trial in trials] == ["llamacpp", "native"]
+    assert (trials[0].prefill, trials[0].decode) == (500, 40)
+    assert [spec.backend for spec in asked] == ["native", "llamacpp"] * 3
+    assert not any(spec.drafts for spec in asked)
+    speeds = recall(with_starter.home, with_starter.threads)
+    assert choose("auto", speeds).backend == "llamacpp"
+
+
+def test_the_faster_one_serves_where_it_is_ours(
+    with_starter: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _times(monkeypatch, {"native": [(900, 90)] * 3, "llamacpp": [(300, 50)] * 3})
+    try_backends(with_starter)
+    speeds = recall(with_starter.home, with_starter.threads)
+    assert choose("auto", speeds).backend == "native"
+
+
+def test_without_a_starter_nothing_is_timed(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="starter"):
+        try_backends(Settings(home=tmp_path))

@@ -138,6 +138,9 @@ def try_backends(settings: Settings) -> list[Trial]:
             context_length=_TRIAL_CONTEXT,
             threads=settings.threads,
             memory=settings.memory,
+            # An answer to a random prompt soon repeats itself, and is then guessed twenty times as
+            # fast as any real one is written.
+            drafts=False,
         )
         for backend in usable
     ]

@@ -100,6 +100,7 @@ def _open_native(spec: WorkerSpec) -> Engine:
         memory=spec.memory,
         backlog=Backlog(spec.queue, spec.queue_tokens),
         spill=(Path(spec.cache) / "kv", spec.spill) if spec.spill else None,
+        drafts=spec.drafts,
         turn=Turns(Path(spec.turns)).step if spec.turns else nullcontext,
         cache=_folder(spec),
     )

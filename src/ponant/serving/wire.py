@@ -28,6 +28,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
         queue: requests that may wait for it; 0 sets no bound.
         queue_tokens: tokens of their prompts together; 0 sets no bound.
         spill: bytes of cached prompts to keep on disk under ``cache``.
+        drafts: whether an engine that can guess ahead may.
     """
 
     backend: Literal["echo", "native", "llamacpp", "encoder", "reranker"]
@@ -42,6 +43,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     queue: int = 0
     queue_tokens: int = 0
     spill: int = 0
+    drafts: bool = True
     log_level: str = "info"
 
     @property
