@@ -28,18 +28,23 @@ from ponant.hub.manifest import Manifest, write_manifest
 _RATE = 20.0  # requests a second
 _OPEN = 200
 _BURST = 50
+_PACE = 20.0  # tokens a second of each stream
 _TEXT = "The west wind!"
 
 
 def main() -> None:
-    direct = _direct()
-    print(f"engine alone: p50 {1000 * statistics.median(direct):.2f} ms")
+    direct, paced = statistics.median(_direct()), statistics.median(_direct(_PACE, 10))
+    print(
+        f"engine alone: p50 {1000 * direct:.2f} ms, at {_PACE:.0f} tokens/s {1000 * paced:.2f} ms"
+    )
     with tempfile.TemporaryDirectory(prefix="ponant-bench-") as folder:
         home = Path(folder) / "home"
         home.mkdir(mode=0o700)
         _placeholder(home)
         with serving(home) as server:
-            asyncio.run(_measure(server, statistics.median(direct)))
+            asyncio.run(_measure(server, _at_once, direct))
+        with serving(home, {"PONANT_ECHO_RATE": str(_PACE)}) as server:
+            asyncio.run(_measure(server, _at_a_pace, paced))
 
 
 def _placeholder(home: Path) -> None:
@@ -50,12 +55,12 @@ def _placeholder(home: Path) -> None:
     write_manifest(model, Manifest(id="none", kind="generate", format="gguf", file="model.gguf"))
 
 
-def _direct() -> list[float]:
+def _direct(rate: float = 0.0, count: int = 100) -> list[float]:
     """Seconds from submit to the last event of the engine in this process."""
-    engine = EchoEngine()
+    engine = EchoEngine(rate=rate)
     prompt = [BEGIN, *_TEXT.encode(), ANSWER]
     times = []
-    for number in range(100):
+    for number in range(count):
         done: SimpleQueue[Event] = SimpleQueue()
         begin = time.perf_counter()
         engine.submit(
@@ -72,10 +77,15 @@ def _direct() -> list[float]:
             pass
         times.append(time.perf_counter() - begin)
     engine.close()
-    return times[10:]
+    return times[count // 10 :]
 
 
-async def _measure(server: Server, direct: float) -> None:
+Ask = Callable[..., Awaitable[float]]
+
+
+async def _measure(
+    server: Server, rows: Callable[[Ask, float], Awaitable[None]], direct: float
+) -> None:
     port = int(server.url.rsplit(":", 1)[1])
     pool = [await asyncio.open_connection("127.0.0.1", port) for _ in range(_BURST + 10)]
     free = asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]]()
@@ -84,17 +94,27 @@ async def _measure(server: Server, direct: float) -> None:
 
     async def ask(*, stream: bool = False) -> float:
         connection = await free.get()
+        if connection[0].at_eof():  # the server closes what was idle for some seconds
+            connection = await asyncio.open_connection("127.0.0.1", port)
         try:
             return await _ask(*connection, stream=stream)
         finally:
             free.put_nowait(connection)
 
-    for _ in range(20):
-        await ask()
+    await asyncio.gather(*(ask() for _ in range(20)))
+    await rows(ask, direct)
+
+
+async def _at_once(ask: Ask, direct: float) -> None:
     await _row("one after another", lambda: _in_turn(ask), direct)
     await _row("open, 20 a second", lambda: _open(ask), direct)
     await _row("burst of 50", lambda: _burst(ask), direct)
     await _row("streams, 20 a second", lambda: _open(lambda: ask(stream=True)), direct)
+
+
+async def _at_a_pace(ask: Ask, direct: float) -> None:
+    """Streams as a model writes them: many side by side, each token in an event of its own."""
+    await _row("streams of 20 tokens/s", lambda: _open(lambda: ask(stream=True)), direct)
 
 
 async def _row(name: str, run: Callable[[], Awaitable[list[float]]], direct: float) -> None:
@@ -108,11 +128,11 @@ async def _row(name: str, run: Callable[[], Awaitable[list[float]]], direct: flo
     )
 
 
-async def _in_turn(ask: Callable[[], Awaitable[float]]) -> list[float]:
+async def _in_turn(ask: Ask) -> list[float]:
     return [await ask() for _ in range(_OPEN)]
 
 
-async def _open(ask: Callable[[], Awaitable[float]]) -> list[float]:
+async def _open(ask: Ask) -> list[float]:
     draw = random.Random(1)
     tasks = []
     for _ in range(_OPEN):
@@ -121,7 +141,7 @@ async def _open(ask: Callable[[], Awaitable[float]]) -> list[float]:
     return list(await asyncio.gather(*tasks))
 
 
-async def _burst(ask: Callable[[], Awaitable[float]]) -> list[float]:
+async def _burst(ask: Ask) -> list[float]:
     times: list[float] = []
     for _ in range(10):
         times += await asyncio.gather(*(ask() for _ in range(_BURST)))

@@ -1,13 +1,20 @@
 """Resident memory after a long prompt, and the time from a process's start to its first token."""
 
+import asyncio
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from bench.engine_models.catalogue import Model
 from bench.engine_peers.contender import Contender
-from bench.engine_peers.setups import Entrant, built, everyone, ours, wheel
+from bench.engine_peers.setups import THREADS, Entrant, built, everyone, ours, wheel
 from bench.engine_rows.prompts import random_prompt
-from bench.harness import PAIRS, Figures, in_turns
+from bench.harness import OURS, PAIRS, Figures, in_turns
+from ponant.engine import Request, Sampling
+from ponant.serving.runfolder import RunFolder
+from ponant.serving.supervisor import WorkerProcess
+from ponant.serving.wire import WorkerSpec
 
 _CONTEXT = 4096
 _PROMPT = 1504
@@ -32,13 +39,41 @@ def memory(model: Model) -> Figures:
 
 
 def first_token(model: Model) -> Figures:
-    """Seconds from a process's start to its first token; the file is in the page cache."""
+    """Seconds from a process's start to its first token; the file is in the page cache.
+
+    Ours is a server's worker, started and asked as the server does; the engine alone stands beside.
+    """
     figures = Figures("process start to first token", "s", lower_is_better=True)
-    entrants = [ours(model), built(model), wheel(model)]
-    turns = {entrant.setup.name: _bound(model, entrant) for entrant in entrants}
+    entrants = [ours(model, "Ponant's engine alone"), built(model), wheel(model)]
+    turns = {OURS: lambda: asyncio.run(_worker(model))}
+    turns |= {entrant.setup.name: _bound(model, entrant) for entrant in entrants}
     for turn in turns.values():
         turn()
     return in_turns(figures, turns, PAIRS)
+
+
+async def _worker(model: Model) -> float:
+    """The time for a worker, which finds no cache of an earlier one."""
+    spec = WorkerSpec(
+        backend="native", path=str(model.gguf), context_length=_CONTEXT, threads=THREADS
+    )
+    asked = Request(
+        id="first",
+        prompt=random_prompt(model, 16, 1),
+        max_tokens=1,
+        sampling=Sampling(temperature=0),
+    )
+    with tempfile.TemporaryDirectory() as home:
+        folder = RunFolder(Path(home))
+        worker = WorkerProcess(model.name, spec, folder)
+        began = time.perf_counter()
+        events = worker.generate(asked)
+        await anext(events)
+        took = time.perf_counter() - began
+        await events.aclose()
+        await worker.close()
+        folder.remove()
+    return took
 
 
 def _bound(model: Model, entrant: Entrant) -> Callable[[], float]:

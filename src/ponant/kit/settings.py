@@ -119,6 +119,13 @@ class Settings(BaseSettings):
         ge=0,
         description="Tokens of the prompts that wait for a model, together; 0 sets no bound.",
     )
+    echo_rate: float = Field(
+        default=0.0,
+        ge=0,
+        le=10_000,
+        description="Tokens a second that the model echo writes of each answer, as a real model "
+        "would; 0 is as fast as it can.",
+    )
     kv_spill: int = Field(
         default=0,
         ge=0,

@@ -81,6 +81,7 @@ def _open_echo(spec: WorkerSpec) -> Engine:
         context_length=spec.context_length,
         constraints=constraint_factory(load_echo_tokenizer()),
         backlog=Backlog(spec.queue, spec.queue_tokens),
+        rate=spec.rate,
     )
 
 

@@ -253,6 +253,7 @@ class Models:
             context_length=self._settings.context,
             queue=self._settings.queue,
             queue_tokens=self._settings.queue_tokens,
+            rate=self._settings.echo_rate,
         )
         card = ModelCard(
             id=_ECHO,

@@ -29,6 +29,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
         queue_tokens: tokens of their prompts together; 0 sets no bound.
         spill: bytes of cached prompts to keep on disk under ``cache``.
         drafts: whether an engine that can guess ahead may.
+        rate: tokens a second that echo writes of each answer; 0 is as fast as it can.
     """
 
     backend: Literal["echo", "native", "llamacpp", "encoder", "reranker"]
@@ -44,6 +45,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     queue_tokens: int = 0
     spill: int = 0
     drafts: bool = True
+    rate: float = 0.0
     log_level: str = "info"
 
     @property

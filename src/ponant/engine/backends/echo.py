@@ -8,6 +8,7 @@ it as they would on a model's logits.
 
 import itertools
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -48,6 +49,7 @@ class EchoEngine:
         context_length: longest prompt and answer together.
         constraints: builds a constraint from a request's grammar; None leaves grammars out.
         backlog: bounds the requests in flight, which all count as waiting.
+        rate: tokens a second of each answer; 0 is as fast as it can.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class EchoEngine:
         context_length: int = 8192,
         constraints: ConstraintFactory | None = None,
         backlog: Backlog | None = None,
+        rate: float = 0.0,
     ) -> None:
+        self._pause = 1 / rate if rate else 0.0
         self._backlog = backlog or Backlog()
         self._constraints = constraints
         self._info = EngineInfo(
@@ -95,8 +99,9 @@ class EchoEngine:
     def cancel(self, request_id: str) -> None:
         with self._changed:
             run = self._runs.get(request_id)
-        if run is not None:
-            run.cancelled = True
+            if run is not None:
+                run.cancelled = True
+                self._changed.notify()
 
     def forget(self, names: Sequence[str]) -> None:
         """Nothing is kept of a prompt that has ended."""
@@ -111,16 +116,29 @@ class EchoEngine:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._runs or self._closed)
+                self._changed.wait_for(self._has_due, self._until_due())
                 runs, closed = list(self._runs.values()), self._closed
             if closed:
                 for run in runs:
                     run.fail("the engine was closed")
                 return
+            now = time.monotonic()
             for run in runs:
+                if not run.cancelled and run.due > now:
+                    continue
+                run.due = max(run.due, now - self._pause) + self._pause
                 if run.advance():
                     self._backlog.end(run.request.id)
                     with self._changed:
                         del self._runs[run.request.id]
+
+    def _has_due(self) -> bool:
+        return self._closed or self._until_due() <= 0
+
+    def _until_due(self) -> float:
+        """Seconds until the next token of an answer is to be written."""
+        dues = [0.0 if run.cancelled else run.due for run in self._runs.values()]
+        return max(0.0, min(dues, default=0.0) - time.monotonic())
 
 
 class _Run:
@@ -131,6 +149,7 @@ class _Run:
     ) -> None:
         self.request = request
         self.cancelled = False
+        self.due = time.monotonic()  # when its next token is to be written
         self._emit = emit
         self._constraint = constraint
         self._left = _told(request.prompt)[::-1]
