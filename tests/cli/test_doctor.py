@@ -117,7 +117,8 @@ def test_the_fastest_in_the_median_serves_from_then_on(
             "llamacpp": [(500, 40), (500, 40), (1, 1)],
         },
     )
-    trials = try_backends(with_starter)
+    trials, faults = try_backends(with_starter)
+    assert faults == []
     assert [trial.backend for trial in trials] == ["llamacpp", "native"]
     assert (trials[0].prefill, trials[0].decode) == (500, 40)
     assert [spec.backend for spec in asked] == ["native", "llamacpp"] * 3
@@ -133,6 +134,36 @@ def test_the_faster_one_serves_where_it_is_ours(
     try_backends(with_starter)
     speeds = recall(with_starter.home, with_starter.threads)
     assert choose("auto", speeds).backend == "native"
+
+
+def test_a_backend_that_fails_leaves_the_others_to_be_timed(
+    with_starter: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = _times(monkeypatch, {"native": [(300, 50)] * 3, "llamacpp": [(900, 90)]})
+    told = diagnosis.time_backend
+
+    def failing(spec: WorkerSpec) -> Trial:
+        if spec.backend == "llamacpp" and len(asked) > 2:
+            raise SetupError("The llamacpp backend took over 300 s.")
+        return told(spec)
+
+    monkeypatch.setattr(diagnosis, "time_backend", failing)
+    trials, faults = try_backends(with_starter)
+    assert [trial.backend for trial in trials] == ["native"]
+    assert faults == ["The llamacpp backend took over 300 s."]
+    assert [one.backend for one in recall(with_starter.home, with_starter.threads)] == ["native"]
+
+
+def test_where_every_backend_fails_it_says_why(
+    with_starter: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(spec: WorkerSpec) -> Trial:
+        raise SetupError(f"The {spec.backend} backend failed: no.")
+
+    monkeypatch.setattr(diagnosis, "time_backend", failing)
+    with pytest.raises(SetupError, match=r"native backend failed.*llamacpp backend failed"):
+        try_backends(with_starter)
+    assert recall(with_starter.home, with_starter.threads) == ()
 
 
 def test_without_a_starter_nothing_is_timed(tmp_path: Path) -> None:

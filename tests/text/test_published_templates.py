@@ -121,4 +121,9 @@ def test_a_forged_turn_stays_data(published: Published) -> None:
 
 
 def test_enough_of_them_take_tools() -> None:
-    assert {it.file for it in _WITH_TOOLS} == {"llama3.jinja", "qwen25.jinja", "qwen3.jinja"}
+    assert {it.file for it in _WITH_TOOLS} == {
+        "apertus.jinja",
+        "llama3.jinja",
+        "qwen25.jinja",
+        "qwen3.jinja",
+    }

@@ -16,7 +16,7 @@ from ponant.hub import Catalogue, InstalledModel
 from ponant.kit import Settings
 from ponant.kit.errors import NotFound, SetupError
 from ponant.kit.machine import Machine, this_machine
-from ponant.serving.backend import BACKENDS, choose, installed
+from ponant.serving.backend import BACKENDS, Backend, choose, installed
 from ponant.serving.measured import Speed, recall, remember
 from ponant.serving.wire import WorkerSpec
 
@@ -55,6 +55,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     page: bool
     missing: list[Lack]
     trials: list[Trial] = []
+    faults: list[str] = []
 
     @property
     def healthy(self) -> bool:
@@ -117,21 +118,25 @@ def _mend_page() -> str:
     return "install Node 20 or newer, then: make page (or install a released wheel of ponant)"
 
 
-def try_backends(settings: Settings) -> list[Trial]:
+def try_backends(settings: Settings) -> tuple[list[Trial], list[str]]:
     """Time the starter on each backend that is installed, in turns, the fastest first.
 
-    The result is kept beside the models: from then on the fastest serves by default.
+    The result is kept beside the models: from then on the fastest serves by default. A backend
+    that fails once is out of it.
+
+    Returns:
+        The trials, and why backends are out.
 
     Raises:
         NotFound: the starter is not installed.
-        SetupError: a backend fails on it.
+        SetupError: every backend fails on it.
     """
     model = Catalogue(settings.home).get("starter")
     usable = [backend for backend in BACKENDS if installed(backend)]
     if not usable:
         raise NotFound("No backend is installed. Run `ponant setup` first.")
-    specs = [
-        WorkerSpec(
+    specs = {
+        backend: WorkerSpec(
             backend=backend,
             path=str(model.path),
             cache=str(settings.home / "cache"),
@@ -143,9 +148,19 @@ def try_backends(settings: Settings) -> list[Trial]:
             drafts=False,
         )
         for backend in usable
-    ]
-    rounds = [[time_backend(spec) for spec in specs] for _ in range(_TRIAL_ROUNDS)]
-    trials = [middle_trial(runs) for runs in zip(*rounds, strict=True)]
+    }
+    runs: dict[Backend, list[Trial]] = {backend: [] for backend in usable}
+    faults: list[str] = []
+    for _ in range(_TRIAL_ROUNDS):
+        for backend in list(runs):
+            try:
+                runs[backend].append(time_backend(specs[backend]))
+            except SetupError as e:
+                del runs[backend]
+                faults.append(e.message)
+    if not runs:
+        raise SetupError(" ".join(faults))
+    trials = [middle_trial(some) for some in runs.values()]
     speeds = [
         Speed(
             backend=trial.backend,
@@ -156,7 +171,7 @@ def try_backends(settings: Settings) -> list[Trial]:
         for trial in trials
     ]
     remember(settings.home, tuple(speeds), settings.threads)
-    return sorted(trials, key=lambda trial: trial.seconds)
+    return sorted(trials, key=lambda trial: trial.seconds), faults
 
 
 def time_backend(spec: WorkerSpec) -> Trial:

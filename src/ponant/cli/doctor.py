@@ -25,7 +25,8 @@ def doctor(
     found = diagnose(settings)
     if bench:
         with Console(stderr=True).status("Timing each backend, a minute or so …"):
-            found = msgspec.structs.replace(found, trials=try_backends(settings))
+            trials, faults = try_backends(settings)
+        found = msgspec.structs.replace(found, trials=trials, faults=faults)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
     else:
@@ -39,6 +40,8 @@ def _show(found: Diagnosis, console: Console) -> None:
     if found.trials:
         console.print(_timings(found.trials))
         console.print(f"Fastest here: {found.trials[0].backend}.")
+    for fault in found.faults:
+        console.print(f"Not timed to the end: {fault}", markup=False)
     if found.missing:
         console.print(_missing(found.missing))
     else:

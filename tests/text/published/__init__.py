@@ -1,9 +1,9 @@
 """Chat templates as their makers publish them, written down for tests.
 
 They come from the ``tokenizer_config.json`` or ``chat_template.jinja`` of the models named here, as
-far as they are known without the hub at hand: images and thinking are left out where a comment in
-the file says so. What is compared is two renderers of one template, not the template with its
-maker's.
+far as they are known without the hub at hand (Apertus's is the copy in llama.cpp's sources):
+images and thinking are left out where a comment in the file says so. What is compared is two
+renderers of one template, not the template with its maker's.
 """
 
 from pathlib import Path
@@ -32,5 +32,6 @@ TEMPLATES = (
     Published("Qwen/Qwen2.5-7B-Instruct", "qwen25.jinja", "", "<|im_end|>"),
     Published("Qwen/Qwen3-8B", "qwen3.jinja", "", "<|im_end|>"),
     Published("google/gemma-3-1b-it", "gemma3.jinja", "<bos>", "<eos>"),
+    Published("swiss-ai/Apertus-8B-Instruct-2509", "apertus.jinja", "<s>", "<|assistant_end|>"),
     Published("mistralai/Mixtral-8x7B-Instruct-v0.1", "mixtral.jinja", "<s>", "</s>"),
 )
