@@ -41,7 +41,7 @@ async def _rows(here: Workshop, sql: str) -> Any:
 
 
 async def _change(here: Workshop, query: str, after: int = 0) -> Changed:
-    found = await here.live.relations.changes(SCOPE, after, query, wait=15)
+    found = await here.live.relations.changes(SCOPE, after, query, wait=PATIENCE)
     return found[0]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from ponant.kit import PonantError
 from tests.live.pipelines.conftest import SCOPE, eventually
+from tests.patience import PATIENCE
 
 _SHOUTING = """
     from pathlib import Path
@@ -140,7 +141,7 @@ def test_rows_of_files_are_joined_in_sql_and_a_query_stands(workshop: Any) -> No
                     [{"name": "Ada", "total": 12.5}],
                 )
                 here.write("orders.csv", "id,person,amount\n1,1,8.5\n3,2,20\n")
-                (change,) = await relations.changes(SCOPE, wait=10)
+                (change,) = await relations.changes(SCOPE, wait=PATIENCE)
                 assert change.added == ({"name": "Grace", "total": 20.0},)
                 assert change.removed == ({"name": "Ada", "total": 12.5},)
 

@@ -11,6 +11,7 @@ from ponant.live.relations.naming import tables_in
 from ponant.live.relations.port import Window
 from ponant.live.relations.service import Relations
 from tests.live.relations.conftest import SCOPE, Opening
+from tests.patience import PATIENCE
 
 _ADA = replace(SCOPE, marks=("person:ada", "group:Board"))
 _BOB = replace(SCOPE, person_id="per_2", marks=("person:bob",))
@@ -176,7 +177,7 @@ def test_standing_queries_tell_those_alone_who_may_read_what_they_rest_on(openin
             await relations.put_query(SCOPE, "sums", "SELECT sum(amount) AS s FROM twice")
             await relations.put_query(SCOPE, "ids", "SELECT id FROM open", ["id"])
             await relations.put_rows(SCOPE, "pay", ["id"], [{"id": 1, "amount": 4712}], [])
-            (change,) = await relations.changes(_ADA, wait=20)
+            (change,) = await relations.changes(_ADA, wait=PATIENCE)
             assert change.query == "sums"
             assert await relations.changes(_BOB) == []
             assert [one.query for one in await relations.all_changes(SCOPE, 0, 10)] == ["sums"]

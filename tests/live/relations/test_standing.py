@@ -8,6 +8,7 @@ from typing import Any
 
 from ponant.live.relations.port import Changed, Window
 from tests.live.relations.conftest import SCOPE, Opening
+from tests.patience import PATIENCE
 
 _START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -27,7 +28,7 @@ def test_a_change_is_told_as_rows_added_removed_and_changed(opening: Opening) ->
                 {"team": "red", "n": 2},
             ]
             await relations.put_rows(SCOPE, "people", ["id"], [{"id": 2, "team": "green"}], [[3]])
-            (change,) = await relations.changes(SCOPE, wait=5)
+            (change,) = await relations.changes(SCOPE, wait=PATIENCE)
             assert change.added == ({"team": "green", "n": 1},)
             assert change.removed == ({"team": "blue", "n": 1},)
             assert change.changed == (({"team": "red", "n": 2}, {"team": "red", "n": 1}),)
@@ -47,7 +48,7 @@ def test_what_a_crash_kept_from_a_query_reaches_it_at_the_next_start(opening: Op
             # It ends right after the row is stored, whether or not the query was asked again.
             await relations.put_rows(SCOPE, "t", ["id"], [{"id": 2}], [])
         async with opening() as relations:
-            (change,) = await relations.changes(SCOPE, wait=5)
+            (change,) = await relations.changes(SCOPE, wait=PATIENCE)
             assert (change.removed, change.added) == (({"n": 1},), ({"n": 2},))
             assert await relations.result(SCOPE, "count") == [{"n": 2}]
 
