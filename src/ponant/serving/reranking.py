@@ -2,41 +2,14 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
-from ponant.engine import Usage
-from ponant.kit.errors import BadRequest, ContextTooLong
+from ponant.kit.errors import BadRequest
 from ponant.serving import wire
-from ponant.serving.port import ModelCard, Relevances
-from ponant.serving.supervisor import WorkerProcess
-from ponant.serving.unusable import Refusing
+from ponant.serving.encoder_model import EncoderModel, usage_of
+from ponant.serving.port import Relevances
 
 
-class LocalReranker(Refusing):
-    """A `TextModel` that reranks and does nothing else.
-
-    Args:
-        card: what is known of the model before it is loaded.
-        worker: the process that holds it, started at the first request.
-    """
-
-    def __init__(self, card: ModelCard, worker: WorkerProcess) -> None:
-        self._card = card
-        self._worker = worker
-
-    @property
-    def card(self) -> ModelCard:
-        loaded = self._worker.loaded
-        return msgspec.structs.replace(
-            self._card,
-            state=self._worker.state,
-            detail=self._worker.detail,
-            context_length=loaded.max_tokens if loaded else self._card.context_length,
-        )
-
-    def start(self) -> None:
-        """Begin to load the model."""
-        self._worker.start()
+class LocalReranker(EncoderModel):
+    """A `TextModel` that reranks and does nothing else."""
 
     async def rerank(self, query: str, texts: Sequence[str]) -> Relevances:
         """How well each text answers the query.
@@ -49,16 +22,9 @@ class LocalReranker(Refusing):
             raise BadRequest("There is no document to rank.", param="documents")
         found = await self._worker.rerank(query, texts)
         if isinstance(found, wire.TooLong):
-            raise ContextTooLong(
-                f"Document {found.place + 1} has {found.tokens} tokens with the query, but "
-                f"{self._card.id} reads {self.card.context_length}. Split it into shorter pieces.",
-                param="documents",
-            )
-        usage = Usage(prompt_tokens=found.tokens, completion_tokens=0)
-        return Relevances(scores=found.scores, usage=usage)
-
-    async def tokenize(self, text: str) -> list[int]:
-        return await self._worker.tokenize(text)
+            told = f"Document {found.place + 1} has {found.tokens} tokens with the query"
+            raise self.too_long(told, "documents")
+        return Relevances(scores=found.scores, usage=usage_of(found))
 
     def refusal(self) -> BadRequest:
         return BadRequest(
