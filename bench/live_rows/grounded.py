@@ -9,7 +9,7 @@ sentence where it has at least `_SUPPORT` of the sentence's words of substance.
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from bench.live_texts.facts import Fact, facts, write
 _MODEL = "starter"
 _SUPPORT = 0.7
 _SAYS = 0.5  # of a fact's words, to count as said
+_LONGEST_WAIT = 1200  # tenths of a second
 _WORD = re.compile(r"[\w.+/-]*\w")
 _END = re.compile(r"(?<=[.!?])\s+")
 _COMMON = frozenset(
@@ -103,7 +104,9 @@ def grounded(place: Place) -> Told:
             known = facts(count)
             answers = [asking.answer(fact.question) for fact in known]
             silent = [asking.answer(question) for question in _unanswerable(count // 2)]
-            changed = _edited(known, places, lambda: _in_step(client, library))
+            changed = _edited(known, places)
+            asking.wait_for(known[-1].entry_with(changed[-1]))
+            _in_step(client, library)
             again = [asking.answer(fact.question) for fact in known]
     told.figures["Ponant"] = {
         **_citations(answers),
@@ -154,6 +157,14 @@ class _Asking:
         pieces = [{"type": "text", "text": content}] if isinstance(content, str) else content
         return Answer(self._sentences(pieces), self._retrieved(question))
 
+    def wait_for(self, entry: str) -> None:
+        """Until a search finds what was just written, however late the folder's events come."""
+        for _ in range(_LONGEST_WAIT):
+            if any(entry in text for text in self._retrieved(entry)):
+                return
+            time.sleep(0.1)
+        raise RuntimeError(f"No search found {entry!r}.")
+
     def _sentences(self, pieces: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
         """A reference stands behind the sentence that it supports."""
         found: list[tuple[str, list[str]]] = []
@@ -196,17 +207,12 @@ def _unanswerable(count: int) -> list[str]:
     return [*unknown, *beside][:count]
 
 
-def _edited(
-    known: Sequence[Fact], places: dict[str, Path], settle: Callable[[], None]
-) -> list[str]:
+def _edited(known: Sequence[Fact], places: dict[str, Path]) -> list[str]:
     """Give every thing the fact of another one, in its file."""
     new = [other.text for other in [*known[len(known) // 2 :], *known[: len(known) // 2]]]
     for fact, text in zip(known, new, strict=True):
         path = places[fact.key]
-        path.write_text(
-            path.read_text().replace(fact.entry, f"{fact.key} is described as: {text}.")
-        )
-    settle()
+        path.write_text(path.read_text().replace(fact.entry, fact.entry_with(text)))
     return new
 
 

@@ -31,12 +31,19 @@ class Fact:
 
     @property
     def entry(self) -> str:
-        return f"{self.key} is described as: {self.text}."
+        return self.entry_with(self.text)
+
+    def entry_with(self, text: str) -> str:
+        """What an entry of that key says."""
+        return f"{self.key} is described as: {text}."
 
 
 def facts(count: int) -> list[Fact]:
-    """That many of them, drawn by a seed, in the order of the manual."""
-    known = _all()
+    """That many of them, drawn by a seed, in the order of the manual.
+
+    What names its own key is left out: given to another key, it would still tell of this one.
+    """
+    known = [one for one in _all() if one.key.casefold() not in one.text.casefold()]
     chosen = sorted(random.Random(11).sample(range(len(known)), min(count, len(known))))
     return [known[number] for number in chosen]
 

@@ -111,6 +111,7 @@ def test_parts_of_other_names_are_no_names(name: str, text: str, *, another: boo
         ("How much does a ticket cost?", "Tickets are sold at the gate.", False),
         ("How much does a ticket cost?", "A ticket costs 12 euros.", True),
         ("When was the bridge built?", "The bridge is made of oak.", False),
+        ("In which year was passwd(5) written?", "The page passwd(5) is about files.", False),
         ("When should I use a mask?", "Use it before sanding.", True),
         ("Wann öffnet das Museum?", "Das Museum öffnet am Montag.", True),
         ("Combien coûte le billet ?", "Le billet est vendu à la porte.", False),

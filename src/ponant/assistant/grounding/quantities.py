@@ -12,6 +12,7 @@ from ponant.assistant.grounding import words
 _KNOWN = tomllib.loads(resources.files(__package__).joinpath("quantities.toml").read_text("utf-8"))
 _ASKING = re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in _KNOWN["asking"].values()))
 _TELLING = {code: frozenset(known.split()) for code, known in _KNOWN["telling"].items()}
+_MANUAL = re.compile(r"(?<=\w)\(\d\w{0,2}\)")  # "passwd(5)" names a page of a manual
 
 
 def wanted(question: str) -> bool:
@@ -24,6 +25,6 @@ def told(text: str) -> bool:
 
     Texts in scripts without spaces are taken to have one: their words are not known here.
     """
-    if words.numbers(text) or words.is_unspaced(text):
+    if words.numbers(_MANUAL.sub(" ", text)) or words.is_unspaced(text):
         return True
     return any(word in _TELLING[words.language(text)] for word in words.words(text))
