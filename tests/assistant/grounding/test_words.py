@@ -99,6 +99,8 @@ def test_names_with_a_digit_have_no_other_forms() -> None:
         ("pipewire", "A server for sound.", False),
         ("/etc/limits.conf", "/etc/access.conf: sets access", True),
         ("open", "The desk opens at 08:30.", False),
+        ("cups-bsd", "ale: BSD printer commands for CUPS", True),
+        ("check-in", "Guests check in from 15:00.", False),
     ],
 )
 def test_parts_of_other_names_are_no_names(name: str, text: str, *, another: bool) -> None:

@@ -119,16 +119,20 @@ def tokens(text: str) -> set[str]:
 
 
 def means_another(name: str, text: str) -> bool:
-    """Whether a text has words of a name only inside other names.
+    """Whether a text has words of a name, but not the name.
 
-    Of "pipewire", "pipewire-bin plays sound" is not told, nor is "access.conf" of "limits.conf".
+    Of "pipewire", "pipewire-bin plays sound" is not told, and "BSD printers for CUPS" is not of
+    "cups-bsd"; "check in" is another spelling of "check-in".
     """
     told = tokens(text)
     if name in told:
         return False
-    alone = {word for token in told if len(found := words(token)) == 1 for word in found}
-    within = set(words(text)) - alone
-    return any(word in within for word in words(name))
+    parts, found = words(name), words(text)
+    if len(parts) > 1:
+        spelt = f" {' '.join(parts)} " in f" {' '.join(found)} "
+        return not spelt and any(part in found for part in parts)
+    alone = {word for token in told if len(one := words(token)) == 1 for word in one}
+    return any(part in found and part not in alone for part in parts)
 
 
 def among(word: str, others: Iterable[str]) -> bool:
