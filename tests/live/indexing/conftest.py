@@ -43,6 +43,7 @@ class Shelf:
         document_id: str | None = None,
         access: tuple[str, ...] | None = None,
         metadata: Mapping[str, MetadataValue] | None = None,
+        embedded: bool = True,
     ) -> tuple[str, Moved]:
         chunks = chunk(text, max_tokens=256)
         about = About(access=access, metadata=metadata or {})
@@ -57,7 +58,7 @@ class Shelf:
             chunks=chunks,
             about=about,
         )
-        vectors = {fingerprint(one.input): vector_of(one.input) for one in chunks}
+        vectors = {fingerprint(one.input): vector_of(one.input) for one in chunks if embedded}
         return self.index.put_document(
             SCOPE,
             self.library_id,

@@ -3,17 +3,20 @@
 import random
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 
 from ponant.live import repository
 from ponant.live.indexing import keywords
 from ponant.live.indexing.index import Moved
-from ponant.live.indexing.search import ranked
+from ponant.live.indexing.search import DEPTH, ranked
 from ponant.live.port import SearchOptions
 from ponant.live.standing import weights
 from ponant.live.standing.finding import Finder
-from ponant.live.standing.matching import Matcher
+from ponant.live.standing.matching import MEANING, WORDS, Matcher
 from ponant.live.standing.query import Found, Query, name, row_of
+from ponant.live.standing.rankings import NONE, admitted
+from ponant.live.standing.repository import passages
 from tests.live.conftest import SCOPE
 from tests.live.indexing.conftest import Shelf, vector_of
 
@@ -145,3 +148,36 @@ def test_words_side_by_side_make_a_query_that_weights_say_nothing_of(shelf: Shel
     with shelf.index.database.read() as session:
         library = repository.library(session, SCOPE, shelf.library_id)
         assert not weights.asked(session, SCOPE, library, '"desk opens" late').comparable
+
+
+def test_many_queries_lists_are_fused_as_a_search_fuses_those_of_one(shelf: Shelf) -> None:
+    kept = _Kept(shelf, random.Random(5))
+    for _ in range(80):
+        kept.add()
+    for number in range(12):
+        kept.ask(number)
+    states = [one.state for one in kept.queries.values() if one.state is not None]
+    lists = np.full((2, len(states), DEPTH), NONE, np.int64)
+    for place, state in enumerate(states):
+        for one in (WORDS, MEANING):
+            rows = np.frombuffer(state.lists[2 * one], np.int64)
+            lists[one, place, : len(rows)] = rows
+    found = admitted(lists[WORDS], lists[MEANING], np.full(len(states), _LIMIT))
+    assert found.tolist() == [sorted(state.admitted) for state in states]
+
+
+def test_a_passage_that_is_found_by_meaning_only_later_is_matched_then(shelf: Shelf) -> None:
+    kept = _Kept(shelf, random.Random(6))
+    for _ in range(80):
+        kept.add()
+    for number in range(12):
+        kept.ask(number)
+    query = kept.queries["q7"]
+    moved = shelf.put("words that nobody asks for", "late.md", embedded=False)[1]
+    kept.follow(moved)
+    with shelf.index.database.read() as session:
+        (late,) = passages(session, SCOPE, moved.added)
+    assert name(late.passage_id, late.hash) not in query.evidence
+    vectors = {late.id: (late.input_hash, vector_of(query.query))}
+    kept.follow(shelf.index.put_vectors(SCOPE, shelf.library_id, "test-embedder", vectors))
+    assert name(late.passage_id, late.hash) in query.evidence
