@@ -14,12 +14,12 @@ from ponant.kit.sealing import Seal
 from ponant.live import freshness
 from ponant.live.declarations import Declarations
 from ponant.live.indexing.backfill import Backfill
-from ponant.live.indexing.embedding import EmbeddingGate, Vector
+from ponant.live.indexing.embedding import EmbeddingGate
 from ponant.live.indexing.index import Index, Moved
 from ponant.live.indexing.ingestion import Ingestion
 from ponant.live.indexing.keeping import keep_all
 from ponant.live.indexing.relaying import relay_all
-from ponant.live.indexing.search import Ranking, ranked
+from ponant.live.indexing.search import Meaning, Ranking, ranked
 from ponant.live.indexing.waiting import Waiting
 from ponant.live.port import Change, Embedder, Freshness, Notice, SearchOptions, SearchResult
 from ponant.live.queries import Queries
@@ -33,6 +33,7 @@ from ponant.live.telling import Teller
 from ponant.store import Database, Scope
 
 _READERS = 4
+_SEARCHERS = 8  # those who wait for their question's vector among them
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -80,6 +81,7 @@ class Core:
         self._waiting = Waiting(self._version)
         self._readers = ThreadPoolExecutor(_READERS, "live-reader")
         self._vault = Vault(Seal(home, secrets_key))
+        self._searchers = ThreadPoolExecutor(_SEARCHERS, "live-searcher")
         self._followers = Followers(
             home,
             tuple(networks),
@@ -135,6 +137,7 @@ class Core:
         await self._relations.close()
         await self._teller.close()
         await self._ingestion.close()
+        await asyncio.to_thread(self._searchers.shutdown)  # some wait for this loop
         self._readers.shutdown(wait=True)
 
     async def connect(self, embedder: Embedder) -> None:
@@ -153,12 +156,12 @@ class Core:
         scope: Scope,
         library_ids: Sequence[str],
         query: str,
-        vector: Vector | None,
+        vector: Meaning,
         limit: int,
         options: SearchOptions,
     ) -> tuple[SearchResult, Ranking]:
-        index = self._index
-        return await self._read(ranked, index, scope, library_ids, query, vector, limit, options)
+        run = partial(ranked, self._index, scope, library_ids, query, vector, limit, options)
+        return await asyncio.get_running_loop().run_in_executor(self._searchers, run)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -1,6 +1,8 @@
 """Live knowledge in the process that owns it: libraries, their sources, and search."""
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Future
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -11,6 +13,8 @@ from ponant.live.calls import Part
 from ponant.live.core import Core
 from ponant.live.declarations import Declared
 from ponant.live.documents_part import Documents
+from ponant.live.indexing.embedding import Vector
+from ponant.live.indexing.search import there
 from ponant.live.pipelines.keeping import Keeping
 from ponant.live.port import (
     Document,
@@ -280,13 +284,19 @@ class Knowledge(Core):
             raise BadRequest(f"The limit must be from 1 to {_MOST_HITS}.", param="limit")
         query, chosen = query[:_LONGEST_QUERY], options or SearchOptions()
         await self._waiting.until(scope, chosen.at_least, chosen.wait)
-        vector = None
-        if chosen.mode != "keyword":
-            vector = await self._gate.question(query, scope.workspace_id)
-        found = await self._search(scope, library_ids, query, vector, limit, chosen)
-        identity = None if vector is None else self._gate.identity
-        asked = Asking.of(scope, library_ids, query, limit, chosen)
-        self._standing.remember(asked, Found(*found, vector, identity))
+        vector: Future[Vector | None] | None = None
+        if chosen.mode != "keyword":  # keywords are looked for while the question is embedded
+            asked = self._gate.question(query, scope.workspace_id)
+            vector = asyncio.run_coroutine_threadsafe(asked, asyncio.get_running_loop())
+        try:
+            found = await self._search(scope, library_ids, query, vector, limit, chosen)
+        finally:
+            if vector is not None:
+                vector.cancel()
+        meant = there(vector)
+        identity = None if meant is None else self._gate.identity
+        asking = Asking.of(scope, library_ids, query, limit, chosen)
+        self._standing.remember(asking, Found(*found, meant, identity))
         return found[0]
 
     async def get_passage(self, scope: Scope, passage_id: str) -> PassageView:

@@ -38,6 +38,7 @@ from ponant.store import Database
 
 _LOCK_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0
+_TURN_SECONDS = 0.0005  # that a thread computes before another may; a question takes several turns
 
 _log = structlog.get_logger(__name__)
 
@@ -233,6 +234,7 @@ def main() -> None:
     spec = msgspec.json.decode(sys.stdin.buffer.readline(), type=wire.LiveSpec)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     configure_log(spec.log_level)
+    sys.setswitchinterval(_TURN_SECONDS)
     for chatty in ("alembic", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     home = Path(spec.home)

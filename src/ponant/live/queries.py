@@ -121,17 +121,15 @@ class Queries:
         """
         with self._database.read() as session:
             row = repository.passage(session, scope, passage_id)
-            if row is None:
+            found = None if row is None else access.passages(session, scope, [row]).get(row)
+            if found is None:
                 raise _no_passage(passage_id)
-            library = repository.library(session, scope, row.library_id)
-            try:
-                document, readers = access.document(
-                    session, scope, row.library_id, row.document_id, whole=True
-                )
-            except NotFound as e:
-                raise _no_passage(passage_id) from e
+            library = repository.library(session, scope, found.library_id)
+            document, readers = access.document(
+                session, scope, found.library_id, found.document_id, whole=True
+            )
         return PassageView(
-            passage=hit(row, document, readers, library),
+            passage=hit(found, library),
             document=as_document(document, readers),
             text=document.text,
         )

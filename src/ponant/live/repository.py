@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import delete, distinct, func, select, update
+from sqlalchemy import bindparam, delete, distinct, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, undefer
 
@@ -18,9 +18,64 @@ from ponant.live.tables import (
     SourceRow,
     TombstoneRow,
 )
-from ponant.store import Scope, in_scope
+from ponant.store import Scope, ScopeKind, in_scope, scoped
 
 _Item = TypeVar("_Item")
+
+# Statements of every change and question are built once: building takes longer than running them.
+_LIBRARY = select(LibraryRow).where(LibraryRow.id == bindparam("library_id"), scoped(LibraryRow))
+_VERSION = (
+    update(LibraryRow)
+    .where(LibraryRow.id == bindparam("library_id"), scoped(LibraryRow))
+    .values(
+        {
+            LibraryRow.version: bindparam("reached"),
+            LibraryRow.as_of: bindparam("now"),
+            LibraryRow.updated_at: bindparam("now"),
+            LibraryRow.passages: LibraryRow.passages + bindparam("more"),
+        }
+    )
+)
+_DOCUMENT = select(DocumentRow).where(
+    DocumentRow.id == bindparam("document_id"),
+    DocumentRow.library_id == bindparam("library_id"),
+    scoped(DocumentRow),
+)
+_OUTLINES = (
+    select(
+        PassageRow.id,
+        PassageRow.passage_id,
+        PassageRow.hash,
+        PassageRow.input_hash,
+        PassageRow.position,
+        PassageRow.start,
+        PassageRow.workspace_id,
+        PassageRow.library_id,
+        PassageRow.document_id,
+    )
+    .where(PassageRow.document_id == bindparam("document_id"), scoped(PassageRow))
+    .order_by(PassageRow.position)
+)
+_UNBURY = delete(TombstoneRow).where(
+    TombstoneRow.passage_id.in_(bindparam("some", expanding=True)), scoped(TombstoneRow)
+)
+_DELETE_PASSAGES = delete(PassageRow).where(
+    PassageRow.id.in_(bindparam("some", expanding=True)), scoped(PassageRow)
+)
+
+
+class Outline(NamedTuple):
+    """A stored passage without its text."""
+
+    id: int
+    passage_id: str
+    hash: str
+    input_hash: str
+    position: int
+    start: int
+    workspace_id: str
+    library_id: str
+    document_id: str
 
 
 def places(session: Session) -> list[tuple[str, str]]:
@@ -54,8 +109,8 @@ def library(session: Session, scope: Scope, library_id: str) -> LibraryRow:
     Raises:
         NotFound: there is none by that id in this workspace.
     """
-    statement = select(LibraryRow).where(LibraryRow.id == library_id, in_scope(LibraryRow, scope))
-    if (row := session.scalar(statement)) is None:
+    asked = scope.parameters(ScopeKind.WORKSPACE) | {"library_id": library_id}
+    if (row := session.scalar(_LIBRARY, asked)) is None:
         raise NotFound(f"There is no library {library_id}. List the libraries to see which exist.")
     return row
 
@@ -64,12 +119,8 @@ def set_version(
     session: Session, scope: Scope, library_id: str, version: int, now: datetime, more: int
 ) -> None:
     """Note that a library reached a version, with so many more passages."""
-    session.execute(
-        update(LibraryRow)
-        .where(LibraryRow.id == library_id, in_scope(LibraryRow, scope))
-        .values(version=version, as_of=now, updated_at=now, passages=LibraryRow.passages + more)
-        .execution_options(synchronize_session=False)
-    )
+    change = {"library_id": library_id, "reached": version, "now": now, "more": more}
+    session.connection().execute(_VERSION, scope.parameters(ScopeKind.WORKSPACE) | change)
 
 
 def sizes(session: Session, scope: Scope) -> dict[str, tuple[int, int]]:
@@ -157,14 +208,9 @@ def document(
     Raises:
         NotFound: there is none by that id in this library.
     """
-    statement = select(DocumentRow).where(
-        DocumentRow.id == document_id,
-        DocumentRow.library_id == library_id,
-        in_scope(DocumentRow, scope),
-    )
-    if whole:
-        statement = statement.options(undefer(DocumentRow.text))
-    if (row := session.scalar(statement)) is None:
+    statement = _DOCUMENT.options(undefer(DocumentRow.text)) if whole else _DOCUMENT
+    named = {"library_id": library_id, "document_id": document_id}
+    if (row := session.scalar(statement, scope.parameters(ScopeKind.WORKSPACE) | named)) is None:
         raise NotFound(f"There is no document {document_id} in this library; it may be deleted.")
     return row
 
@@ -179,9 +225,15 @@ def passages(session: Session, scope: Scope, document_id: str) -> list[PassageRo
     return list(session.scalars(statement))
 
 
-def passage(session: Session, scope: Scope, passage_id: str) -> PassageRow | None:
-    """The passage of that id, if it is there now."""
-    statement = select(PassageRow).where(
+def outlines(session: Session, scope: Scope, document_id: str) -> list[Outline]:
+    """A document's passages in the order of its text, without it."""
+    asked = scope.parameters(ScopeKind.WORKSPACE) | {"document_id": document_id}
+    return [Outline(*row) for row in session.execute(_OUTLINES, asked)]
+
+
+def passage(session: Session, scope: Scope, passage_id: str) -> int | None:
+    """The row of the passage of that id, if it is there now."""
+    statement = select(PassageRow.id).where(
         PassageRow.passage_id == passage_id, in_scope(PassageRow, scope)
     )
     return session.scalar(statement)
@@ -217,7 +269,7 @@ def tombstones(
 
 
 def bury(
-    session: Session, dead: Sequence[PassageRow], states: Mapping[str, str], now: datetime
+    session: Session, dead: Sequence[Outline], states: Mapping[str, str], now: datetime
 ) -> None:
     """Leave word of what became of passages, without their text; ``gone`` where nothing is said."""
     rows = [
@@ -238,7 +290,7 @@ def bury(
         index_elements=["passage_id"],
         set_={"state": statement.excluded.state, "at": statement.excluded.at},
     )
-    session.execute(kept, rows)
+    session.connection().execute(kept, rows)
 
 
 def forget_tombstones(session: Session, scope: Scope, before: datetime) -> None:
@@ -251,18 +303,15 @@ def forget_tombstones(session: Session, scope: Scope, before: datetime) -> None:
 def unbury(session: Session, scope: Scope, passage_ids: Sequence[str]) -> None:
     """Forget the tombstones of passages that are back."""
     for some in batches(passage_ids):
-        session.execute(
-            delete(TombstoneRow).where(
-                TombstoneRow.passage_id.in_(some), in_scope(TombstoneRow, scope)
-            )
-        )
+        asked = scope.parameters(ScopeKind.WORKSPACE)
+        session.connection().execute(_UNBURY, {**asked, "some": some})
 
 
 def delete_passages(session: Session, scope: Scope, rows: Sequence[int]) -> None:
+    """Delete passages by row."""
     for some in batches(rows):
-        session.execute(
-            delete(PassageRow).where(PassageRow.id.in_(some), in_scope(PassageRow, scope))
-        )
+        asked = scope.parameters(ScopeKind.WORKSPACE)
+        session.connection().execute(_DELETE_PASSAGES, {**asked, "some": some})
 
 
 def batches(items: Sequence[_Item], size: int = 500) -> list[Sequence[_Item]]:

@@ -1,7 +1,7 @@
 """Whose rows a statement may touch.
 
-Every table declares its scope; `in_scope` (expressions) and `scoped_text` (raw SQL) are the only
-ways to put it into a statement.
+Every table declares its scope; `in_scope` (expressions), `scoped` (expressions of a statement that
+is built once) and `scoped_text` (raw SQL) are the only ways to put it into a statement.
 
 PLATFORM        rows of the installation itself
 ORGANISATION    column ``organisation_id``
@@ -74,6 +74,15 @@ def in_scope(table: type[Scoped], scope: Scope) -> ColumnElement[bool]:
     conditions = [
         getattr(table, name.removeprefix("scope_")) == bindparam(name, value)
         for name, value in parameters.items()
+    ]
+    return and_(true(), *conditions)
+
+
+def scoped(table: type[Scoped]) -> ColumnElement[bool]:
+    """As `in_scope`, for a statement that is built once: it runs with `Scope.parameters`."""
+    conditions = [
+        getattr(table, column) == bindparam(f"scope_{column}")
+        for column in _COLUMNS[table.__scope__]
     ]
     return and_(true(), *conditions)
 

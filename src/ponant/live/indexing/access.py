@@ -5,8 +5,10 @@ What a caller may not read is, for every question that a caller can ask, as if i
 """
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Executable, Row, and_, bindparam, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, undefer
 
@@ -15,7 +17,7 @@ from ponant.live.access import canonical
 from ponant.live.reading.passages import fingerprint
 from ponant.live.repository import batches
 from ponant.live.tables import AccessRow, DocumentRow, MarkRow, PassageRow
-from ponant.store import Scope, in_scope
+from ponant.store import Scope, ScopeKind, in_scope, scoped
 
 
 def access_id(session: Session, scope: Scope, marks: Sequence[str] | None) -> int | None:
@@ -49,6 +51,26 @@ def readable(scope: Scope) -> ColumnElement[bool]:
         return DocumentRow.access_id.is_(None)
     lists = select(MarkRow.access_id).where(MarkRow.mark.in_(scope.marks), in_scope(MarkRow, scope))
     return or_(DocumentRow.access_id.is_(None), DocumentRow.access_id.in_(lists))
+
+
+def readable_by(*, marked: bool) -> ColumnElement[bool]:
+    """As `readable`, for a statement that is built once: it runs with `asked`.
+
+    Args:
+        marked: whether the caller has marks.
+    """
+    if not marked:
+        return DocumentRow.access_id.is_(None)
+    lists = select(MarkRow.access_id).where(
+        MarkRow.mark.in_(bindparam("marks", expanding=True)), scoped(MarkRow)
+    )
+    return or_(DocumentRow.access_id.is_(None), DocumentRow.access_id.in_(lists))
+
+
+def asked(scope: Scope, **values: object) -> dict[str, object]:
+    """What a statement runs with that `readable_by` is part of."""
+    marks = {"marks": scope.marks} if scope.marks else {}
+    return scope.parameters(ScopeKind.WORKSPACE) | marks | values
 
 
 def lists_with(session: Session, scope: Scope) -> list[int]:
@@ -136,23 +158,44 @@ def stored(
     return row, access
 
 
-def passages(
-    session: Session, scope: Scope, rows: Sequence[int]
-) -> dict[int, tuple[PassageRow, DocumentRow, AccessRow | None]]:
-    """Those of some passages that the caller may read, by row, with document and access list."""
-    statement = (
-        select(PassageRow, DocumentRow, AccessRow)
+def passages(session: Session, scope: Scope, rows: Sequence[int]) -> dict[int, Row[Any]]:
+    """Those of some passages that the caller may read, by row, as `ponant.live.port.Hit` has them.
+
+    Each with its ``position`` and with ``readers``, the name of its access list or None.
+    """
+    found = session.execute(_passages(marked=bool(scope.marks)), asked(scope, rows=rows))
+    return {one.id: one for one in found}
+
+
+@cache
+def _passages(*, marked: bool) -> Executable:
+    return (
+        select(
+            PassageRow.id,
+            PassageRow.passage_id,
+            PassageRow.hash,
+            PassageRow.library_id,
+            PassageRow.document_id,
+            PassageRow.position,
+            PassageRow.text,
+            PassageRow.start,
+            PassageRow.end,
+            PassageRow.heading,
+            DocumentRow.name.label("document_name"),
+            DocumentRow.version.label("document_version"),
+            DocumentRow.url,
+            DocumentRow.attributes.label("about"),
+            AccessRow.name.label("readers"),
+        )
         .join(DocumentRow, DocumentRow.id == PassageRow.document_id)
-        .outerjoin(AccessRow, _list_of_document(scope))
+        .outerjoin(AccessRow, and_(AccessRow.id == DocumentRow.access_id, scoped(AccessRow)))
         .where(
-            PassageRow.id.in_(rows),
-            in_scope(PassageRow, scope),
-            in_scope(DocumentRow, scope),
-            readable(scope),
+            PassageRow.id.in_(bindparam("rows", expanding=True)),
+            scoped(PassageRow),
+            scoped(DocumentRow),
+            readable_by(marked=marked),
         )
     )
-    found = session.execute(statement)
-    return {row.id: (row, of_document, access) for row, of_document, access in found}
 
 
 def hashes(session: Session, scope: Scope, passage_ids: Sequence[str]) -> dict[str, str]:

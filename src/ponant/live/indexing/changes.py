@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ Vector = NDArray[np.float32]
 DocumentChange = tuple[str, str, Literal["added", "updated", "deleted"]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """A file as it was read: what the file system said, its bytes' hash, its text in pieces."""
 
@@ -32,7 +33,7 @@ class Reading:
     chunks: Sequence[Chunk]
     about: About = field(default_factory=About)
 
-    @property
+    @cached_property
     def language(self) -> str:
         """The likeliest one, whose stems its keywords become."""
         return language_of(self.text)

@@ -1,18 +1,28 @@
 """Writes what is noted of a document, within the transaction of a change."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import Update, bindparam, insert, update
 from sqlalchemy.orm import Session
 
 from ponant.kit import new_id
 from ponant.live import repository
 from ponant.live.indexing import access
 from ponant.live.indexing.changes import Move, Reading
+from ponant.live.reading.passages import Passage
+from ponant.live.repository import Outline
 from ponant.live.sources.port import Cursor
 from ponant.live.tables import DocumentRow, PassageRow, SourceRow
-from ponant.store import Scope, in_scope
+from ponant.store import Scope, ScopeKind, in_scope, scoped
+
+_SHIFT = (
+    update(PassageRow)
+    .where(PassageRow.id == bindparam("moved_id"), scoped(PassageRow))
+    .values(position=bindparam("position"), start=bindparam("start"), end=bindparam("end"))
+)
+_INSERT_PASSAGES = insert(PassageRow).returning(PassageRow.passage_id, PassageRow.id)
 
 
 def insert_document(move: Move, scope: Scope, source_id: str | None, reading: Reading) -> str:
@@ -76,11 +86,17 @@ def set_document(
     session: Session, scope: Scope, document_id: str, values: Mapping[str, object]
 ) -> None:
     """Change columns of a document."""
-    session.execute(
+    named = scope.parameters(ScopeKind.WORKSPACE) | {"document_id": document_id}
+    given = {f"new_{name}": value for name, value in values.items()}
+    session.connection().execute(_setting(tuple(values)), {**named, **given})
+
+
+@cache
+def _setting(names: tuple[str, ...]) -> Update:
+    return (
         update(DocumentRow)
-        .where(DocumentRow.id == document_id, in_scope(DocumentRow, scope))
-        .values(**values)
-        .execution_options(synchronize_session=False)
+        .where(DocumentRow.id == bindparam("document_id"), scoped(DocumentRow))
+        .values({getattr(DocumentRow, name): bindparam(f"new_{name}") for name in names})
     )
 
 
@@ -98,11 +114,12 @@ def set_cursor(
 
 
 def shift_passages(
-    session: Session, scope: Scope, same: Mapping[str, PassageRow], wanted: Sequence[PassageRow]
+    session: Session, scope: Scope, same: Mapping[str, Outline], wanted: Sequence[Passage]
 ) -> None:
     """Note the new places of passages that an edit elsewhere moved."""
     moved = [
         {
+            **scope.parameters(ScopeKind.WORKSPACE),
             "moved_id": same[row.passage_id].id,
             "position": row.position,
             "start": row.start,
@@ -114,12 +131,40 @@ def shift_passages(
         and (same[row.passage_id].position, same[row.passage_id].start) != (row.position, row.start)
     ]
     if moved:
-        statement = (
-            update(PassageRow)
-            .where(PassageRow.id == bindparam("moved_id"), in_scope(PassageRow, scope))
-            .values(position=bindparam("position"), start=bindparam("start"), end=bindparam("end"))
-        )
-        session.connection().execute(statement, moved)
+        session.connection().execute(_SHIFT, moved)
+
+
+def insert_passages(
+    move: Move,
+    scope: Scope,
+    document_id: str,
+    passages: Sequence[Passage],
+    embedded: Mapping[str, str],
+) -> list[PassageRow]:
+    """New passages of a document, in their order.
+
+    Args:
+        embedded: by which embedder, for those inputs whose vectors are at hand.
+    """
+    values: list[dict[str, Any]] = [
+        {
+            "workspace_id": scope.workspace_id,
+            "library_id": move.library_id,
+            "document_id": document_id,
+            "passage_id": one.passage_id,
+            "hash": one.hash,
+            "input_hash": one.input_hash,
+            "embedded_by": embedded.get(one.input_hash),
+            "position": one.position,
+            "start": one.start,
+            "end": one.end,
+            "heading": one.heading,
+            "text": one.text,
+        }
+        for one in passages
+    ]
+    rows = dict(move.session.connection().execute(_INSERT_PASSAGES, values).tuples().all())
+    return [PassageRow(id=rows[one["passage_id"]], **one) for one in values]
 
 
 def _values(reading: Reading) -> dict[str, Any]:

@@ -80,12 +80,12 @@ class EmbeddingGate:
         embedder = self._embedder
         if embedder is None:
             return None
+        self._asked = time.monotonic()
         key = workspace_id, text
         if (known := self._known.get(key)) is not None:
             self._known.move_to_end(key)
             return known
         self._questions += 1
-        self._asked = time.monotonic()
         self._no_questions.clear()
         try:
             async with asyncio.timeout(_QUERY_SECONDS):

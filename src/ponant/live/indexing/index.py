@@ -18,6 +18,7 @@ from ponant.live.indexing.changes import DocumentChange, Move, Moved, Reading, V
 from ponant.live.indexing.document_rows import (
     fail_document,
     insert_document,
+    insert_passages,
     set_cursor,
     set_document,
     shift_passages,
@@ -25,9 +26,9 @@ from ponant.live.indexing.document_rows import (
 )
 from ponant.live.indexing.vector_files import VectorFiles
 from ponant.live.indexing.vectors import LibraryVectors, Rows, Segment, Snapshot
-from ponant.live.reading.passages import fates, passage_rows
+from ponant.live.reading.passages import Passage, fates, passages
 from ponant.live.sources.port import Cursor
-from ponant.live.tables import DocumentRow, PassageRow, SourceRow
+from ponant.live.tables import DocumentRow, SourceRow
 from ponant.store import Database, Scope
 
 __all__ = ["DocumentChange", "Index", "Moved", "Reading", "Vector"]
@@ -127,7 +128,7 @@ class Index:
             else:
                 update_document(move, scope, document_id, reading)
             given = vectors if identity == self.identity else {}
-            self._put_passages(move, scope, library_id, document_id, reading, given)
+            self._put_passages(move, scope, document_id, reading, given)
             set_cursor(move.session, scope, source_id, cursor)
         return document_id, move.moved
 
@@ -258,7 +259,7 @@ class Index:
             self.files.forget(library_id)
 
     def _delete_document(self, move: Move, scope: Scope, row: DocumentRow) -> None:
-        dead = repository.passages(move.session, scope, row.id)
+        dead = repository.outlines(move.session, scope, row.id)
         repository.bury(move.session, dead, {}, move.now)
         repository.remove(move.session, scope, DocumentRow, row.id)
         move.removed.extend(passage.id for passage in dead)
@@ -269,14 +270,13 @@ class Index:
         self,
         move: Move,
         scope: Scope,
-        library_id: str,
         document_id: str,
         reading: Reading,
         vectors: Mapping[str, Vector],
     ) -> None:
         session = move.session
-        before = repository.passages(session, scope, document_id)
-        wanted = passage_rows(scope, library_id, document_id, reading.chunks)
+        before = repository.outlines(session, scope, document_id)
+        wanted = passages(document_id, reading.chunks)
         same = {row.passage_id: row for row in before}
         wanted_inputs = {row.passage_id: row.input_hash for row in wanted}
         # Under another heading a passage keeps its id, but not its vector and keywords.
@@ -292,7 +292,7 @@ class Index:
         repository.delete_passages(session, scope, [row.id for row in old])
         repository.unbury(session, scope, [row.passage_id for row in new])
         shift_passages(session, scope, same, wanted)
-        self._insert_passages(move, scope, new, reading.name, reading.language, at_hand)
+        self._insert_passages(move, scope, document_id, new, reading, at_hand)
         move.removed.extend(row.id for row in old)
         move.withdrawn.extend(row.passage_id for row in dead)
 
@@ -300,32 +300,31 @@ class Index:
         self,
         move: Move,
         scope: Scope,
-        rows: Sequence[PassageRow],
-        name: str,
-        language: str,
+        document_id: str,
+        new: Sequence[Passage],
+        reading: Reading,
         vectors: Mapping[str, Vector],
     ) -> None:
-        if not rows:
+        if not new:
             return
-        for row in rows:
-            row.embedded_by = self.identity if row.input_hash in vectors else None
+        embedded = {} if self.identity is None else dict.fromkeys(vectors, self.identity)
+        rows = insert_passages(move, scope, document_id, new, embedded)
         move.lacking = sum(row.embedded_by is None for row in rows)
-        move.session.add_all(rows)
-        move.session.flush()
         move.added.extend(row.id for row in rows)
+        name, language = reading.name, reading.language
         keywords.write(move.session, scope, move.library_id, name, language, rows)
         if self.identity is None:
             return
-        embedded = [row for row in rows if row.input_hash in vectors]
-        stored = {row.input_hash: vectors[row.input_hash].tobytes() for row in embedded}
+        there = [row for row in rows if row.input_hash in vectors]
+        stored = {row.input_hash: vectors[row.input_hash].tobytes() for row in there}
         vector_rows.store_vectors(move.session, scope, self.identity, stored)
-        move.vectors |= {row.id: (row.document_id, vectors[row.input_hash]) for row in embedded}
+        move.vectors |= {row.id: (document_id, vectors[row.input_hash]) for row in there}
 
     def _vectors_for(
         self,
         session: Session,
         scope: Scope,
-        rows: Sequence[PassageRow],
+        rows: Sequence[Passage],
         given: Mapping[str, Vector],
     ) -> dict[str, Vector]:
         if self.identity is None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -128,7 +128,8 @@ class Ingestion:
                 home, known, path, name, content, str(e), about=about, cursor=cursor
             )
         faults.point("parsed")
-        chunks = await self._chunks(text, kind)
+        identity = self.gate.identity
+        chunks, missing = await self._chunks(home.scope, identity, text, kind)
         faults.point("cut")
         reading = Reading(
             path=path,
@@ -141,8 +142,7 @@ class Ingestion:
             chunks=chunks,
             about=about,
         )
-        identity = self.gate.identity
-        vectors = {} if hurry else await self._vectors(home.scope, identity, chunks)
+        vectors = {} if hurry or identity is None else await self._vectors(identity, missing)
         faults.point("embedded")
         document_id, moved = await self.write(
             self.index.put_document,
@@ -201,16 +201,30 @@ class Ingestion:
         self.publish(home.scope, moved)
         return Known(document_id, path, content.signature, content.hash, "failed")
 
-    @property
-    def _room(self) -> int:
-        return min(self.gate.max_tokens or _MOST_TOKENS, _MOST_TOKENS)
+    async def _chunks(
+        self, scope: Scope, identity: str | None, text: str, kind: str
+    ) -> tuple[list[Chunk], dict[str, str]]:
+        """Passages that fit the embedder by its own count, not only by estimate.
 
-    async def _chunks(self, text: str, kind: str) -> list[Chunk]:
-        """Passages that fit the embedder by its own count, not only by estimate."""
-        chunks = await self.aside(chunk, text, max_tokens=self._room, code=is_code(kind))
+        And what of them has no vector yet: what is embedded, by its `fingerprint`.
+        """
         limit = self.gate.max_tokens or _MOST_TOKENS
-        for _ in range(_MOST_HALVINGS):
+        find = partial(self._missing, scope, identity)
+
+        def cut() -> tuple[list[Chunk], list[Chunk], dict[str, str]]:
+            chunks = chunk(text, max_tokens=min(limit, _MOST_TOKENS), code=is_code(kind))
             doubtful = [piece for piece in chunks if most_tokens(piece.input) > limit]
+            return chunks, doubtful, {} if doubtful else find(chunks)
+
+        chunks, doubtful, missing = await self.aside(cut)
+        if not doubtful:
+            return chunks, missing
+        chunks = await self._split(chunks, doubtful, limit)
+        return chunks, await self.aside(find, chunks)
+
+    async def _split(self, chunks: list[Chunk], doubtful: list[Chunk], limit: int) -> list[Chunk]:
+        """The same passages, but those in halves that are longer than the embedder takes."""
+        for _ in range(_MOST_HALVINGS):
             counts = await self.gate.count_tokens([piece.input for piece in doubtful])
             long = {
                 piece for piece, tokens in zip(doubtful, counts, strict=False) if tokens > limit
@@ -220,6 +234,7 @@ class Ingestion:
             chunks = [
                 part for piece in chunks for part in (split(piece) if piece in long else [piece])
             ]
+            doubtful = [piece for piece in chunks if most_tokens(piece.input) > limit]
         return chunks
 
     async def _text(self, content: Content, kind: str) -> str:
@@ -231,23 +246,17 @@ class Ingestion:
             )
         return text
 
-    async def _vectors(
-        self, scope: Scope, identity: str | None, chunks: Sequence[Chunk]
-    ) -> dict[str, Vector]:
+    async def _vectors(self, identity: str, missing: Mapping[str, str]) -> dict[str, Vector]:
         """Vectors of what is new, if that is little and the embedder is quick."""
-        if identity is None:
+        if not missing or len(missing) > _AT_ONCE:
             return {}
-        inputs = {fingerprint(piece.input): piece.input for piece in chunks}
-        stored = await self.aside(self._stored, scope, identity, list(inputs))
-        new = [key for key in inputs if key not in stored]
-        if len(new) > _AT_ONCE:
-            return {}
+        new = list(missing)
         vectors: dict[str, Vector] = {}
         begun = time.monotonic()
         try:
             async with (
                 asyncio.timeout(_LONGEST_WAIT),
-                aclosing(self.gate.turns([inputs[key] for key in new], urgent=True)) as turns,
+                aclosing(self.gate.turns(list(missing.values()), urgent=True)) as turns,
             ):
                 async for found in turns:
                     vectors.update(zip(new[len(vectors) :], found, strict=False))
@@ -257,6 +266,13 @@ class Ingestion:
             _log.debug("Vectors follow later.", missing=len(new) - len(vectors))
         return vectors if self.gate.identity == identity else {}
 
-    def _stored(self, scope: Scope, identity: str, keys: list[str]) -> set[str]:
+    def _missing(
+        self, scope: Scope, identity: str | None, chunks: Sequence[Chunk]
+    ) -> dict[str, str]:
+        """What is embedded of passages that have no stored vector, by its `fingerprint`."""
+        if identity is None:
+            return {}
+        inputs = {fingerprint(piece.input): piece.input for piece in chunks}
         with self.index.database.read() as session:
-            return set(vector_rows.known_vectors(session, scope, identity, keys))
+            known = vector_rows.known(session, scope, identity, list(inputs))
+        return {key: text for key, text in inputs.items() if key not in known}

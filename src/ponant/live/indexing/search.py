@@ -5,11 +5,13 @@ where the vectors find nothing of what they found (`indexing.fusion`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Row
 from sqlalchemy.orm import Session
 
 from ponant.live import repository
@@ -19,11 +21,15 @@ from ponant.live.indexing.fusion import trust
 from ponant.live.indexing.index import Index
 from ponant.live.indexing.surroundings import with_highlights, with_neighbours
 from ponant.live.port import Hit, SearchOptions, SearchResult
-from ponant.live.tables import AccessRow, DocumentRow, LibraryRow, PassageRow
+from ponant.live.tables import LibraryRow
 from ponant.store import Scope
 
 DEPTH = 50  # of each list; what stands further down counts for nothing
+_LONGEST_WAIT = 5.0  # seconds that a question may take to be embedded; its maker gives up before
 SMOOTHING = 10  # the paper's 60 is for lists of thousands; short lists want their tops apart
+
+Meaning = NDArray[np.float32] | Future[NDArray[np.float32] | None] | None
+"""A question's vector of length 1, or one that is being made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ def search(
     scope: Scope,
     library_ids: Sequence[str],
     query: str,
-    vector: NDArray[np.float32] | None,
+    vector: Meaning,
     limit: int,
     options: SearchOptions,
 ) -> SearchResult:
@@ -65,7 +71,8 @@ def search(
     With several libraries, ``version`` is the highest and ``as_of`` the oldest of them.
 
     Args:
-        vector: the embedded query, or None to go by keywords alone.
+        vector: the embedded query, or None to go by keywords alone; keywords are looked for while
+            it is made.
 
     Raises:
         NotFound: a library is not there for this scope.
@@ -91,12 +98,13 @@ def ranked(
         by_vector: list[tuple[int, float]] = []
         if options.mode != "vector":
             by_keyword = _by_keyword(session, scope, libraries.values(), query, wanted)
-        if options.mode != "keyword" and vector is not None:
-            by_vector = _by_vector(session, scope, index, versions, vector, wanted)
+        meant = there(vector) if options.mode != "keyword" else None
+        if meant is not None:
+            by_vector = _by_vector(session, scope, index, versions, meant, wanted)
         ranks = _fuse(by_keyword, by_vector)
         best = sorted(ranks, key=lambda row: (-ranks[row].score, row))
-        if options.min_score is not None and vector is not None:
-            near = _similar(index, versions, vector, best)
+        if options.min_score is not None and meant is not None:
+            near = _similar(index, versions, meant, best)
             best = [row for row in best if near.get(row, -1.0) >= options.min_score]
         rows, hits = _hits(session, scope, libraries, best[:limit], ranks, options)
         if options.highlights:
@@ -109,6 +117,16 @@ def ranked(
         versions=versions,
     )
     return result, Ranking(by_keyword, by_vector, rows)
+
+
+def there(vector: Meaning) -> NDArray[np.float32] | None:
+    """A vector once it is there; None where it does not come."""
+    if not isinstance(vector, Future):
+        return vector
+    try:
+        return vector.result(_LONGEST_WAIT)
+    except (CancelledError, TimeoutError):
+        return None
 
 
 def _by_keyword(
@@ -180,42 +198,35 @@ def _hits(
 ) -> tuple[list[int], list[Hit]]:
     """Those of some rows that are part of this version, and how they are told."""
     found = access.passages(session, scope, rows)
-    kept, hits, positions = [], [], []
-    for row in rows:
-        if row in found:  # a row that is not is no part of this version
-            kept.append(row)
-            passage, document, readers = found[row]
-            library = libraries[passage.library_id]
-            hits.append(hit(passage, document, readers, library, ranks[row]))
-            positions.append(passage.position)
+    kept = [row for row in rows if row in found]  # a row that is not is no part of this version
+    hits = [hit(found[row], libraries[found[row].library_id], ranks[row]) for row in kept]
+    positions = [found[row].position for row in kept]
     return kept, with_neighbours(session, scope, hits, positions, options.neighbours)
 
 
-def hit(
-    passage: PassageRow,
-    document: DocumentRow,
-    readers: AccessRow | None,
-    library: LibraryRow,
-    ranks: _Ranks = _Ranks(None, None),
-) -> Hit:
-    """A passage as it stands in its document and library."""
+def hit(found: Row[Any], library: LibraryRow, ranks: _Ranks = _Ranks(None, None)) -> Hit:
+    """A passage as it stands in its document and library.
+
+    Args:
+        found: see `access.passages`.
+    """
     return Hit(
-        passage_id=passage.passage_id,
-        hash=passage.hash,
-        library_id=passage.library_id,
-        document_id=passage.document_id,
-        document_name=document.name,
-        document_version=document.version,
-        text=passage.text,
-        start=passage.start,
-        end=passage.end,
-        heading=passage.heading,
+        passage_id=found.passage_id,
+        hash=found.hash,
+        library_id=found.library_id,
+        document_id=found.document_id,
+        document_name=found.document_name,
+        document_version=found.document_version,
+        text=found.text,
+        start=found.start,
+        end=found.end,
+        heading=found.heading,
         score=ranks.score,
         keyword_rank=ranks.keyword,
         vector_rank=ranks.vector,
         as_of=library.as_of,
         library_version=library.version,
-        url=document.url,
-        metadata=document.attributes,
-        readers=readers.name if readers else "",
+        url=found.url,
+        metadata=found.about,
+        readers=found.readers or "",
     )

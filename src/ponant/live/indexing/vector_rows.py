@@ -3,14 +3,31 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from ponant.live.indexing.vectors import Rows
 from ponant.live.repository import batches
 from ponant.live.tables import PassageRow, VectorRow
-from ponant.store import Scope, in_scope
+from ponant.store import Scope, ScopeKind, in_scope, scoped
+
+_KNOWN = select(VectorRow.input_hash, VectorRow.vector).where(
+    VectorRow.input_hash.in_(bindparam("some", expanding=True)),
+    VectorRow.identity == bindparam("identity"),
+    scoped(VectorRow),
+)
+
+_NAMES = _KNOWN.with_only_columns(VectorRow.input_hash)
+
+
+def known(session: Session, scope: Scope, identity: str, hashes: Sequence[str]) -> set[str]:
+    """Of which inputs vectors are stored already."""
+    found: set[str] = set()
+    for some in batches(hashes):
+        asked = {**scope.parameters(ScopeKind.WORKSPACE), "some": some, "identity": identity}
+        found.update(session.scalars(_NAMES, asked))
+    return found
 
 
 def known_vectors(
@@ -19,12 +36,8 @@ def known_vectors(
     """Vectors that are stored already, by what was embedded."""
     found: dict[str, bytes] = {}
     for some in batches(hashes):
-        statement = select(VectorRow.input_hash, VectorRow.vector).where(
-            VectorRow.input_hash.in_(some),
-            VectorRow.identity == identity,
-            in_scope(VectorRow, scope),
-        )
-        found.update((key, vector) for key, vector in session.execute(statement))
+        asked = {**scope.parameters(ScopeKind.WORKSPACE), "some": some, "identity": identity}
+        found.update((key, vector) for key, vector in session.execute(_KNOWN, asked))
     return found
 
 
@@ -116,7 +129,7 @@ def store_vectors(
 ) -> None:
     """Keep vectors under what was embedded; those already there stay."""
     if vectors:
-        session.execute(
+        session.connection().execute(
             insert(VectorRow).on_conflict_do_nothing(),
             [
                 {

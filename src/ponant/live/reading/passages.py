@@ -3,11 +3,11 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import Protocol
 
 from ponant.live.reading.chunking import Chunk
-from ponant.live.tables import PassageRow
-from ponant.store import Scope
 
 
 def fingerprint(text: str) -> str:
@@ -15,25 +15,33 @@ def fingerprint(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def passage_rows(
-    scope: Scope, library_id: str, document_id: str, chunks: Sequence[Chunk]
-) -> list[PassageRow]:
-    """Rows whose ids depend on nothing but document, text and how often it came before."""
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a document's text under its name; ``input_hash`` names what is embedded."""
+
+    passage_id: str
+    hash: str
+    input_hash: str
+    position: int
+    start: int
+    end: int
+    heading: str
+    text: str
+
+
+def passages(document_id: str, chunks: Sequence[Chunk]) -> list[Passage]:
+    """Passages whose ids depend on nothing but document, text and how often it came before."""
     seen: Counter[str] = Counter()
-    rows: list[PassageRow] = []
+    found: list[Passage] = []
     for position, chunk in enumerate(chunks):
         digest = fingerprint(chunk.text)
         occurrence, seen[digest] = seen[digest], seen[digest] + 1
         name = fingerprint(f"{document_id}/{digest}/{occurrence}")
-        rows.append(
-            PassageRow(
-                workspace_id=scope.workspace_id,
-                library_id=library_id,
-                document_id=document_id,
+        found.append(
+            Passage(
                 passage_id=f"psg_{name[:26]}",
                 hash=digest,
                 input_hash=fingerprint(chunk.input),
-                embedded_by=None,
                 position=position,
                 start=chunk.start,
                 end=chunk.end,
@@ -41,10 +49,17 @@ def passage_rows(
                 text=chunk.text,
             )
         )
-    return rows
+    return found
 
 
-def fates(before: Sequence[PassageRow], after: Sequence[PassageRow]) -> dict[str, str]:
+class _Named(Protocol):
+    @property
+    def passage_id(self) -> str: ...
+    @property
+    def hash(self) -> str: ...
+
+
+def fates(before: Sequence[_Named], after: Sequence[_Named]) -> dict[str, str]:
     """Which lost passages had their place taken by others: those are ``changed``."""
     matcher = SequenceMatcher(
         None, [row.hash for row in before], [row.hash for row in after], autojunk=False

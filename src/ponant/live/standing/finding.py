@@ -123,4 +123,4 @@ class Finder:
         rows = repository.passages_named(session, query.scope, named)
         same = [row.id for row in rows.values() if name(row.passage_id, row.hash) in query.pinned]
         readable = access.passages(session, query.scope, same)
-        return {row: passage.document_id for row, (passage, _, _) in readable.items()}
+        return {row: found.document_id for row, found in readable.items()}
