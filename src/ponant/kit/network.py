@@ -7,23 +7,20 @@ and so are checked too.
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-import httpcore
-import httpx
-
 from ponant.kit.errors import Forbidden, SetupError
+
+if TYPE_CHECKING:
+    import httpx
 
 _SECONDS = 20.0
 # IPv6 addresses that carry an IPv4 one, which a router may deliver to (RFC 6052, 3056, 4380).
 _CARRIERS = tuple(IPv6Network(one) for one in ("64:ff9b::/96", "2002::/16", "2001::/32"))
-
-SocketOption = httpcore.SOCKET_OPTION
 
 
 class AddressRefused(Forbidden):
@@ -84,15 +81,11 @@ class Network:
             return  # it cannot be reached, which is shown when it is tried
         self._permitted(host, [str(entry[4][0]) for entry in found])
 
-    def client(self, **settings: Any) -> httpx.AsyncClient:
+    def client(self, **settings: Any) -> "httpx.AsyncClient":
         """An HTTP client that connects to nothing else; ``settings`` are those of httpx."""
-        verify = settings.pop("verify", None) or ssl.create_default_context()
-        return httpx.AsyncClient(
-            transport=_Transport(self, verify),
-            trust_env=False,
-            timeout=settings.pop("timeout", _SECONDS),
-            **settings,
-        )
+        from ponant.kit.network_http import client  # noqa: PLC0415 - most who have a network need none
+
+        return client(self, **settings)
 
     def _permitted(self, host: str, addresses: Sequence[str]) -> list[str]:
         permitted = [one for one in dict.fromkeys(addresses) if self.allows(one)]
@@ -102,49 +95,6 @@ class Network:
                 "allow it with PONANT_LIVE_NETWORKS, or to run: ponant live add"
             )
         return permitted
-
-
-class _Transport(httpx.AsyncHTTPTransport):
-    """HTTP over connections whose addresses were checked."""
-
-    def __init__(self, network: Network, verify: ssl.SSLContext) -> None:
-        super().__init__(verify=verify, trust_env=False)
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=verify, network_backend=_Backend(network), max_connections=10
-        )
-
-
-class _Backend(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that the network allows."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._inner = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the backend's signature
-        local_address: str | None = None,
-        socket_options: Iterable[SocketOption] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        try:
-            addresses = await self._network.addresses(host, port)
-        except OSError as e:
-            raise httpcore.ConnectError(f"{host} has no address ({e.strerror})") from e
-        failure: Exception | None = None
-        for address in addresses:
-            try:
-                return await self._inner.connect_tcp(
-                    address, port, timeout, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as e:
-                failure = e
-        raise failure or httpcore.ConnectError(f"{host} has no address")
-
-    async def sleep(self, seconds: float) -> None:
-        await self._inner.sleep(seconds)
 
 
 def _is_public(number: IPv4Address | IPv6Address) -> bool:

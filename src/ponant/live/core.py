@@ -112,6 +112,7 @@ class Core:
 
     async def start(self) -> None:
         """Begin to follow every source."""
+        self._spawn(self._ingestion.write(self._index.load_last))  # while the embedder is sought
         for library_id, workspace_id in await self._read(self._queries.places):
             scope = Scope(workspace_id=workspace_id)
             for row in await self._read(self._queries.sources, scope, library_id):
@@ -142,8 +143,7 @@ class Core:
 
     async def connect(self, embedder: Embedder) -> None:
         """Search by meaning from now on."""
-        if embedder.identity != self._index.identity:
-            await self._ingestion.write(self._index.load_vectors, embedder.identity)
+        await self._ingestion.write(self._index.load_vectors, embedder.identity)
         await self._backfill.count()
         self._gate.connect(embedder)
         self._standing.refresh()

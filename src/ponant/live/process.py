@@ -20,7 +20,6 @@ import numpy as np
 import structlog
 import zmq
 import zmq.asyncio
-from alembic.util.exc import CommandError
 from numpy.typing import NDArray
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -253,7 +252,7 @@ def _serve_or_say(spec: wire.LiveSpec, home: Path) -> None:
     """Serve; a database that cannot be opened ends the process with a sentence."""
     try:
         asyncio.run(_serve(spec, home))
-    except (CommandError, OSError, PonantError, SQLAlchemyError) as e:
+    except (OSError, PonantError, SQLAlchemyError) as e:
         reason = e.message if isinstance(e, PonantError) else str(e)
         _log.error("Live knowledge cannot start.", file=str(home / "live.db"), reason=reason)
         sys.exit(1)

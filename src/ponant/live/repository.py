@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import bindparam, delete, distinct, func, select, update
+from sqlalchemy import Row, bindparam, delete, distinct, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, undefer
 
@@ -192,6 +192,27 @@ def documents(
     if source_id is not None:
         statement = statement.where(DocumentRow.source_id == source_id)
     return list(session.scalars(statement.order_by(DocumentRow.path, DocumentRow.id)))
+
+
+def brought(
+    session: Session, scope: Scope, library_id: str, source_id: str | None
+) -> Sequence[Row[str, str, str, str, str, int | None, str | None, dict[str, Any]]]:
+    """What a source brought: id, path, signature, hash, state, version, URL and metadata."""
+    statement = select(
+        DocumentRow.id,
+        DocumentRow.path,
+        DocumentRow.signature,
+        DocumentRow.content_hash,
+        DocumentRow.state,
+        DocumentRow.source_version,
+        DocumentRow.url,
+        DocumentRow.attributes,
+    ).where(
+        DocumentRow.library_id == library_id,
+        DocumentRow.source_id == source_id,
+        in_scope(DocumentRow, scope),
+    )
+    return session.execute(statement).all()
 
 
 def uploads(session: Session, scope: Scope, library_id: str) -> list[DocumentRow]:

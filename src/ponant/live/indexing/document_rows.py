@@ -163,7 +163,8 @@ def insert_passages(
         }
         for one in passages
     ]
-    rows = dict(move.session.connection().execute(_INSERT_PASSAGES, values).tuples().all())
+    found = move.session.connection().execute(_INSERT_PASSAGES, values)
+    rows = {row.passage_id: row.id for row in found}
     return [PassageRow(id=rows[one["passage_id"]], **one) for one in values]
 
 

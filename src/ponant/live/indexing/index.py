@@ -51,6 +51,8 @@ class Index:
 
     def load_vectors(self, identity: str) -> None:
         """Bring the stored vectors of this embedder into memory; until then there are none."""
+        if identity == self.identity:
+            return
         loaded: dict[str, LibraryVectors] = {}
         with self.database.write() as session:
             for library_id, workspace_id in repository.places(session):
@@ -58,6 +60,12 @@ class Index:
                 vector_rows.note_vectors(session, scope, library_id, identity)
                 loaded[library_id] = self._load(session, scope, library_id, identity)
         self._vectors, self.identity = loaded, identity
+
+    def load_last(self) -> None:
+        """As `load_vectors`, of the embedder whose vectors were kept last: most likely the next."""
+        identity = None if self.files is None else self.files.last_identity()
+        if identity is not None and self.identity is None:
+            self.load_vectors(identity)
 
     def _load(
         self, session: Session, scope: Scope, library_id: str, identity: str

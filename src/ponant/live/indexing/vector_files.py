@@ -8,15 +8,18 @@ Yashunin, TPAMI 2020, by usearch) beside them, which proposes rows that are then
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from usearch.index import Index as Graph
 
 from ponant.live.indexing.vectors import Segment, Vector
 from ponant.live.reading.passages import fingerprint
+
+if TYPE_CHECKING:
+    from usearch.index import Index as Graph
 
 APPROXIMATE_FROM = 120_000  # rows; fewer are compared one by one
 _CONNECTIVITY = 16
@@ -44,6 +47,14 @@ class VectorFiles:
     def __init__(self, folder: Path, approximate_from: int = APPROXIMATE_FROM) -> None:
         self._folder = folder
         self.approximate_from = approximate_from
+
+    def last_identity(self) -> str | None:
+        """The embedder whose vectors were written last; None where there are no files."""
+        paths = self._folder.glob("*.vectors")
+        try:
+            return _head(max(paths, key=lambda path: path.stat().st_mtime_ns)).identity
+        except (OSError, ValueError, msgspec.DecodeError):  # ValueError: there is none
+            return None
 
     def open(self, library_id: str, identity: str) -> Segment | None:
         """A library's file, mapped; None where there is none that can be used."""
@@ -109,8 +120,10 @@ class VectorFiles:
         partial.replace(graph_path)
 
 
-def _graph(dimension: int) -> Graph:
-    return Graph(
+def _graph(dimension: int) -> "Graph":
+    from usearch.index import Index  # noqa: PLC0415 - only large libraries need one
+
+    return Index(
         ndim=dimension,
         metric="ip",
         dtype="f16",
@@ -120,7 +133,7 @@ def _graph(dimension: int) -> Graph:
     )
 
 
-def _viewed(path: Path, head: _Head) -> Graph | None:
+def _viewed(path: Path, head: _Head) -> "Graph | None":
     """A graph as it lies on the disk; None where it is not there or not of these rows."""
     graph = _graph(head.dimension)
     try:
@@ -130,9 +143,13 @@ def _viewed(path: Path, head: _Head) -> Graph | None:
     return graph if len(graph) == head.rows else None
 
 
-def _mapped(path: Path) -> tuple[_Head, NDArray[np.int64], Vector]:
+def _head(path: Path) -> _Head:
     with path.open("rb") as file:
-        head = msgspec.json.decode(file.readline(_ALIGNMENT), type=_Head)
+        return msgspec.json.decode(file.readline(_ALIGNMENT), type=_Head)
+
+
+def _mapped(path: Path) -> tuple[_Head, NDArray[np.int64], Vector]:
+    head = _head(path)
     ids = np.memmap(path, np.int64, "r", _ALIGNMENT, (head.rows,))
     begin = _ALIGNMENT + -(-ids.nbytes // _ALIGNMENT) * _ALIGNMENT
     vectors = np.memmap(path, np.float32, "r", begin, (head.rows, head.dimension))

@@ -50,7 +50,8 @@ def embedded_rows(
         PassageRow.embedded_by == identity,
         in_scope(PassageRow, scope),
     )
-    return {row.id: (row.document_id, row.input_hash) for row in session.execute(statement)}
+    found = session.connection().execute(statement)
+    return {row: (document_id, key) for row, document_id, key in found}
 
 
 def vectors_of(

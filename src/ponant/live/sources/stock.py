@@ -29,21 +29,13 @@ class Stock:
     def load(self, database: Database, home: Home) -> None:
         """Read what is stored."""
         with database.read() as session:
-            rows = repository.documents(session, home.scope, home.library_id, home.source_id)
+            for found in repository.brought(session, home.scope, home.library_id, home.source_id):
+                key, path, signature, digest, state, number, url, metadata = found
+                about = About(url=url, metadata=metadata)
+                self.put(Known(key, path, signature, digest, state, number, about))
             for source in repository.sources(session, home.scope, home.library_id):
                 if source.id == home.source_id:
                     self.cursor = source.cursor
-        for row in rows:
-            known = Known(
-                row.id,
-                row.path,
-                row.signature,
-                row.content_hash,
-                row.state,
-                row.source_version,
-                About(url=row.url, metadata=row.attributes),
-            )
-            self.put(known)
 
     def put(self, known: Known) -> None:
         """Note how a document is stored now."""
