@@ -5,6 +5,7 @@ It ends with the process that started it, whose end it notices by its standard i
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import sys
@@ -234,6 +235,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     configure_log(spec.log_level)
     sys.setswitchinterval(_TURN_SECONDS)
+    gc.freeze()  # what was imported stays, and need not be looked through for garbage
     for chatty in ("alembic", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     home = Path(spec.home)
