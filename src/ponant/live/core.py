@@ -143,13 +143,17 @@ class Core:
 
     async def connect(self, embedder: Embedder) -> None:
         """Search by meaning from now on."""
-        await self._ingestion.write(self._index.load_vectors, embedder.identity)
+        await self._ingestion.write(self._load, embedder.identity)
         await self._backfill.count()
         self._gate.connect(embedder)
         self._standing.refresh()
         self._ingestion.waiting.set()
         for library_id, workspace_id in await self._read(self._queries.places):
             self._teller.announce(Scope(workspace_id=workspace_id), library_id)
+
+    def _load(self, identity: str) -> None:
+        if identity != self._index.identity:
+            self._index.load_vectors(identity)
 
     async def _search(
         self,

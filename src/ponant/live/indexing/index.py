@@ -51,8 +51,6 @@ class Index:
 
     def load_vectors(self, identity: str) -> None:
         """Bring the stored vectors of this embedder into memory; until then there are none."""
-        if identity == self.identity:
-            return
         loaded: dict[str, LibraryVectors] = {}
         with self.database.write() as session:
             for library_id, workspace_id in repository.places(session):
