@@ -51,6 +51,18 @@ def _source(embedder: Embedder) -> EmbedderSource:
     return find
 
 
+def test_the_process_starts_without_what_it_may_not_need() -> None:
+    heavy = ["alembic", "duckdb", "httpx", "pydantic", "usearch", "watchfiles"]
+    code = (
+        "import sys, ponant.live.process;"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    started = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert started.stdout.strip() == "[]"
+
+
 def test_a_library_from_its_making_to_its_end(installation: Installation) -> None:
     async def run() -> None:
         installation.write("a.md", "# Desk\n\nThe desk opens at 08:30.")

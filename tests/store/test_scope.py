@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from ponant.store import Base, Database, Scope, ScopeKind, in_scope, scoped_text
+from ponant.store import Base, Database, Scope, ScopeKind, in_scope, scoped, scoped_text
 
 ANNA = Scope("org_1", "ws_1", "person_anna")
+BEN = Scope("org_1", "ws_1", "person_ben")
 
 
 class Diary(Base):
@@ -62,6 +64,15 @@ def test_a_scope_that_does_not_reach_the_table_is_refused(kind: ScopeKind, scope
 def test_raw_sql_must_say_where_the_scope_goes() -> None:
     with pytest.raises(ValueError, match=r"\{scope\}"):
         scoped_text("SELECT 1", ANNA, ScopeKind.WORKSPACE)
+
+
+def test_a_statement_that_is_built_once_runs_only_with_a_scope(session: Session) -> None:
+    statement = select(Diary.id).where(scoped(Diary))
+    found = session.scalars(statement, ANNA.parameters(ScopeKind.PERSON)).all()
+    other = session.scalars(statement, BEN.parameters(ScopeKind.PERSON)).all()
+    assert (found, other) == ([0], [1])
+    with pytest.raises(StatementError, match="scope_workspace_id"):
+        session.scalars(statement)
 
 
 def test_a_platform_table_needs_no_scope(session: Session) -> None:

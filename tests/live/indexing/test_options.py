@@ -1,14 +1,16 @@
 """What a search may ask for beside its hits."""
 
 import asyncio
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
 
 from ponant.kit.errors import BadRequest, NotFound, Unavailable
+from ponant.live.indexing.search import search
 from ponant.live.port import SearchOptions
 from tests.live.conftest import SCOPE, STRANGER, Installation, in_step
-from tests.live.indexing.conftest import Shelf
+from tests.live.indexing.conftest import Shelf, vector_of
 
 TEXT = "\n\n".join(
     f"Paragraph {word} tells at some length, as paragraphs that stand on their own do, of the "
@@ -29,6 +31,21 @@ def test_neighbours_come_along(shelf: Shelf) -> None:
     assert edge.after.endswith(shelf.search("compass", mode="keyword", limit=1).hits[0].text)
     with pytest.raises(BadRequest):
         shelf.search("anchor", neighbours=100)
+
+
+def test_keywords_answer_where_the_question_is_not_embedded(shelf: Shelf) -> None:
+    shelf.put(TEXT)
+    never: Future[None] = Future()
+    never.cancel()
+    late: Future[np.ndarray | None] = Future()
+    late.set_result(vector_of("beacons"))
+    answers = {}
+    for name, vector in (("never", never), ("late", late), ("none", None)):
+        options = SearchOptions()
+        where = [shelf.library_id]
+        answers[name] = search(shelf.index, SCOPE, where, "beacon", vector, 50, options).hits
+    assert [len(answers[name]) for name in ("never", "none", "late")] == [1, 1, 5]
+    assert answers["never"][0].text.startswith("Paragraph beacons")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ponant.live.indexing import vector_rows, vectors
+from ponant.live.indexing.index import Index
 from ponant.live.indexing.vector_files import VectorFiles
 from ponant.live.indexing.vectors import LibraryVectors, Rows
 from tests.live.conftest import SCOPE
@@ -59,6 +60,26 @@ def test_a_restart_reads_only_what_the_file_lacks(
     assert _found(stocked, "A sentence after the file.")[0] == "new.md"
     assert _found(stocked, "Another text now.")[0] == changed.name
     assert new
+
+
+def test_the_vectors_of_the_last_embedder_are_there_before_it_is(
+    stocked: Shelf, tmp_path: Path
+) -> None:
+    _kept(stocked)
+    known = stocked.index.snapshot(stocked.library_id, 12)
+    assert known is not None
+    again = Index(stocked.index.database, stocked.index.clock, tmp_path / "vectors")
+    again.load_last()
+    found = again.snapshot(stocked.library_id, 12)
+    assert (again.identity, found is not None) == ("test-embedder", True)
+    assert found is not None
+    assert found.ids == known.ids
+
+
+def test_without_files_no_vectors_are_loaded_ahead(shelf: Shelf, tmp_path: Path) -> None:
+    again = Index(shelf.index.database, shelf.index.clock, tmp_path / "vectors")
+    again.load_last()
+    assert again.identity is None
 
 
 def test_searches_are_the_same_before_and_after_a_file(stocked: Shelf) -> None:

@@ -85,7 +85,7 @@ def ranked(
     scope: Scope,
     library_ids: Sequence[str],
     query: str,
-    vector: NDArray[np.float32] | None,
+    vector: Meaning,
     limit: int,
     options: SearchOptions,
 ) -> tuple[SearchResult, Ranking]:

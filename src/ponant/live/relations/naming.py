@@ -12,6 +12,7 @@ import msgspec
 
 from ponant.kit.errors import BadRequest
 from ponant.live.relations import sql
+from ponant.live.relations.shaping import plain
 
 # Everything else that stands where a table does reads the catalogue, files, or what SQL names late.
 _ROW_FUNCTIONS = frozenset(
@@ -40,11 +41,6 @@ def tables_in(connection: duckdb.DuckDBPyConnection, select: str) -> set[str]:
     if tree.get("error"):
         raise BadRequest(f"The SQL cannot be read: {tree.get('error_message')}", param="sql")
     return set(_names(tree["statements"], frozenset()))
-
-
-def plain(name: str) -> str:
-    """A name as DuckDB compares them: without regard to large letters of ASCII alone."""
-    return name.encode().lower().decode()
 
 
 def _names(node: Any, known: frozenset[str]) -> Iterator[str]:

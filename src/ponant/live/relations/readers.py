@@ -12,7 +12,8 @@ import duckdb
 
 from ponant.kit.errors import BadRequest
 from ponant.live.access import TableAccess
-from ponant.live.relations.naming import missing, plain, tables_in
+from ponant.live.relations.naming import missing, tables_in
+from ponant.live.relations.shaping import plain
 from ponant.live.relations.sql import BOOKS, writing
 
 _SHOWN = f"SELECT name, declared, by_hand, held FROM {BOOKS}.readers"

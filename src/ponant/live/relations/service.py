@@ -8,10 +8,9 @@ from typing import Any, ClassVar, TypeVar, cast
 from ponant.kit.errors import BadRequest, NotFound
 from ponant.live.access import TableAccess, checked_marks
 from ponant.live.relations.frames import TablesSpec
-from ponant.live.relations.naming import plain
 from ponant.live.relations.port import Answer, Changed, Cursor, Stored, Table, Window
 from ponant.live.relations.process import TablesProcess
-from ponant.live.relations.shaping import Shaped, shape, shape_keys
+from ponant.live.relations.shaping import Shaped, plain, shape, shape_keys
 from ponant.store import Scope
 
 FOLDER = "tables"

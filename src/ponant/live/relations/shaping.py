@@ -214,3 +214,8 @@ _TURNS: dict[str, Callable[[Any], object]] = {
     "TIME": _text,
     "DATE": _text,
 }
+
+
+def plain(name: str) -> str:
+    """A name as DuckDB compares them: without regard to large letters of ASCII alone."""
+    return name.encode().lower().decode()
