@@ -54,8 +54,7 @@ def _source(embedder: Embedder) -> EmbedderSource:
 def test_the_process_starts_without_what_it_may_not_need() -> None:
     heavy = ["alembic", "duckdb", "httpx", "pydantic", "usearch", "watchfiles"]
     code = (
-        "import sys, ponant.live.process;"
-        f"print([name for name in {heavy} if name in sys.modules])"
+        f"import sys, ponant.live.process;print([name for name in {heavy} if name in sys.modules])"
     )
     started = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
