@@ -119,6 +119,25 @@ def test_a_new_document_that_enters_is_told_and_one_that_does_not_is_not(
     asyncio.run(run())
 
 
+def test_a_passage_that_enters_once_its_vector_follows_is_told(installation: Installation) -> None:
+    async def run() -> None:
+        _corpus(installation)
+        told: list[Notice] = []
+        async with _running(installation, told) as knowledge:
+            library_id = await _library(knowledge, installation)
+            await in_step(knowledge, library_id, 10)
+            assert await _watch(knowledge, library_id, limit=3) is False
+            # So many at once are embedded behind the keywords, and none of them has a telling word.
+            rooms = [f"## Room {number}\n\nRoom {number} is empty." for number in range(40)]
+            said = "## Else\n\nWhen does the, when does the: when does the, when does the."
+            installation.write("rooms.md", "\n\n".join([*rooms, said]))
+            standing = knowledge.parts["standing"]
+            await eventually(lambda: standing.moved(SCOPE), lambda ids: ids == ["wat_1"])
+            await eventually(lambda: asyncio.sleep(0, told), lambda notices: bool(notices))
+
+    asyncio.run(run())
+
+
 def test_what_happened_while_nobody_matched_is_found_at_the_next_start(
     installation: Installation,
 ) -> None:

@@ -77,12 +77,12 @@ class Backfill:
                 identity = self._gate.identity or ""  # of the embedder that the next line asks
                 found = await self._embedded(rows)
                 if storing is not None:
-                    await storing
+                    self._ingestion.publish(scope, await storing)
                 put = self._ingestion.index.put_vectors
                 write = self._ingestion.write(put, scope, library_id, identity, found)
                 storing, stored = asyncio.ensure_future(write), set(found)
             if storing is not None:
-                await storing
+                self._ingestion.publish(scope, await storing)
         finally:
             if storing is not None:
                 await asyncio.gather(storing, return_exceptions=True)
