@@ -195,6 +195,16 @@ async def test_what_a_model_remembers_of_an_item_of_a_list_is_not_taken_from_the
 
 
 @pytest.mark.anyio
+async def test_news_that_is_only_half_in_the_paragraph_is_replaced_by_its_sentence() -> None:
+    keys = hit("keys.md", "F9-x: cut the selection to the clipboard.")
+    model = FakeModel(
+        ["F9-x is a tool for the clipboard. [1]", "F9-x: cut the selection to the clipboard."]
+    )
+    said = await _asked(model, "What is F9-x?", keys)
+    assert said == "F9-x: cut the selection to the clipboard. [1]"
+
+
+@pytest.mark.anyio
 async def test_a_price_that_no_passage_gives_is_not_answered_with_something_else() -> None:
     sold = hit("tickets.md", "A ticket costs nerves. Tickets are sold at the gate.")
     model = FakeModel(["A ticket costs nerves. [1]"])

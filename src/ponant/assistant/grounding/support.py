@@ -27,7 +27,7 @@ async def supporters(
     """Places in ``evidence`` of the passages that bear the sentence out, strongest first.
 
     Args:
-        strict: to say nearly the same in other words is not enough.
+        strict: to say nearly the same in other words is not enough, nor news that is half true.
     """
     if echoes(sentence, question) or not _has_substance(sentence):
         return []
@@ -40,7 +40,7 @@ async def supporters(
         share, news = _held(wanted, added, one)
         if share < _HALF_THE_WORDS or await _contradicts(sentence, question, one, judge):
             continue
-        if share >= _MOST_WORDS and news >= _HALF_THE_WORDS:
+        if share >= _MOST_WORDS and news >= (_MOST_WORDS if strict else _HALF_THE_WORDS):
             sure.append((share + _in_view(sentence, one), place))
         elif news > 0:
             doubtful.append((share, place))
