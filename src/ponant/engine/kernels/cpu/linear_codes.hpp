@@ -13,6 +13,7 @@ namespace {
 struct Codes {
   __m512i v;
   static Codes load(const uint8_t* x) { return {_mm512_loadu_si512(x)}; }
+  void store(uint8_t* x) const { _mm512_storeu_si512(x, v); }
   // With fifth bits, one after the other at `bits`.
   Codes with_fifth(const uint8_t* bits) const {
     uint64_t word;
@@ -54,6 +55,10 @@ struct Codes {
   static Codes load(const uint8_t* x) {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)),
             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 32))};
+  }
+  void store(uint8_t* x) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(x), a);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(x + 32), b);
   }
   Codes low() const { return masked(15); }
   Codes masked(char bits) const {
@@ -125,6 +130,7 @@ struct Codes {
     std::memcpy(codes.v, x, 64);
     return codes;
   }
+  void store(uint8_t* x) const { std::memcpy(x, v, 64); }
   Codes low() const {
     Codes codes;
     for (int i = 0; i < 64; ++i) codes.v[i] = v[i] & 15;
@@ -276,6 +282,46 @@ inline Codes four_inputs(const uint8_t* block, size_t low_plane, int c) {
   }
   return low;
 }
+
+// Where a tile finds a block's weights: in the panels as they are packed, or taken apart by `expand`.
+template <class Form>
+struct Packed {
+  static Codes codes(const Panel& panel, const Place&, int, int block, size_t low_plane, int c) {
+    return four_inputs<Form>(panel.codes + static_cast<size_t>(block) * code_stride(Form::kForm),
+                             low_plane, c);
+  }
+  static Vec scale(const Panel& panel, const Place&, int, int block, int half) {
+    return Form::scale(panel, block, half);
+  }
+  static Vec minimum(const Panel& panel, const Place&, int, int block) {
+    return Form::minimum(panel, block);
+  }
+};
+
+// Codes as whole bytes, then scales and the minimum as floats.
+template <class Form>
+struct Expanded {
+  static constexpr int kCodes = kLanes * kBlock, kVector = kLanes * 4;
+  static constexpr int kBytes = kCodes + kVector * (Form::kScales + (Form::kMinimum ? 1 : 0));
+
+  static const uint8_t* at(const Place& place, int p, int block) {
+    const size_t blocks = static_cast<size_t>(place.end - place.begin);
+    return place.expanded + (blocks * p + block - place.begin) * kBytes;
+  }
+  static Codes codes(const Panel&, const Place& place, int p, int block, size_t, int c) {
+    return Codes::load(at(place, p, block) + c * 64);
+  }
+  static Vec floats(const Place& place, int p, int block, int index) {
+    const uint8_t* from = at(place, p, block) + kCodes + index * kVector;
+    return Vec::load(reinterpret_cast<const float*>(from));
+  }
+  static Vec scale(const Panel&, const Place& place, int p, int block, int half) {
+    return floats(place, p, block, half);
+  }
+  static Vec minimum(const Panel&, const Place& place, int p, int block) {
+    return floats(place, p, block, Form::kScales);
+  }
+};
 
 }  // namespace
 }  // namespace PN_ISA

@@ -7,61 +7,65 @@ namespace ponant {
 namespace PN_ISA {
 namespace {
 
-// Products of one block's inputs 4 * first .. 4 * last - 1 with R rows and P panels.
-template <class Form, int R, int P>
-inline void add_block(Sums (&sums)[R][P], const RowBlock* const (&rows)[R],
-                      const uint8_t* const (&codes)[P], size_t low_plane, int first, int last) {
-#pragma GCC unroll 8
-  for (int c = first; c < last; ++c) {
-    Codes four[P];
-    for (int p = 0; p < P; ++p) four[p] = four_inputs<Form>(codes[p], low_plane, c);
-    for (int r = 0; r < R; ++r)
-      for (int p = 0; p < P; ++p) add<Form::kWide>(sums[r][p], four[p], rows[r]->codes + 4 * c);
-  }
+// A panel's parts, and those of the panel after this tile's.
+Panel parts_of(const uint8_t* data, const PanelLayout& layout) {
+  return {data, data + layout.scales, data + layout.halves};
 }
+
+template <class Form>
+constexpr int kStepLines = code_bytes(Form::kForm) / 64;
 
 // Bring nearer what comes next; behind the end of a panel that is the panel after this tile's.
-template <int kBytes, int P>
+template <class Form, int P>
 inline void fetch(const Place& place, const Panel (&panels)[P], int block, int blocks,
-                  size_t panel_size) {
+                  size_t panel_size, size_t low_plane) {
+  constexpr int kPlaneLines = code_stride(Form::kForm) / 64;
   const int next = block + place.fetch.steps_ahead;
   const size_t past = next < blocks ? 0 : P * panel_size;
-  const size_t offset = past + static_cast<size_t>(past ? next - blocks : next) * kBytes;
-  for (int line = place.fetch.first_line; line < place.fetch.last_line; ++line)
-    for (int p = 0; p < P; ++p) __builtin_prefetch(panels[p].codes + offset + line * 64, 0, 2);
+  const size_t step = past ? next - blocks : next;
+  for (int p = 0; p < P; ++p) {
+    const uint8_t* codes = panels[p].codes + past + step * code_stride(Form::kForm);
+    for (int line = place.fetch.first_line; line < place.fetch.last_line; ++line)
+      __builtin_prefetch(codes + line / kPlaneLines * low_plane + line % kPlaneLines * 64, 0, 2);
+    if (place.fetch.first_line == 0)
+      __builtin_prefetch(panels[p].scales + past + step * kScaleBytes, 0, 2);
+  }
+  // Without an effect that GCC knows, it takes this function for one that may be left out.
+  asm volatile("");
 }
 
-template <class Form, int R, int P>
+template <class Form, template <class> class Weights, int R, int P>
 void tile(const Place& place) {
-  constexpr int kBytes = code_stride(Form::kForm);
   constexpr int kFours = 8 / Form::kScales;
   const PanelLayout layout = panel_layout(Form::kForm, place.piece->matrix->inputs);
   const int blocks = block_count(place.piece->matrix->inputs);
-  const size_t low_plane = static_cast<size_t>(blocks) * kBytes;
+  const size_t low_plane = static_cast<size_t>(blocks) * code_stride(Form::kForm);
   const RowBlock* rows[R];
   Panel panels[P];
   Vec totals[R][P];
   for (int r = 0; r < R; ++r)
     rows[r] = place.piece->rows->integers +
               static_cast<size_t>(place.source(r)) * place.piece->rows->blocks + place.begin;
-  for (int p = 0; p < P; ++p) {
-    const uint8_t* data = place.panel_data(p, layout.size);
-    panels[p] = {data, data + layout.scales, data + layout.halves};
-  }
+  for (int p = 0; p < P; ++p) panels[p] = parts_of(place.panel_data(p, layout.size), layout);
   for (int r = 0; r < R; ++r)
     for (int p = 0; p < P; ++p) totals[r][p] = place.start(r, p);
 
   for (int block = place.begin; block < place.end; ++block) {
-    const uint8_t* codes[P];
-    for (int p = 0; p < P; ++p) codes[p] = panels[p].codes + static_cast<size_t>(block) * kBytes;
-    fetch<code_bytes(Form::kForm), P>(place, panels, block, blocks, layout.size);
+    if constexpr (R > 1) fetch<Form, P>(place, panels, block, blocks, layout.size, low_plane);
     for (int half = 0; half < Form::kScales; ++half) {
       Sums sums[R][P];
       for (int r = 0; r < R; ++r)
         for (int p = 0; p < P; ++p) sums[r][p] = Sums::set(Form::start(*rows[r], half));
-      add_block<Form, R, P>(sums, rows, codes, low_plane, half * kFours, (half + 1) * kFours);
+#pragma GCC unroll 8
+      for (int c = half * kFours; c < (half + 1) * kFours; ++c) {
+        Codes four[P];
+        for (int p = 0; p < P; ++p)
+          four[p] = Weights<Form>::codes(panels[p], place, p, block, low_plane, c);
+        for (int r = 0; r < R; ++r)
+          for (int p = 0; p < P; ++p) add<Form::kWide>(sums[r][p], four[p], rows[r]->codes + 4 * c);
+      }
       for (int p = 0; p < P; ++p) {
-        const Vec scale = Form::scale(panels[p], block, half);
+        const Vec scale = Weights<Form>::scale(panels[p], place, p, block, half);
         for (int r = 0; r < R; ++r)
           totals[r][p] =
               fma(sums[r][p].to_float(), Vec::set(rows[r]->scale) * scale, totals[r][p]);
@@ -69,7 +73,7 @@ void tile(const Place& place) {
     }
     if constexpr (Form::kMinimum)
       for (int p = 0; p < P; ++p) {
-        const Vec minimum = Form::minimum(panels[p], block);
+        const Vec minimum = Weights<Form>::minimum(panels[p], place, p, block);
         for (int r = 0; r < R; ++r)
           totals[r][p] = fma(Vec::set(rows[r]->minus_sum), minimum, totals[r][p]);
       }
@@ -79,23 +83,53 @@ void tile(const Place& place) {
     for (int p = 0; p < P; ++p) place.finish(r, p, totals[r][p]);
 }
 
-template <class Form, int R, int P = kTilePanels>
+template <class Form>
+void expand(const Piece& piece, int panel, int panels, int begin, int end, uint8_t* out) {
+  const PanelLayout layout = panel_layout(Form::kForm, piece.matrix->inputs);
+  const size_t low_plane =
+      static_cast<size_t>(block_count(piece.matrix->inputs)) * code_stride(Form::kForm);
+  const auto* data = static_cast<const uint8_t*>(piece.matrix->data) + panel * layout.size;
+  for (int p = 0; p < panels; ++p, data += layout.size) {
+    const Panel parts = parts_of(data, layout);
+    for (int block = begin; block < end; ++block, out += Expanded<Form>::kBytes) {
+      const uint8_t* codes = parts.codes + static_cast<size_t>(block) * code_stride(Form::kForm);
+#pragma GCC unroll 8
+      for (int c = 0; c < kBlock / 4; ++c) four_inputs<Form>(codes, low_plane, c).store(out + c * 64);
+      auto* floats = reinterpret_cast<float*>(out + Expanded<Form>::kCodes);
+      for (int half = 0; half < Form::kScales; ++half, floats += kLanes)
+        Form::scale(parts, block, half).store(floats);
+      if constexpr (Form::kMinimum) Form::minimum(parts, block).store(floats);
+    }
+  }
+}
+
+template <class Form, template <class> class Weights, int R, int P = kTilePanels>
 constexpr void fill(Tiles<kTileRows, kTilePanels>& tiles) {
-  tiles.at[R - 1][P - 1] = tile<Form, R, P>;
-  if constexpr (P > 1) fill<Form, R, P - 1>(tiles);
-  if constexpr (R > 1 && P == kTilePanels) fill<Form, R - 1>(tiles);
+  tiles.at[R - 1][P - 1] = tile<Form, Weights, R, P>;
+  if constexpr (P > 1) fill<Form, Weights, R, P - 1>(tiles);
+  if constexpr (R > 1 && P == kTilePanels) fill<Form, Weights, R - 1>(tiles);
+}
+
+template <class Form, template <class> class Weights>
+constexpr Tiles<kTileRows, kTilePanels> tiles_of() {
+  Tiles<kTileRows, kTilePanels> all{};
+  fill<Form, Weights, kTileRows>(all);
+  return all;
 }
 
 template <class Form>
 void walk_form(const Piece& piece) {
-  static constexpr auto tiles = [] {
-    Tiles<kTileRows, kTilePanels> all{};
-    fill<Form, kTileRows>(all);
-    return all;
-  }();
+  static constexpr auto packed = tiles_of<Form, Packed>();
   constexpr int kChunk = 16;  // blocks: two panels of 8-bit codes fill 16 KB of cache
-  const int blocks = block_count(piece.matrix->inputs);
-  walk_tiles(tiles, piece, {blocks, kChunk, code_bytes(Form::kForm) / 64});
+  Walk walk{block_count(piece.matrix->inputs), kChunk, kStepLines<Form>};
+  if (piece.row_end - piece.row_begin <= kTileRows) return walk_tiles(packed, piece, walk);
+  static constexpr auto expanded = tiles_of<Form, Expanded>();
+  constexpr int kMostChunk = 24;
+  alignas(64) uint8_t memory[kMostChunk * kTilePanels * Expanded<Form>::kBytes];
+  if (walk.steps <= kMostChunk) walk.chunk = kMostChunk;
+  walk.expand = expand<Form>;
+  walk.expanded = memory;
+  walk_tiles(expanded, piece, walk);
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 namespace ponant {
 namespace PN_ISA {
 
-// What a tile brings nearer while it multiplies: 64-byte lines first_line .. last_line - 1 of the
-// weights that lie `steps_ahead` steps on. The tiles that pass over the same weights share the next.
+// What a tile brings nearer while it multiplies: lines first_line .. last_line - 1 of 64 bytes of each
+// step that lies `steps_ahead` steps on. The tiles that pass over the same weights share the next.
 struct Fetch {
   int steps_ahead, first_line, last_line;
 };
@@ -20,6 +20,7 @@ struct Place {
   const Piece* piece;
   int row, panel, begin, end;
   Fetch fetch;
+  const uint8_t* expanded = nullptr;  // weights of all steps, where they were taken apart before
 
   int source(int r) const { return piece->index ? piece->index[row + r] : row + r; }
   const uint8_t* panel_data(int p, size_t size) const {
@@ -54,25 +55,32 @@ struct Tiles {
   Tile at[R][P];
 };
 
+// Takes `panels` panels from `panel` on apart, steps in [begin, end), for every tile that follows.
+using Expand = void (*)(const Piece& piece, int panel, int panels, int begin, int end, uint8_t* out);
+
 // How a form's panels are walked.
 struct Walk {
   int steps;       // of a whole panel
-  int chunk;       // steps whose weights stay in the first cache while tiles of rows pass
+  int chunk;       // most steps whose weights stay in the first cache while tiles of rows pass
   int step_lines;  // 64-byte lines of weights a step; 0: less than one
+  Expand expand = nullptr;
+  uint8_t* expanded = nullptr;
 };
 
 // Rows of one panel or two, in tiles of nearly equal size, none above R.
 template <int R, int P>
 void walk_rows(const Tiles<R, P>& tiles, const Piece& piece, const Walk& walk, int panel,
                int panels, int begin, int end) {
+  if (walk.expand) walk.expand(piece, panel, panels, begin, end, walk.expanded);
   const int count = piece.row_end - piece.row_begin;
   const int parts = (count + R - 1) / R;
   int row = piece.row_begin;
   for (int part = 0; part < parts; ++part) {
     const int rows = (piece.row_end - row + parts - part - 1) / (parts - part);
-    const int lines = parts == 1 ? 0 : walk.step_lines;  // a lone tile reads in order by itself
+    // A full lone tile reads slowly enough for the processor to see what comes.
+    const int lines = count == R ? 0 : walk.step_lines;
     const Fetch fetch{end - begin, lines * part / parts, lines * (part + 1) / parts};
-    tiles.at[rows - 1][panels - 1]({&piece, row, panel, begin, end, fetch});
+    tiles.at[rows - 1][panels - 1]({&piece, row, panel, begin, end, fetch, walk.expanded});
     row += rows;
   }
 }
