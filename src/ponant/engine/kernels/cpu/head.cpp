@@ -20,7 +20,8 @@ namespace {
 constexpr float kDeviations = 8.0f, kHalfRange = 7.5f;
 constexpr int kPanelsPerTask = 256;
 constexpr int kMostChosen = 8;    // an eighth of the panels costs as much as the rest in order
-constexpr int kScreenedRows = 4;  // with more, computing costs as much as memory
+constexpr int kScreenedRows = 2;  // with more, the whole head is read in less time
+constexpr int kNearPanels = 64;   // whose scores stay in the second cache until they are looked at
 
 void prepare(Pool& pool, Workspace& w, const pn_model& model, const float* hidden, int rows) {
   w.rows.prepare(pool, hidden, rows, model.width, model.width, kind_of(model.head.form));
@@ -31,15 +32,32 @@ struct Best {
   int32_t token = -1;
   float score = -std::numeric_limits<float>::infinity();
 
-  void look(const float* scores, int first, int last) {
-    for (int i = first; i < last; ++i) {
+  // At `count` scores, of which the first is that of token `first`.
+  void look(const float* scores, int count, int first) {
+    if (nothing_larger(scores, count)) return;
+    for (int i = 0; i < count; ++i) {
       if (std::isnan(scores[i])) token = -2;
       if (token == -2) return;
       if (token < 0 || scores[i] > score) {
-        token = i;
+        token = first + i;
         score = scores[i];
       }
     }
+  }
+
+  // A plain loop without branches, which the compiler turns into vectors; what is not a number counts
+  // as larger.
+  bool nothing_larger(const float* scores, int count) const {
+    int others = 0;
+    for (int i = 0; i < count; ++i) others |= !(scores[i] <= score);
+    return token >= 0 && !others;
+  }
+
+  // At the best of other tokens.
+  void join(const Best& other) {
+    if (token == -2 || other.token == -1) return;
+    const bool lower = other.score == score && other.token < token;
+    if (other.token == -2 || token < 0 || other.score > score || lower) *this = other;
   }
 };
 
@@ -101,7 +119,8 @@ class Screen {
   }
 
   void look(int panel, Best& best) const {
-    best.look(scores_, panel * kLanes, std::min((panel + 1) * kLanes, head_.outputs));
+    const int first = panel * kLanes;
+    best.look(scores_ + first, std::min(kLanes, head_.outputs - first), first);
   }
 
   // Where scores lie close together, all of them in one go.
@@ -109,7 +128,7 @@ class Screen {
     const Product product{&head_, scores_, panels_ * kLanes};
     ponant::multiply(pool_, w_.rows, &row, 1, &product, 1);
     Best all;
-    all.look(scores_, 0, head_.outputs);
+    all.look(scores_, head_.outputs, 0);
     return all.token;
   }
 
@@ -135,6 +154,30 @@ void logits(Pool& pool, Workspace& w, const pn_model& model, const float* hidden
   multiply(pool, w.rows, &head, 1);
 }
 
+// Scores are looked at while they are near, and never stand in memory all at once.
+void best_of_all(Pool& pool, Workspace& w, const pn_matrix& head, int rows, int32_t* tokens) {
+  constexpr int kScores = kNearPanels * kLanes;
+  const int panels = panel_count(head.outputs);
+  const size_t room = static_cast<size_t>(rows) * kScores;
+  float* const near = Workspace::of<float>(w.scores, room * pool.threads());
+  std::vector<Best> found(static_cast<size_t>(rows) * pool.threads());
+  pool.run((panels + kNearPanels - 1) / kNearPanels, [&](int task, int thread) {
+    const int first = task * kNearPanels, last = std::min(first + kNearPanels, panels);
+    const int count = std::min(head.outputs, last * kLanes) - first * kLanes;
+    float* const scores = near + room * thread;
+    multiply_panels(w.rows, head, first, last, scores, kScores);
+    for (int row = 0; row < rows; ++row)
+      found[static_cast<size_t>(row) * pool.threads() + thread].look(
+          scores + static_cast<size_t>(row) * kScores, count, first * kLanes);
+  });
+  for (int row = 0; row < rows; ++row) {
+    Best all;
+    for (int thread = 0; thread < pool.threads(); ++thread)
+      all.join(found[static_cast<size_t>(row) * pool.threads() + thread]);
+    tokens[row] = all.token;
+  }
+}
+
 void best(Pool& pool, Workspace& w, const pn_model& model, const float* hidden, int rows,
           int32_t* tokens) {
   if (model.head.form == PN_I8P && isa() >= Isa::avx512 && rows <= kScreenedRows) {
@@ -143,14 +186,8 @@ void best(Pool& pool, Workspace& w, const pn_model& model, const float* hidden, 
     for (int row = 0; row < rows; ++row) tokens[row] = screen.best(row);
     return;
   }
-  const size_t size = static_cast<size_t>(model.vocabulary);
-  float* const all = Workspace::of<float>(w.scores, rows * size);
-  logits(pool, w, model, hidden, rows, all);
-  pool.run(rows, [&](int row, int) {
-    Best found;
-    found.look(all + row * size, 0, model.vocabulary);
-    tokens[row] = found.token;
-  });
+  prepare(pool, w, model, hidden, rows);
+  best_of_all(pool, w, model.head, rows, tokens);
 }
 
 }  // namespace

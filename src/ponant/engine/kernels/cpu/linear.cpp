@@ -55,26 +55,29 @@ Cut cut_product(const Product& product, int rows, int threads) {
   return cut;
 }
 
+void run_piece(const Piece& piece) {
+  if (!is_integer(piece.matrix->form)) return set().multiply_floats(piece);
+#if defined(PN_TILES)
+  if (piece.row_end - piece.row_begin >= kLeastTiledRows && tiles()) return multiply_tiled(piece);
+#endif
+  set().multiply_integers(piece);
+}
+
 void run_task(const Cut& cut, int task, const RowsView& view, const int* index, int rows) {
   const int groups = cut.tasks / cut.row_blocks;
   const int block = task / groups, panel = task % groups * cut.group;
   const int row_begin = static_cast<int>(static_cast<int64_t>(rows) * block / cut.row_blocks);
   const int row_end = static_cast<int>(static_cast<int64_t>(rows) * (block + 1) / cut.row_blocks);
   const Product& product = *cut.product;
-  const Piece piece{product.matrix,
-                    &view,
-                    index,
-                    row_begin,
-                    row_end,
-                    panel,
-                    std::min(panel + cut.group, cut.panels),
-                    product.out,
-                    product.stride};
-  if (!is_integer(product.matrix->form)) return set().multiply_floats(piece);
-#if defined(PN_TILES)
-  if (row_end - row_begin >= kLeastTiledRows && tiles()) return multiply_tiled(piece);
-#endif
-  set().multiply_integers(piece);
+  run_piece({product.matrix,
+             &view,
+             index,
+             row_begin,
+             row_end,
+             panel,
+             std::min(panel + cut.group, cut.panels),
+             product.out,
+             product.stride});
 }
 
 }  // namespace
@@ -147,6 +150,16 @@ void multiply(Pool& pool, const Rows& rows, const int* index, int n, const Produ
     for (; task >= cut->tasks; ++cut) task -= cut->tasks;
     run_task(*cut, task, rows.view(), index, n);
   });
+}
+
+void multiply_panels(const Rows& rows, const pn_matrix& matrix, int begin, int end, float* out,
+                     int stride) {
+  pn_matrix part = matrix;  // panels stand by themselves, so some of them are a matrix, too
+  part.data = static_cast<const char*>(matrix.data) +
+              panel_layout(matrix.form, matrix.inputs).size * static_cast<size_t>(begin);
+  part.outputs = std::min(matrix.outputs, end * kLanes) - begin * kLanes;
+  if (matrix.bias) part.bias = matrix.bias + begin * kLanes;
+  run_piece({&part, &rows.view(), nullptr, 0, rows.count(), 0, end - begin, out, stride});
 }
 
 }  // namespace ponant

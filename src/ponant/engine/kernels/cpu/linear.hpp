@@ -86,4 +86,9 @@ void multiply(Pool& pool, const Rows& rows, const Product* products, int count);
 void multiply(Pool& pool, const Rows& rows, const int* index, int n, const Product* products,
               int count);
 
+// Outputs of the panels in [begin, end) for all rows, on the calling thread. `out` has the first of
+// them in its first column.
+void multiply_panels(const Rows& rows, const pn_matrix& matrix, int begin, int end, float* out,
+                     int stride);
+
 }  // namespace ponant

@@ -154,7 +154,8 @@ void walk_form(const Piece& piece, int steps) {
     return all;
   }();
   constexpr int kChunk = 8192 / Form::kStepBytes;  // two panels fill 16 KB of cache
-  walk_tiles(tiles, piece, {steps, kChunk, 1});
+  constexpr int kNearRows = 24;
+  walk_tiles(tiles, piece, {steps, kChunk, 1, kNearRows});
 }
 
 }  // namespace

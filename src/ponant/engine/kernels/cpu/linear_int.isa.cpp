@@ -1,6 +1,8 @@
 // Products with integer forms. For each block of 32 inputs, in ascending order, the codes' products
 // are summed exactly and then total = fma(float(sum), row scale * weight scale, total), followed by
 // the minimum's term where a form has one: the same bits in every instruction set and tile shape.
+#include <algorithm>
+
 #include "linear_codes.hpp"
 
 namespace ponant {
@@ -48,7 +50,10 @@ void tile(const Place& place) {
               static_cast<size_t>(place.source(r)) * place.piece->rows->blocks + place.begin;
   for (int p = 0; p < P; ++p) panels[p] = parts_of(place.panel_data(p, layout.size), layout);
   for (int r = 0; r < R; ++r)
-    for (int p = 0; p < P; ++p) totals[r][p] = place.start(r, p);
+    for (int p = 0; p < P; ++p) {
+      totals[r][p] = place.start(r, p);
+      __builtin_prefetch(place.target(r, p), 1);  // a store that misses makes those behind it wait
+    }
 
   for (int block = place.begin; block < place.end; ++block) {
     if constexpr (R > 1) fetch<Form, P>(place, panels, block, blocks, layout.size, low_plane);
@@ -121,7 +126,9 @@ template <class Form>
 void walk_form(const Piece& piece) {
   static constexpr auto packed = tiles_of<Form, Packed>();
   constexpr int kChunk = 16;  // blocks: two panels of 8-bit codes fill 16 KB of cache
-  Walk walk{block_count(piece.matrix->inputs), kChunk, kStepLines<Form>};
+  constexpr int kNearBlocks = 12288;  // of rows: 768 KB
+  const int blocks = block_count(piece.matrix->inputs);
+  Walk walk{blocks, kChunk, kStepLines<Form>, std::max(24, kNearBlocks / blocks)};
   if (piece.row_end - piece.row_begin <= kTileRows) return walk_tiles(packed, piece, walk);
   static constexpr auto expanded = tiles_of<Form, Expanded>();
   constexpr int kMostChunk = 24;

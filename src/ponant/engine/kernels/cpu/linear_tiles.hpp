@@ -63,6 +63,7 @@ struct Walk {
   int steps;       // of a whole panel
   int chunk;       // most steps whose weights stay in the first cache while tiles of rows pass
   int step_lines;  // 64-byte lines of weights a step; 0: less than one
+  int near_rows;   // most rows whose part of all steps stays in the second cache
   Expand expand = nullptr;
   uint8_t* expanded = nullptr;
 };
@@ -85,14 +86,13 @@ void walk_rows(const Tiles<R, P>& tiles, const Piece& piece, const Walk& walk, i
   }
 }
 
-// Few rows take whole panels one after the other, as memory likes it; many rows take a chunk of all
-// panels, so that the rows' part stays in the second cache.
+// Where all rows stay near, panels are finished one after the other, as memory likes it; where they do
+// not, a chunk of all panels is taken before the next, so that the rows' part of it stays.
 template <int R, int P>
 void walk_tiles(const Tiles<R, P>& tiles, const Piece& piece, const Walk& walk) {
-  constexpr int kFew = 24;
-  const bool few = piece.row_end - piece.row_begin <= kFew;
-  const int chunk = piece.row_end - piece.row_begin <= R ? walk.steps : walk.chunk;
-  const int span = few ? P : piece.panel_end - piece.panel_begin;
+  const int rows = piece.row_end - piece.row_begin;
+  const int chunk = rows <= R ? walk.steps : walk.chunk;
+  const int span = rows <= walk.near_rows ? P : piece.panel_end - piece.panel_begin;
   for (int first = piece.panel_begin; first < piece.panel_end; first += span)
     for (int begin = 0; begin < walk.steps; begin += chunk) {
       const int end = walk.steps - begin < chunk ? walk.steps : begin + chunk;
