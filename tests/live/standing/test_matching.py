@@ -135,7 +135,8 @@ def test_words_weigh_what_the_keyword_index_says(shelf: Shelf) -> None:
         library = repository.library(session, SCOPE, shelf.library_id)
         asked = weights.asked(session, SCOPE, library, query)
         found = dict(keywords.search(session, SCOPE, library, query, [], 50))
-        full = weights.fullness(session, list(found))
+        rows = passages(session, SCOPE, list(found))
+        full = weights.fullness(session, SCOPE, shelf.library_id, rows)
     assert len(found) > 1
     assert asked.comparable
     for row, weight in found.items():
@@ -181,3 +182,17 @@ def test_a_passage_that_is_found_by_meaning_only_later_is_matched_then(shelf: Sh
     vectors = {late.id: (late.input_hash, vector_of(query.query))}
     kept.follow(shelf.index.put_vectors(SCOPE, shelf.library_id, "test-embedder", vectors))
     assert name(late.passage_id, late.hash) in query.evidence
+
+
+def test_where_words_cannot_be_weighed_whatever_has_one_is_a_candidate(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "_is_fts5", lambda _: False)
+    kept = _Kept(shelf, random.Random(8))
+    for _ in range(60):
+        kept.add()
+    for number in range(10):
+        kept.ask(number)
+    for _ in range(6):
+        kept.follow(kept.edit())
+    assert kept.candidates >= kept.affected - kept.traded

@@ -58,7 +58,7 @@ class Finder:
                 rows = repository.passages(session, scope, sorted(new))
                 found.removed |= set(moved.removed)
                 found.added |= {name(row.passage_id, row.hash) for row in rows}
-                newcomers = self._newcomers(session, scope, rows, identity)
+                newcomers = self._newcomers(session, scope, moved.library_id, rows, identity)
                 found.candidates |= matcher.match(moved.library_id, moved.removed, newcomers)
         return found
 
@@ -83,9 +83,14 @@ class Finder:
         return gone
 
     def _newcomers(
-        self, session: Session, scope: Scope, rows: Sequence[PassageRow], identity: str | None
+        self,
+        session: Session,
+        scope: Scope,
+        library_id: str,
+        rows: Sequence[PassageRow],
+        identity: str | None,
     ) -> list[Newcomer]:
-        full = weights.fullness(session, [row.id for row in rows])
+        full = weights.fullness(session, scope, library_id, rows)
         vectors: dict[str, bytes] = {}
         if identity is not None:
             inputs = [row.input_hash for row in rows]

@@ -3,21 +3,23 @@
 BM25 (Robertson and Zaragoza, 2009) as SQLite's FTS5 computes it: a passage's weight for a query is
 the sum, over the query's terms, of how telling the term is and how full of it the passage is. Here
 the two halves are computed on their own, so that one passage is weighed for every query at once.
+Where another database ranks the words, its weights are not computed: a passage that has a word of a
+query is then a candidate.
 """
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.orm import Session
 
 from ponant.live.indexing import keywords, words
 from ponant.live.indexing.languages import DEFAULT
 from ponant.live.repository import batches
-from ponant.live.tables import LibraryRow
-from ponant.store import Scope
+from ponant.live.tables import DocumentRow, LibraryRow, PassageRow
+from ponant.store import Scope, in_scope
 
 _TABLE = f"live_terms_{'ab'[words.GENERATION % 2]}"
 _SATURATION = 1.2
@@ -47,6 +49,8 @@ class Asked:
 def asked(session: Session, scope: Scope, library: LibraryRow, query: str) -> Asked:
     """What a query asks a library for; function words and words of most passages are left out."""
     counts = keywords.asked(session, scope, library, query)
+    if not _is_fts5(session):
+        return Asked(dict.fromkeys(counts, 1.0), comparable=False)
     total, _ = _size(session)
     choosing = sum(counts.values()) > keywords.MOST_POSTINGS
     weights: dict[str, float] = {}
@@ -59,16 +63,44 @@ def asked(session: Session, scope: Scope, library: LibraryRow, query: str) -> As
     return Asked(weights, comparable=not words.question(query, (DEFAULT,)).phrases)
 
 
-def fullness(session: Session, rows: Sequence[int]) -> dict[int, Fullness]:
-    """How full of its terms each passage is, by row; those that went meanwhile are left out."""
+def fullness(
+    session: Session, scope: Scope, library_id: str, passages: Sequence[PassageRow]
+) -> dict[int, Fullness]:
+    """How full of its terms each passage of a library is, by row; those that went are left out."""
+    if not _is_fts5(session):
+        spoken = keywords.languages(session, scope, [library_id])
+        names = _names(session, scope, {row.document_id for row in passages})
+        return {row.id: _held(names.get(row.document_id, ""), row, spoken) for row in passages}
     _, usual = _size(session)
     found: dict[int, Fullness] = {}
     statement = text(f"SELECT rowid, name, heading, body FROM {_TABLE} WHERE rowid IN :rows")  # noqa: S608 - our own name
-    for some in batches(rows):
+    for some in batches([row.id for row in passages]):
         bound = statement.bindparams(bindparam("rows", expanding=True))
         for row, name, heading, body in session.execute(bound, {"rows": list(some)}):
             found[row] = _full(name.split() + body.split(), heading.split(), usual)
     return found
+
+
+def _is_fts5(session: Session) -> bool:
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def _names(session: Session, scope: Scope, documents: Collection[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for some in batches(sorted(documents)):
+        statement = select(DocumentRow.id, DocumentRow.name).where(
+            DocumentRow.id.in_(some), in_scope(DocumentRow, scope)
+        )
+        found.update((row.id, row.name) for row in session.execute(statement))
+    return found
+
+
+def _held(name: str, row: PassageRow, spoken: Sequence[str]) -> Fullness:
+    """Every term of a passage, each as full as any."""
+    said = f"{name} {row.heading} {row.text}"
+    terms = {term for language in spoken for term in words.terms(said, language)}
+    beginnings = {f"{term[:size]}*" for term in terms for size in range(1, _BEGINNINGS + 1)}
+    return dict.fromkeys(terms | beginnings, 1.0)
 
 
 def _full(plain: Sequence[str], heading: Sequence[str], usual: float) -> Fullness:
