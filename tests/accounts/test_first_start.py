@@ -1,13 +1,13 @@
 """The first start, and the key that PONANT_ADMIN_KEY names."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from ponant.accounts import Accounts, FirstStart, Role
 from ponant.kit.errors import SetupError, Unauthorized
 from ponant.store import Database
+from tests.databases import address
 from tests.fakes.accounts import add_person
 from tests.fakes.clock import FakeClock
 
@@ -98,10 +98,8 @@ def test_the_setting_cannot_raise_somebody_elses_key(
 def test_starts_at_the_same_time_make_one_organisation(
     database: Database, clock: FakeClock
 ) -> None:
-    path = Path(database.engine.url.database or "")
-
     def start(_: int) -> FirstStart | None:
-        own = Database.at(path)
+        own = Database(address(database))
         try:
             return Accounts(own, clock).ensure_first(None)
         finally:

@@ -8,6 +8,7 @@ import pytest
 from ponant.accounts import Accounts, Principal
 from ponant.billing import Ledger
 from ponant.store import Database
+from tests.databases import KINDS, opened
 from tests.fakes.clock import FakeClock
 
 
@@ -21,12 +22,10 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database.at(tmp_path / "home" / "ponant.db")
-    database.migrate("ponant")
-    yield database
-    database.close()
+@pytest.fixture(params=KINDS)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    with opened(request.param, tmp_path / "home" / "ponant.db") as database:
+        yield database
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from ponant.billing import GroupBy, Ledger, UsageEvent, usage_event
 from ponant.engine import Usage
 from ponant.kit.errors import Conflict, StorageFull, Unavailable
 from ponant.store import Database
+from tests.databases import address
 from tests.fakes.accounts import add_organisation, add_person
 from tests.fakes.clock import START, FakeClock
 
@@ -33,12 +34,11 @@ DAY = timedelta(days=1)
 _RECORDER = """
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from ponant.billing import Ledger, UsageEvent
 from ponant.kit import SystemClock
 from ponant.store import Database
 
-ledger = Ledger(Database.at(Path(sys.argv[1])), SystemClock())
+ledger = Ledger(Database(sys.argv[1]), SystemClock())
 for number in range(1_000_000_000):
     event_id = f"{sys.argv[2]}-{number}"
     ledger.record(
@@ -165,6 +165,7 @@ def test_an_event_that_cannot_be_stored_fails_alone(ledger: Ledger, database: Da
     assert total(ledger, workspace(), "requests") == 5
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_full_disk_is_told_and_loses_nothing(ledger: Ledger, database: Database) -> None:
     ledger.record(made_event())
     limits: list[int] = []
@@ -205,12 +206,12 @@ def test_closing_writes_what_waits_and_refuses_the_rest(
 
 
 def test_what_was_acknowledged_survives_a_kill(ledger: Ledger, database: Database) -> None:
-    path = database.engine.url.database or ""
+    where = address(database)
     chance = random.Random(3)
     acknowledged: set[str] = set()
     for turn in range(2):
         with subprocess.Popen(
-            [sys.executable, "-c", _RECORDER, path, str(turn)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", _RECORDER, where, str(turn)], stdout=subprocess.PIPE, text=True
         ) as recorder:
             assert recorder.stdout is not None
             acknowledged.add(recorder.stdout.readline().strip())

@@ -1,6 +1,10 @@
-"""A PostgreSQL server of a test's own, from Debian's packages, with logical replication."""
+"""A PostgreSQL server of a test's own, from Debian's packages, with logical replication.
+
+Another, with pgvector, comes from the package pgserver.
+"""
 
 import atexit
+import importlib.util
 import os
 import pwd
 import shutil
@@ -9,13 +13,16 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
+
+from ponant.store import Database
 
 _PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 _PASSWORD = "ebb-and-flow"
@@ -30,6 +37,7 @@ _SETTINGS = {
     "shared_buffers": "16MB",
     "autovacuum": "off",
 }
+_numbers = count()
 
 
 @dataclass
@@ -42,11 +50,13 @@ class Postgres:
 
     folder: Path
     port: int
+    programs: Path = _PROGRAMS
     host: str = "127.0.0.1"
     user: str = "owner"
     password: str = _PASSWORD
     database: str = "postgres"
     is_running: bool = False
+    templates: set[str] = field(default_factory=set)
 
     def connect(self, database: str | None = None) -> psycopg.Connection[Any]:
         """A connection of the owner's that commits each statement."""
@@ -58,6 +68,27 @@ class Postgres:
             dbname=database or self.database,
             autocommit=True,
         )
+
+    def address(self, database: str) -> str:
+        """The URL of one of its databases, as the owner."""
+        return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{database}"
+
+    def fresh(self, schema: str | None = None) -> str:
+        """The URL of a new database; with the tables of a schema where one is named."""
+        name = f"test_{next(_numbers)}"
+        template = "template0" if schema is None else self._template(schema)
+        self.run(f"create database {name} template {template}")
+        return self.address(name)
+
+    def _template(self, schema: str) -> str:
+        name = f"made_{schema}"
+        if name not in self.templates:
+            self.run(f"create database {name} template template0")
+            made = Database(self.address(name), schema)
+            made.migrate(schema)
+            made.close()
+            self.templates.add(name)
+        return name
 
     def run(self, *statements: str) -> None:
         """Run statements as the owner, each by itself."""
@@ -85,16 +116,16 @@ class Postgres:
             self.is_running = False
 
     def _control(self, *arguments: str) -> None:
-        _as_unprivileged(str(_PROGRAMS / "pg_ctl"), "-D", str(self.folder / "data"), *arguments)
+        _as_unprivileged(str(self.programs / "pg_ctl"), "-D", str(self.folder / "data"), *arguments)
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
+def running(programs: Path = _PROGRAMS) -> Iterator[Postgres]:
     """A new server until the end of the block."""
     folder = Path(tempfile.mkdtemp(prefix="ponant-postgres-"))
-    server = Postgres(folder, _free_port())
+    server = Postgres(folder, _free_port(), programs)
     try:
-        _create(folder)
+        _create(folder, programs)
         server.start()
         try:
             yield server
@@ -107,20 +138,33 @@ def running() -> Iterator[Postgres]:
 @cache
 def shared() -> Postgres:
     """One server for all tests of this process, each of which makes a database of its own."""
-    block = running()
+    return _until_the_end(_PROGRAMS)
+
+
+@cache
+def shared_with_pgvector() -> Postgres:
+    """The same with the extension that keeps vectors."""
+    package = importlib.util.find_spec("pgserver")
+    assert package is not None
+    assert package.origin is not None
+    return _until_the_end(Path(package.origin).parent / "pginstall" / "bin")
+
+
+def _until_the_end(programs: Path) -> Postgres:
+    block = running(programs)
     server = block.__enter__()
     atexit.register(block.__exit__, None, None, None)
     return server
 
 
-def _create(folder: Path) -> None:
+def _create(folder: Path, programs: Path) -> None:
     password = folder / "password"
     password.write_text(_PASSWORD)
     folder.chmod(0o755)
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
     _as_unprivileged(
-        str(_PROGRAMS / "initdb"),
+        str(programs / "initdb"),
         *("-D", str(folder / "data"), "-U", "owner", "--pwfile", str(password)),
         *("-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
     )

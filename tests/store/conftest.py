@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ponant.store import Database
+from tests.databases import KINDS, opened
 
 
 @pytest.fixture
@@ -14,3 +15,10 @@ def memory(tmp_path: Path) -> Iterator[Database]:
     database = Database.at(tmp_path / "store" / "test.db")
     yield database
     database.close()
+
+
+@pytest.fixture(params=KINDS)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database without tables, of each kind."""
+    with opened(request.param, tmp_path / "store" / "test.db", None) as database:
+        yield database

@@ -54,11 +54,11 @@ def _differ(_context: Any, _i: Any, _c: Any, inspected: Any, declared_type: Any)
 
 
 @pytest.mark.parametrize("name", _NAMES)
-def test_the_migrated_tables_are_the_declared_ones(memory: Database, name: str) -> None:
-    memory.migrate(name)
+def test_the_migrated_tables_are_the_declared_ones(empty: Database, name: str) -> None:
+    empty.migrate(name)
     tables = declared(name)
     assert tables.tables
-    with memory.engine.connect() as connection:
+    with empty.engine.connect() as connection:
         context = MigrationContext.configure(
             connection,
             opts={

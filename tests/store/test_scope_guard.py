@@ -31,17 +31,17 @@ def scope_guard() -> None:
 
 
 @pytest.fixture
-def session(memory: Database) -> Iterator[Session]:
-    with memory.engine.begin() as connection:
+def session(empty: Database) -> Iterator[Session]:
+    with empty.engine.begin() as connection:
         Notebook.__table__.create(connection)  # type: ignore[attr-defined]
-    with memory.write() as session:
+    with empty.write() as session:
         session.add_all(
             [
                 Notebook(id=1, workspace_id="ws_a", title="ours"),
                 Notebook(id=2, workspace_id="ws_b", title="theirs"),
             ]
         )
-    with memory.write() as session:
+    with empty.write() as session:
         yield session
 
 

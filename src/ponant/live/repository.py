@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Row, bindparam, delete, distinct, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, undefer
 
 from ponant.kit.errors import NotFound
@@ -18,7 +17,7 @@ from ponant.live.tables import (
     SourceRow,
     TombstoneRow,
 )
-from ponant.store import Scope, ScopeKind, in_scope, scoped
+from ponant.store import Scope, ScopeKind, in_scope, insert, scoped
 
 _Item = TypeVar("_Item")
 
@@ -306,7 +305,7 @@ def bury(
     ]
     if not rows:
         return
-    statement = insert(TombstoneRow)
+    statement = insert(session, TombstoneRow)
     kept = statement.on_conflict_do_update(
         index_elements=["passage_id"],
         set_={"state": statement.excluded.state, "at": statement.excluded.at},

@@ -3,6 +3,7 @@
 from ponant.store.database import Database
 from ponant.store.scope import Scope, ScopeKind, in_scope, scoped, scoped_text
 from ponant.store.tables import Base, UtcDateTime
+from ponant.store.upserts import insert
 
 __all__ = [
     "Base",
@@ -11,6 +12,7 @@ __all__ = [
     "ScopeKind",
     "UtcDateTime",
     "in_scope",
+    "insert",
     "scoped",
     "scoped_text",
 ]

@@ -15,7 +15,14 @@ from sqlalchemy.orm import Session
 from ponant.kit.errors import SetupError, StorageFull, Unavailable
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_MIGRATION_LOCK = 7_666_268_116  # any number, the same in every process
+_VERSIONS = "alembic_version"
+_CHECK_FILE = "Check that the file is Ponant's own and that this user may write it."
+_CHECK_SERVER = (
+    "Check that the server runs, and that the address names a database which this user may make "
+    "tables in."
+)
+_AWAY = frozenset({"08", "57"})  # classes of PostgreSQL's codes: lost connections, shutdowns
+_FULL = "53100"
 _WAIT_SECONDS = 30
 _RETRY_SECONDS = 0.01
 
@@ -23,18 +30,43 @@ _RETRY_SECONDS = 0.01
 class Database:
     """A database and the two ways to use it: `read` and `write`.
 
+    On both kinds a `read` sees one state throughout, and one `write` goes on at a time, so that
+    what it read first still holds when it stores.
+
     SQLite runs in WAL mode with ``synchronous=FULL``: what a `write` block returned from is on
     disk. A `write` opens with BEGIN IMMEDIATE, since a read that turns into a write fails at once
     when another writer came between. ``write(soon=True)`` does not wait for the disk: what it
-    returned from outlives this process, and a loss of power once `settle` was called (Postgres
-    settles by itself within a second).
+    returned from outlives this process, and a loss of power once `settle` was called (PostgreSQL
+    waits for the disk at each).
+
+    Args:
+        url: SQLite's, or a PostgreSQL server's (``postgresql://…``).
+        schema: whose tables these are; databases of different schemas may share a server's
+            database, and their writes do not wait for each other.
+
+    Raises:
+        SetupError: the address names another kind of database.
     """
 
-    def __init__(self, url: str) -> None:
-        self.engine: Engine = _engine(url)
-        if self.engine.dialect.name == "sqlite":
+    def __init__(self, url: str, schema: str = "ponant") -> None:
+        self.schema = schema
+        reading: dict[str, Any] = {"ponant_mode": "read"}
+        if url.startswith("postgres"):
+            # Imported where it is used: its driver takes a while, and most homes have files.
+            from ponant.store import postgres  # noqa: PLC0415
+
+            self.engine: Engine = postgres.engine(url, schema)
+            reading |= postgres.READING
+        else:
+            self.engine = _engine(url)
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        self._readers = self.engine.execution_options(**reading)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether it is PostgreSQL's, and no file of SQLite's."""
+        return self.engine.dialect.name == "postgresql"
 
     @classmethod
     def at(cls, path: Path) -> "Database":
@@ -44,9 +76,12 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session that sees one state of the database; an attempt to write raises."""
-        engine = self.engine.execution_options(ponant_mode="read")
-        with Session(engine, expire_on_commit=False) as session:
+        """A session that sees one state of the database; an attempt to write raises.
+
+        Raises:
+            Unavailable: the server does not answer.
+        """
+        with _plain_errors(), Session(self._readers, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -58,7 +93,7 @@ class Database:
 
         Raises:
             StorageFull: the disk is full; nothing of the block was stored.
-            Unavailable: another process kept the database locked.
+            Unavailable: another process kept the database locked, or the server does not answer.
         """
         engine = self.engine.execution_options(ponant_mode="soon" if soon else "write")
         with _plain_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
@@ -66,7 +101,7 @@ class Database:
 
     def settle(self) -> None:
         """Wait until the disk has what ``write(soon=True)`` wrote."""
-        if self.engine.dialect.name != "sqlite" or not self.engine.url.database:
+        if self.is_server or not self.engine.url.database:
             return
         try:
             log = os.open(f"{self.engine.url.database}-wal", os.O_RDWR)
@@ -88,20 +123,31 @@ class Database:
         """
         try:
             with _plain_errors():
-                if self._versions() != [_newest(name)]:
+                if self._versions(name) != [_newest(name)]:
                     self._upgrade(name)
         except DatabaseError as e:
-            raise SetupError(
-                f"The database {self._where()} cannot be used: {e.orig}. Check that the file is "
-                "Ponant's own and that this user may write it."
-            ) from e
+            raise self._unusable(e.orig) from e
+        except Unavailable as e:
+            if not self.is_server:
+                raise
+            raise self._unusable(getattr(e.__cause__, "orig", e)) from e
 
-    def _versions(self) -> list[str]:
+    def _unusable(self, reason: BaseException | None) -> SetupError:
+        check = _CHECK_SERVER if self.is_server else _CHECK_FILE
+        said = str(reason).strip().rstrip(".")
+        return SetupError(f"The database {self._where()} cannot be used: {said}. {check}")
+
+    def _versions(self, name: str) -> list[str]:
         """The migrations that the database stands at: one, or none where it is new."""
+        table = self._version_table(name)
         with self.read() as session:
-            if not inspect(session.connection()).has_table("alembic_version"):
+            if not inspect(session.connection()).has_table(table):
                 return []
-            return list(session.scalars(text("SELECT version_num FROM alembic_version")))
+            return list(session.scalars(text(f"SELECT version_num FROM {table}")))  # noqa: S608
+
+    def _version_table(self, name: str) -> str:
+        # Files have one schema each; on a server several may stand beside each other.
+        return f"alembic_version_{name}" if self.is_server and name != "ponant" else _VERSIONS
 
     def _upgrade(self, name: str) -> None:
         # Imported where there is something to do: it takes a fifth of a command's time to start.
@@ -111,10 +157,10 @@ class Database:
 
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS / name).replace("%", "%%"))
+        config.set_main_option("version_table", self._version_table(name))
         engine = self.engine.execution_options(ponant_mode="write")
         try:
             with engine.begin() as connection:
-                _take_turns(connection)
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except CommandError as e:
@@ -137,7 +183,7 @@ def _newest(name: str) -> str:
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, hide_parameters=True)
+        raise SetupError("The address of a database must start with postgresql:// (or sqlite:///).")
     # Named parameters reach the driver as they are, so what a statement is bound to can be told
     # from its text.
     waits = {"timeout": _WAIT_SECONDS, "check_same_thread": False}
@@ -151,21 +197,20 @@ def _plain_errors() -> Iterator[None]:
         yield
     except OperationalError as e:
         cause = str(e.orig)
-        if "database or disk is full" in cause:
+        code = getattr(e.orig, "sqlstate", "")  # PostgreSQL's; None where the connection failed
+        if "database or disk is full" in cause or code == _FULL:
             raise StorageFull(
                 "The disk is full, so nothing was stored. Free some space and try again."
+            ) from e
+        if code is None or code[:2] in _AWAY:
+            raise Unavailable(
+                "The database server does not answer. Try again in a moment.", retry_after=1
             ) from e
         if "database is locked" in cause:
             raise Unavailable(
                 "The database is busy with other writes. Try again in a moment.", retry_after=1
             ) from e
         raise
-
-
-def _take_turns(connection: Connection) -> None:
-    # On SQLite the write transaction itself is the lock.
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase
 
 from ponant.store.scope import ScopeKind
@@ -31,6 +31,10 @@ class Base(DeclarativeBase):
 
     __scope__: ClassVar[ScopeKind]
 
+    # SQLite numbers rows only by what it calls INTEGER, which holds as much.
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        int: BigInteger().with_variant(Integer(), "sqlite")
+    }
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(column_0_label)s",

@@ -16,7 +16,8 @@ from ponant.live.queries import Queries
 from ponant.live.reading.chunking import chunk
 from ponant.live.reading.passages import fingerprint
 from ponant.live.sources.port import About
-from ponant.store import Database, Scope
+from ponant.store import Scope
+from tests.databases import KINDS, opened
 from tests.live.conftest import SCOPE
 
 
@@ -76,13 +77,11 @@ class Shelf:
         return search(self.index, scope, [self.library_id], query, vector_of(query), limit, chosen)
 
 
-@pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
-    database = Database.at(tmp_path / "live.db")
-    database.migrate("live")
-    clock = SystemClock()
-    index = Index(database, clock, tmp_path / "vectors")
-    index.load_vectors("test-embedder")
-    library_id = Declarations(database, clock).create_library(SCOPE, "Shelf", "", None)
-    yield Shelf(index, Queries(tmp_path, [], index), library_id)
-    database.close()
+@pytest.fixture(params=KINDS)
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
+    with opened(request.param, tmp_path / "live.db", "live") as database:
+        clock = SystemClock()
+        index = Index(database, clock, tmp_path / "vectors")
+        index.load_vectors("test-embedder")
+        library_id = Declarations(database, clock).create_library(SCOPE, "Shelf", "", None)
+        yield Shelf(index, Queries(tmp_path, [], index), library_id)

@@ -138,6 +138,7 @@ def test_libraries_do_not_see_each_others_words(shelf: Shelf) -> None:
     assert "1_xylophon" in terms_there
 
 
+@pytest.mark.parametrize("shelf", ["sqlite"], indirect=True)
 @pytest.mark.anyio
 async def test_a_library_of_the_first_release_is_laid_out_anew(shelf: Shelf) -> None:
     first, _ = shelf.put("The lighthouse keeper rows ashore.\n\nHe sells oysters.", "old.md")

@@ -122,9 +122,12 @@ def test_every_query_that_an_edit_moves_is_a_candidate_and_few_others_are(
     for _ in range(_EDITS):
         kept.follow(kept.edit())
     assert kept.affected - kept.traded > _EDITS
+    if shelf.index.database.is_server:
+        return  # what a word weighs there is not told, so whom it may move is searched again
     assert kept.candidates - (kept.affected - kept.traded) <= _FEW * _EDITS * _QUERIES
 
 
+@pytest.mark.parametrize("shelf", ["sqlite"], indirect=True)
 def test_words_weigh_what_the_keyword_index_says(shelf: Shelf) -> None:
     kept = _Kept(shelf, random.Random(3))
     for _ in range(80):

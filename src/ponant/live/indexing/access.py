@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Executable, Row, and_, bindparam, func, or_, select
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session, undefer
 
 from ponant.kit.errors import NotFound
@@ -17,7 +16,7 @@ from ponant.live.access import canonical
 from ponant.live.reading.passages import fingerprint
 from ponant.live.repository import batches
 from ponant.live.tables import AccessRow, DocumentRow, MarkRow, PassageRow
-from ponant.store import Scope, ScopeKind, in_scope, scoped
+from ponant.store import Scope, ScopeKind, in_scope, insert, scoped
 
 
 def access_id(session: Session, scope: Scope, marks: Sequence[str] | None) -> int | None:
@@ -39,7 +38,7 @@ def access_id(session: Session, scope: Scope, marks: Sequence[str] | None) -> in
     if ordered:
         workspace_id = scope.workspace_id
         session.execute(
-            insert(MarkRow),
+            insert(session, MarkRow),
             [{"workspace_id": workspace_id, "mark": mark, "access_id": row.id} for mark in ordered],
         )
     return row.id

@@ -7,7 +7,23 @@ import re
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, exists, false, func, not_, or_, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    and_,
+    exists,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from ponant.kit.errors import BadRequest
 from ponant.live.port import Comparison, Compound
@@ -87,10 +103,50 @@ def _has(key: str, value: _Value, compares: str) -> ColumnElement[bool]:
             str(value)
         )
         return held_here
-    held = func.json_each(DocumentRow.attributes, f'$."{key}"').table_valued("value", "type")
+    held = _Values(DocumentRow.attributes, f'$."{key}"').table_valued("value", "type")
     if isinstance(value, bool):
         alike = held.c.type == ("true" if value else "false")
+    elif isinstance(value, str):
+        alike = and_(held.c.type == "text", getattr(held.c.value, compares)(value))
     else:
-        kinds = ("text",) if isinstance(value, str) else ("integer", "real")
-        alike = and_(held.c.type.in_(kinds), getattr(held.c.value, compares)(value))
+        number = _Number(held.c.value, held.c.type)
+        wanted = literal(value, BigInteger() if isinstance(value, int) else Float())
+        alike = and_(held.c.type.in_(("integer", "real")), getattr(number, compares)(wanted))
     return exists(select(1).select_from(held).where(alike))
+
+
+class _Values(FunctionElement[Any]):
+    """The values at a path of a JSON document, those of a list one by one, each with its type."""
+
+    name = "values"
+    inherit_cache = True
+
+
+@compiles(_Values)
+def _in_sqlite(element: _Values, compiler: SQLCompiler, **options: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Values, "postgresql")
+def _in_postgresql(element: _Values, compiler: SQLCompiler, **options: Any) -> str:
+    return f"live_values({compiler.process(element.clauses, **options)})"
+
+
+class _Number(FunctionElement[Any]):
+    """A value that is a number, as one; the type stands beside it."""
+
+    name = "number"
+    inherit_cache = True
+
+
+@compiles(_Number)
+def _as_it_is(element: _Number, compiler: SQLCompiler, **options: Any) -> str:
+    value, _ = element.clauses
+    return str(compiler.process(value, **options))
+
+
+@compiles(_Number, "postgresql")
+def _cast(element: _Number, compiler: SQLCompiler, **options: Any) -> str:
+    # A condition beside it would not do: they are not checked in their order.
+    value, kind = (compiler.process(one, **options) for one in element.clauses)
+    return f"CASE WHEN {kind} IN ('integer', 'real') THEN CAST({value} AS NUMERIC) END"

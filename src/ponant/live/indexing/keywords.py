@@ -1,4 +1,7 @@
-"""The keyword index: FTS5 tables in live.db, written in the transaction of each change.
+"""The keyword index: tables in live.db, written in the transaction of each change.
+
+Which words choose and which weigh is said here, and how a database does it in `indexing.fts5`
+(SQLite) and `indexing.tsvector` (PostgreSQL).
 
 Every term stands behind its library's key (``7_refund``), so that a library's words are counted
 and read on their own. A query costs a bounded time however often its words occur: its rarest
@@ -9,25 +12,15 @@ Libraries laid out by an older way of making terms answer from their old table u
 `indexing.relaying` has laid them out anew.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import (
-    ColumnElement,
-    TableClause,
-    bindparam,
-    column,
-    delete,
-    insert,
-    literal_column,
-    select,
-    table,
-    update,
-)
+from sqlalchemy import ColumnElement, TableClause, column, delete, select, table, update
 from sqlalchemy.orm import Session
 
-from ponant.live.indexing import former, words
+from ponant.live.indexing import former, fts5, tsvector, words
 from ponant.live.indexing.languages import DEFAULT
+from ponant.live.indexing.wanted import Hits, Laid, Term, TermTables, Wanted
 from ponant.live.indexing.words import GENERATION, Question
 from ponant.live.tables import DocumentRow, LibraryRow, PassageRow, PlaceRow, WordsRow
 from ponant.store import Scope, in_scope
@@ -36,7 +29,6 @@ MOST_POSTINGS = 6_000  # entries that the rarest words may bring as candidates
 _MOST_WEIGHED = 40_000  # entries of words that only weigh
 _LARGE_SHARE = 0.2  # of the passages; a word that stands in more says little
 ALWAYS_READ = 500  # so few entries are never too many
-_WEIGHTS = "bm25(1.0, 2.0, 1.0)"  # name, heading, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +73,17 @@ def write(
     known = wording(session, scope, library_id)
     if language not in known.languages:
         _set(session, scope, library_id, languages=[*known.languages, language])
-    key = known.key
-    named = words.laid_out(name, language, key)
-    rows = [
-        {
-            "rowid": passage.id,
-            "name": named,
-            "heading": words.laid_out(passage.heading, language, key),
-            "body": words.laid_out(passage.text, language, key),
-        }
+    named = list(words.terms(name, language))
+    laid = [
+        Laid(
+            row=passage.id,
+            name=named,
+            heading=list(words.terms(passage.heading, language)),
+            body=list(words.terms(passage.text, language)),
+        )
         for passage in passages
     ]
-    session.execute(insert(_slot(GENERATION)), rows)
+    _kept_by(session).write(session, _slot(GENERATION), known.key, laid)
 
 
 def drop(session: Session, rows: Collection[int]) -> None:
@@ -109,7 +100,7 @@ def search(
     query: str,
     conditions: Collection[ColumnElement[bool]],
     limit: int,
-) -> list[tuple[int, float]]:
+) -> Hits:
     """Passage rows and their weight, the best first.
 
     Args:
@@ -117,12 +108,18 @@ def search(
     """
     known = _wording(session, scope, library.id) or _unwritten(session, library.id)
     asked = words.question(query, known.languages)
-    found: list[tuple[int, float]] = []
+    inside = [
+        PassageRow.library_id == library.id,
+        in_scope(PassageRow, scope),
+        in_scope(DocumentRow, scope),
+        *conditions,
+    ]
+    found: Hits = []
     for generation in {GENERATION, known.generation} - {0}:
         slot = _slot(generation)
-        expression = _expression(session, slot, known.key, asked, library.passages)
-        if expression is not None:
-            found += _matching(session, scope, library.id, slot, expression, conditions, limit)
+        wanted = _wanted(session, slot, known.key, asked, library.passages)
+        if wanted is not None:
+            found += _kept_by(session).matching(session, slot, wanted, inside, limit)
     if known.generation == 0:
         found += former.search(session, scope, library.id, query, conditions, limit)
     return sorted(found, key=lambda one: (-one[1], one[0]))[:limit]
@@ -163,33 +160,8 @@ def set_current(session: Session, scope: Scope, library_id: str) -> None:
     _set(session, scope, library_id, generation=GENERATION)
 
 
-def _matching(
-    session: Session,
-    scope: Scope,
-    library_id: str,
-    slot: TableClause,
-    expression: str,
-    conditions: Collection[ColumnElement[bool]],
-    limit: int,
-) -> list[tuple[int, float]]:
-    statement = (
-        select(slot.c.rowid, slot.c.rank)
-        .select_from(slot)
-        .join(PassageRow, PassageRow.id == slot.c.rowid)
-        .join(DocumentRow, DocumentRow.id == PassageRow.document_id)
-        .where(
-            literal_column(slot.name).op("MATCH")(bindparam("expression", expression)),
-            slot.c.rank.op("MATCH")(_WEIGHTS),
-            PassageRow.library_id == library_id,
-            in_scope(PassageRow, scope),
-            in_scope(DocumentRow, scope),
-            *conditions,
-        )
-        # The index itself yields in this order, so what lies behind the limit is never joined.
-        .order_by(slot.c.rank)
-        .limit(limit)
-    )
-    return [(row, -rank) for row, rank in session.execute(statement)]
+def _kept_by(session: Session) -> TermTables:
+    return tsvector if session.get_bind().dialect.name == "postgresql" else fts5
 
 
 def _slot(generation: int) -> TableClause:
@@ -198,60 +170,43 @@ def _slot(generation: int) -> TableClause:
     return table(name, *map(column, ("rowid", "rank", "name", "heading", "body")))
 
 
-def _expression(
+def _wanted(
     session: Session, slot: TableClause, key: str, asked: Question, passages: int
-) -> str | None:
-    """What FTS5 is to match; None where there is nothing to look for."""
-    quoted = [
-        "(" + " OR ".join(_phrase(key, form) for form in forms) + ")" for forms in asked.phrases
-    ]
-    counted = _counted(session, slot, key, asked.terms)
-    kept = [(term, count) for term, count in counted if count]
-    small = [one for one in kept if one[1] <= max(ALWAYS_READ, _LARGE_SHARE * passages)]
-    told = sorted(small or kept[:1], key=lambda one: one[1])
-    if quoted:
-        weighing = [term for term, _ in told]
-        return " AND ".join(quoted) + (
-            f" AND ({' OR '.join([*quoted, *weighing])})" if weighing else ""
-        )
+) -> Wanted | None:
+    """What to look for; None where there is nothing."""
+    counts = _counts(session, slot, key, ["", *(form for term in asked.terms for form in term)])
+    length = counts.pop("", 0)
+    kept = [term for term in _counted(asked.terms, counts) if term.count]
+    large = max(ALWAYS_READ, _LARGE_SHARE * passages)
+    told = [term for term in kept if term.count <= large] or kept[:1]
+    if asked.phrases:
+        return Wanted(key, asked.phrases, (), tuple(told), passages, length)
     if not told:
         return None
     choosing = _within(told, MOST_POSTINGS)
     weighing = _within(told[len(choosing) :], _MOST_WEIGHED, at_least=0)
-    chosen = " OR ".join(choosing)
-    return f"({chosen}) AND ({' OR '.join([*choosing, *weighing])})" if weighing else chosen
+    return Wanted(key, (), tuple(choosing), tuple(weighing), passages, length)
 
 
-def _within(told: Sequence[tuple[str, int]], most: int, at_least: int = 1) -> list[str]:
+def _within(told: Sequence[Term], most: int, at_least: int = 1) -> list[Term]:
     """The first terms, as long as they occur no more than ``most`` times together."""
-    found: list[str] = []
+    found: list[Term] = []
     total = 0
-    for term, count in told:
-        total += count
+    for term in told:
+        total += term.count
         if len(found) >= at_least and total > most:
             break
         found.append(term)
     return found
 
 
-def _phrase(key: str, terms: Sequence[str]) -> str:
-    return '"' + " ".join(key + term.removesuffix("*") for term in terms) + '"'
-
-
-def _counted(
-    session: Session, slot: TableClause, key: str, terms: Sequence[tuple[str, ...]]
-) -> list[tuple[str, int]]:
-    """Each term as FTS5 writes it, and in how many passages it stands, the rarest first."""
-    counts = _counts(session, slot, key, [form for term in terms for form in term])
-    found: list[tuple[str, int]] = []
-    for term in terms:
-        if term[0].endswith("*"):
-            found.append((f'"{key}{term[0][:-1]}"*', 1))
-        else:
-            quoted = " OR ".join(f'"{key}{form}"' for form in term)
-            count = sum(counts.get(form, 0) for form in term)
-            found.append((quoted if len(term) == 1 else f"({quoted})", count))
-    return sorted(found, key=lambda one: one[1])
+def _counted(terms: Iterable[tuple[str, ...]], counts: dict[str, int]) -> list[Term]:
+    """Each term with the passages it stands in, the rarest first."""
+    found = [
+        Term(forms, 1 if forms[0].endswith("*") else sum(counts.get(form, 0) for form in forms))
+        for forms in terms
+    ]
+    return sorted(found, key=lambda term: term.count)
 
 
 def _counts(

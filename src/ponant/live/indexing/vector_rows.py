@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from sqlalchemy import bindparam, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from ponant.live.indexing.vectors import Rows
 from ponant.live.repository import batches
 from ponant.live.tables import PassageRow, VectorRow
-from ponant.store import Scope, ScopeKind, in_scope, scoped
+from ponant.store import Scope, ScopeKind, in_scope, insert, scoped
 
 _KNOWN = select(VectorRow.input_hash, VectorRow.vector).where(
     VectorRow.input_hash.in_(bindparam("some", expanding=True)),
@@ -131,7 +130,7 @@ def store_vectors(
     """Keep vectors under what was embedded; those already there stay."""
     if vectors:
         session.connection().execute(
-            insert(VectorRow).on_conflict_do_nothing(),
+            insert(session, VectorRow).on_conflict_do_nothing(),
             [
                 {
                     "workspace_id": scope.workspace_id,

@@ -57,11 +57,6 @@ def terms(text: str, language: str) -> Iterator[str]:
             yield _term(piece, language)
 
 
-def laid_out(text: str, language: str, key: str) -> str:
-    """A text as the keyword index takes it: its terms, each behind a library's key."""
-    return " ".join([key + term for term in terms(text, language)])
-
-
 def question(query: str, languages: Collection[str]) -> Question:
     """What a query asks for in a library of these languages; function words only if alone."""
     quoted = [next(filter(None, groups)) for groups in _QUOTED.findall(query)]

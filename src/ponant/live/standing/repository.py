@@ -3,13 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import Session
 
 from ponant.live.repository import batches
 from ponant.live.standing.tables import MatchedRow, StandingRow
 from ponant.live.tables import DocumentRow, PassageRow, PlaceRow
-from ponant.store import Scope, in_scope
+from ponant.store import Scope, in_scope, insert
 
 
 def workspaces(session: Session) -> set[str]:
@@ -55,7 +54,7 @@ def note_matched(session: Session, scope: Scope, versions: Mapping[str, int]) ->
     """Remember up to which versions libraries were matched."""
     for library_id, version in versions.items():
         values = {"library_id": library_id, "version": version}
-        statement = insert(MatchedRow).values(workspace_id=scope.workspace_id, **values)
+        statement = insert(session, MatchedRow).values(workspace_id=scope.workspace_id, **values)
         session.execute(
             statement.on_conflict_do_update(
                 index_elements=["library_id"], set_={"version": version}

@@ -7,6 +7,7 @@ from ponant.store.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],
+    version_table=context.config.get_main_option("version_table"),
     # Only the naming of constraints: a migration must not depend on today's tables.
     target_metadata=MetaData(naming_convention=Base.metadata.naming_convention),
 )

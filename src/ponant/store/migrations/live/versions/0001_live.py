@@ -11,11 +11,12 @@ def upgrade() -> None:
     _create_libraries()
     _create_documents()
     _create_passages()
-    op.execute(
-        "CREATE VIRTUAL TABLE live_keywords USING fts5("
-        "library, name, heading, body, tokenize = 'porter unicode61 remove_diacritics 2')"
-    )
-    _create_triggers()
+    if op.get_bind().dialect.name == "sqlite":  # PostgreSQL came later, with 0009
+        op.execute(
+            "CREATE VIRTUAL TABLE live_keywords USING fts5("
+            "library, name, heading, body, tokenize = 'porter unicode61 remove_diacritics 2')"
+        )
+        _create_triggers()
 
 
 def _create_libraries() -> None:

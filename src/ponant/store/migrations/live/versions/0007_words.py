@@ -34,6 +34,11 @@ def upgrade() -> None:
         # It stands before every term of its library, so a number is never given out twice.
         sqlite_autoincrement=True,
     )
+    if op.get_bind().dialect.name == "sqlite":
+        _create_terms()
+
+
+def _create_terms() -> None:
     for slot in ("live_terms_a", "live_terms_b"):
         # The terms are made elsewhere: what comes is split at spaces.
         op.execute(

@@ -1,0 +1,80 @@
+"""Terms in SQLite's FTS5, weighed by its BM25."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, TableClause, bindparam, insert, literal_column, select
+from sqlalchemy.orm import Session
+
+from ponant.live.indexing.wanted import Hits, Laid, Term, Wanted
+from ponant.live.tables import DocumentRow, PassageRow
+
+_WEIGHTS = "bm25(1.0, 2.0, 1.0)"  # name, heading, text
+
+
+def write(session: Session, slot: TableClause, key: str, laid: Sequence[Laid]) -> None:
+    """As `TermTables.write`; a trigger takes them out again."""
+    rows = [
+        {
+            "rowid": one.row,
+            "name": _written(key, one.name),
+            "heading": _written(key, one.heading),
+            "body": _written(key, one.body),
+        }
+        for one in laid
+    ]
+    session.execute(insert(slot), rows)
+
+
+def matching(
+    session: Session,
+    slot: TableClause,
+    wanted: Wanted,
+    conditions: Collection[ColumnElement[Any]],
+    limit: int,
+) -> Hits:
+    """As `TermTables.matching`."""
+    statement = (
+        select(slot.c.rowid, slot.c.rank)
+        .select_from(slot)
+        .join(PassageRow, PassageRow.id == slot.c.rowid)
+        .join(DocumentRow, DocumentRow.id == PassageRow.document_id)
+        .where(
+            literal_column(slot.name).op("MATCH")(bindparam("expression", _expression(wanted))),
+            slot.c.rank.op("MATCH")(_WEIGHTS),
+            *conditions,
+        )
+        # The index itself yields in this order, so what lies behind the limit is never joined.
+        .order_by(slot.c.rank)
+        .limit(limit)
+    )
+    return [(row, -rank) for row, rank in session.execute(statement)]
+
+
+def _written(key: str, terms: Sequence[str]) -> str:
+    return " ".join([key + term for term in terms])
+
+
+def _expression(wanted: Wanted) -> str:
+    key = wanted.key
+    quoted = [
+        "(" + " OR ".join(_phrase(key, form) for form in forms) + ")" for forms in wanted.phrases
+    ]
+    choosing = [_any_form(key, term) for term in wanted.choosing]
+    weighing = [_any_form(key, term) for term in wanted.weighing]
+    if quoted:
+        every = " AND ".join(quoted)
+        return f"{every} AND ({' OR '.join([*quoted, *weighing])})" if weighing else every
+    chosen = " OR ".join(choosing)
+    return f"({chosen}) AND ({' OR '.join([*choosing, *weighing])})" if weighing else chosen
+
+
+def _phrase(key: str, terms: Sequence[str]) -> str:
+    return '"' + " ".join(key + term.removesuffix("*") for term in terms) + '"'
+
+
+def _any_form(key: str, term: Term) -> str:
+    if term.forms[0].endswith("*"):
+        return f'"{key}{term.forms[0][:-1]}"*'
+    quoted = " OR ".join(f'"{key}{form}"' for form in term.forms)
+    return quoted if len(term.forms) == 1 else f"({quoted})"
