@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from ponant.kit import Settings, SystemClock
+from ponant.live import storage
 from ponant.live.knowledge import Knowledge
 from ponant.live.port import Change, Embedder, Library
-from ponant.store import Database, Scope
+from ponant.store import Scope
 from tests.fakes.embedder import FakeEmbedder
 from tests.patience import PATIENCE
 
@@ -21,18 +22,23 @@ STRANGER = Scope(organisation_id="org_2", workspace_id="wsp_2", person_id="per_2
 
 @dataclass
 class Installation:
-    """A home and a folder to follow; `running` opens knowledge over them, any number of times."""
+    """A home and a folder to follow; `running` opens knowledge over them, any number of times.
+
+    Attributes:
+        address: of a PostgreSQL database; empty where knowledge is kept in the home.
+    """
 
     home: Path
     folder: Path
     settings: Settings
+    address: str = ""
     changes: list[Change] = field(default_factory=list)
 
     @asynccontextmanager
     async def running(
         self, embedder: Embedder | None = None, *, connect: bool = True
     ) -> AsyncIterator[Knowledge]:
-        database = Database.at(self.home / "live.db")
+        database = storage.opened(self.home, self.address)
         database.migrate("live")
         knowledge = Knowledge(
             self.home, [self.folder.resolve()], database, SystemClock(), self.changes.append

@@ -18,7 +18,7 @@ from ponant.kit import Settings, SystemClock
 from ponant.kit.errors import BadRequest, Conflict, Forbidden, NotFound, SetupError
 from ponant.kit.network import Network
 from ponant.kit.sealing import Seal
-from ponant.live import LiveClient
+from ponant.live import LiveClient, storage
 from ponant.live.address import is_running
 from ponant.live.declarations import Declarations
 from ponant.live.indexing.index import Index
@@ -272,6 +272,6 @@ def _queries(settings: Settings) -> Queries:
 
 
 def _database(settings: Settings) -> Database:
-    database = Database.at(settings.home / "live.db")
+    database = storage.opened(settings.home, settings.live_database)
     database.migrate("live")
     return database

@@ -37,7 +37,18 @@ class Settings(BaseSettings):
         default=None, description="The administrator's API key; made and printed once if not set."
     )
     database_url: SecretStr | None = Field(
-        default=None, description="Database for accounts and ledger; SQLite under home if not set."
+        default=None,
+        description=(
+            "Database for accounts, ledger and conversations, such as "
+            "postgresql://user:password@host/ponant; SQLite under home if not set."
+        ),
+    )
+    live_database_url: SecretStr | None = Field(
+        default=None,
+        description=(
+            "PostgreSQL database for live knowledge, which may be the same one; SQLite under home "
+            "if not set."
+        ),
     )
     secrets_key: SecretStr | None = Field(
         default=None,
@@ -181,6 +192,11 @@ class Settings(BaseSettings):
         """The pipelines that the server runs, resolved."""
         parts = (part for part in (self.pipelines or "").split(os.pathsep) if part)
         return tuple(Path(part).expanduser().resolve() for part in parts)
+
+    @property
+    def live_database(self) -> str:
+        """The address of live knowledge's database; empty where it is a file in the home."""
+        return self.live_database_url.get_secret_value() if self.live_database_url else ""
 
     @property
     def source_roots(self) -> tuple[Path, ...]:

@@ -28,7 +28,7 @@ from ponant.kit import PonantError, SystemClock
 from ponant.kit.errors import BadRequest, Unavailable
 from ponant.kit.lock import exclusive
 from ponant.kit.log import configure_log
-from ponant.live import wire
+from ponant.live import storage, wire
 from ponant.live.address import lock_file
 from ponant.live.calls import arguments_of, callable_methods
 from ponant.live.failure import Failure
@@ -77,6 +77,7 @@ class Server:
         self,
         socket: zmq.asyncio.Socket,
         home: Path,
+        database: Database,
         roots: Sequence[Path],
         networks: Sequence[str] = (),
         tables_memory: int = 512,
@@ -84,8 +85,6 @@ class Server:
         brokers: Sequence[str] = (),
     ) -> None:
         self._socket = socket
-        database = Database.at(home / "live.db")
-        database.migrate("live")
         self._knowledge = Knowledge(
             home,
             roots,
@@ -256,11 +255,19 @@ def _serve_or_say(spec: wire.LiveSpec, home: Path) -> None:
         asyncio.run(_serve(spec, home))
     except (OSError, PonantError, SQLAlchemyError) as e:
         reason = e.message if isinstance(e, PonantError) else str(e)
-        _log.error("Live knowledge cannot start.", file=str(home / "live.db"), reason=reason)
+        where = "PONANT_LIVE_DATABASE_URL" if spec.database_url else str(home / "live.db")
+        _log.error("Live knowledge cannot start.", database=where, reason=reason)
         sys.exit(1)
 
 
 async def _serve(spec: wire.LiveSpec, home: Path) -> None:
+    database = storage.opened(home, spec.database_url)
+    with storage.owned(database, _end_without_database):
+        database.migrate("live")
+        await _listen(spec, home, database)
+
+
+async def _listen(spec: wire.LiveSpec, home: Path, database: Database) -> None:
     with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as socket:
         socket.set(zmq.LINGER, 0)
         socket.set(zmq.ROUTER_MANDATORY, 1)
@@ -271,6 +278,7 @@ async def _serve(spec: wire.LiveSpec, home: Path) -> None:
         server = Server(
             socket,
             home,
+            database,
             roots,
             spec.networks,
             spec.tables_memory,
@@ -278,6 +286,11 @@ async def _serve(spec: wire.LiveSpec, home: Path) -> None:
             spec.brokers,
         )
         await server.run()
+
+
+def _end_without_database() -> None:
+    _log.error("The connection to the database is lost; live knowledge starts again.")
+    os._exit(1)
 
 
 def _end_with_parent() -> None:

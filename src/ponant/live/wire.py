@@ -25,6 +25,7 @@ class LiveSpec(msgspec.Struct, frozen=True, kw_only=True):
     brokers: list[str] = []
     tables_memory: int = 512  # MiB
     secrets_key: str | None = None
+    database_url: str = ""  # a file in the home where empty
 
 
 class Call(msgspec.Struct, frozen=True, tag="call"):

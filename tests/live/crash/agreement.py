@@ -2,31 +2,48 @@
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 
-def disagreements(home: Path, *, complete: bool = False) -> list[str]:
+
+def disagreements(home: Path, *, address: str = "", complete: bool = False) -> list[str]:
     """What does not agree within live.db; empty where all is well.
 
     Args:
+        address: of a PostgreSQL database in place of live.db.
         complete: every passage must have its vector, too.
     """
-    with sqlite3.connect(f"file:{home / 'live.db'}?mode=ro", uri=True) as database:
+    wanted = {**_WRONG, "passages without a vector": _LACKING} if complete else _WRONG
+    with _reading(home, address) as database:
         wrong = [
             f"{count} {what}"
-            for what, sql in _WRONG.items()
+            for what, sql in wanted.items()
             if (count := database.execute(sql).fetchone()[0])
         ]
-        if complete and (count := database.execute(_LACKING).fetchone()[0]):
-            wrong.append(f"{count} passages without a vector")
+        if address:
+            return wrong
         (whole,) = database.execute("PRAGMA integrity_check").fetchone()
     return wrong if whole == "ok" else [*wrong, whole]
 
 
-def stored(home: Path) -> Counter[tuple[str, str]]:
+def stored(home: Path, address: str = "") -> Counter[tuple[str, str]]:
     """Path and text of every document that stands in live.db."""
-    with sqlite3.connect(f"file:{home / 'live.db'}?mode=ro", uri=True) as database:
+    with _reading(home, address) as database:
         return Counter(database.execute("SELECT path, text FROM live_documents").fetchall())
+
+
+@contextmanager
+def _reading(home: Path, address: str) -> Iterator[sqlite3.Connection | psycopg.Connection]:
+    """Beside the store, which would want to know on whose behalf."""
+    if address:
+        with psycopg.connect(address) as connection:
+            yield connection
+    else:
+        with closing(sqlite3.connect(f"file:{home / 'live.db'}?mode=ro", uri=True)) as database:
+            yield database
 
 
 def lying(folder: Path) -> Counter[tuple[str, str]]:

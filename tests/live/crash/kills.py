@@ -50,17 +50,25 @@ class Findings:
 
 
 async def kill_during_syncs(
-    home: Path, folder: Path, *, kills: int, seed: int, points: Sequence[str] = ()
+    home: Path,
+    folder: Path,
+    *,
+    kills: int,
+    seed: int,
+    points: Sequence[str] = (),
+    address: str = "",
 ) -> Findings:
     """Change files, kill the process meanwhile, and compare once it is in step again.
 
     Args:
         points: where to kill, one after the other; random moments where there are none. The
             environment variable ``PONANT_LIVE_FAULT`` must name a file.
+        address: of a PostgreSQL database in place of live.db.
     """
     rng = random.Random(seed)
     embedder = FakeEmbedder(delay=0.001)
-    client = LiveClient(Settings(home=home, live_roots=str(folder)), _source(embedder))
+    settings = Settings(home=home, live_roots=str(folder), live_database_url=address or None)
+    client = LiveClient(settings, _source(embedder))
     await client.start()
     try:
         library = await client.create_library(SCOPE, "Handbook")
@@ -76,8 +84,8 @@ async def kill_during_syncs(
             begun = time.monotonic()
             await _answering(client)
             findings.longest_return = max(findings.longest_return, time.monotonic() - begun)
-            await _settled(client, library.id, home, folder)
-            _compare(findings, home, folder)
+            await _settled(client, library.id, home, folder, address)
+            _compare(findings, home, folder, address)
             again = _repeated(embedder.passages, known)
             findings.embedded_again = max(findings.embedded_again, again)
     finally:
@@ -142,7 +150,9 @@ async def _answering(client: LiveClient) -> None:
             return
 
 
-async def _settled(client: LiveClient, library_id: str, home: Path, folder: Path) -> None:
+async def _settled(
+    client: LiveClient, library_id: str, home: Path, folder: Path, address: str
+) -> None:
     """Wait until the library is in step with the folder as it lies; not for ever.
 
     By meaning too: before the embedder is back, it is in step by keywords alone, and says so.
@@ -151,16 +161,16 @@ async def _settled(client: LiveClient, library_id: str, home: Path, folder: Path
     wanted = lying(folder)
     while time.monotonic() < deadline:
         fresh = (await client.get_library(SCOPE, library_id)).freshness
-        if fresh.state == "in_step" and not fresh.message and stored(home) == wanted:
+        if fresh.state == "in_step" and not fresh.message and stored(home, address) == wanted:
             return
         await asyncio.sleep(0.05)
 
 
-def _compare(findings: Findings, home: Path, folder: Path) -> None:
-    there, wanted = stored(home), lying(folder)
+def _compare(findings: Findings, home: Path, folder: Path, address: str) -> None:
+    there, wanted = stored(home, address), lying(folder)
     findings.lost += (wanted - there).total()
     findings.extra += (there - wanted).total()
-    findings.disagreements += disagreements(home, complete=True)
+    findings.disagreements += disagreements(home, address=address, complete=True)
 
 
 def change_files(folder: Path, rng: random.Random) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ponant.live.faults import POINTS
 from tests.live.crash.kills import IN_FLIGHT, Findings, kill_during_syncs
+from tests.servers import postgres
 
 
 def _check(findings: Findings, kills: int) -> None:
@@ -33,3 +34,10 @@ def test_kills_at_every_named_point_lose_double_and_age_nothing(
 ) -> None:
     found = kill_during_syncs(*folders, kills=len(POINTS), seed=12, points=POINTS)
     _check(asyncio.run(found), len(POINTS))
+
+
+def test_kills_over_postgres_lose_double_and_age_nothing(folders: tuple[Path, Path]) -> None:
+    address = postgres.shared().fresh("live")
+    points = ("changed", "staged", "committed", "filled")  # where the database has its part
+    found = kill_during_syncs(*folders, kills=4, seed=13, points=points, address=address)
+    _check(asyncio.run(found), 4)
