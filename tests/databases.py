@@ -8,7 +8,6 @@ from ponant.store import Database
 from tests.servers import postgres
 
 KINDS = ("sqlite", "postgres")
-WITH_VECTORS = (*KINDS, "pgvector")
 
 
 @contextmanager
@@ -16,7 +15,7 @@ def opened(kind: str, path: Path, schema: str | None = "ponant") -> Iterator[Dat
     """A database until the end of the block.
 
     Args:
-        kind: one of those above; ``pgvector`` is a PostgreSQL that has that extension.
+        kind: one of those above.
         path: where SQLite's file lies.
         schema: whose tables it has; None makes none.
     """
@@ -25,8 +24,7 @@ def opened(kind: str, path: Path, schema: str | None = "ponant") -> Iterator[Dat
         if schema is not None:
             database.migrate(schema)
     else:
-        server = postgres.shared() if kind == "postgres" else postgres.shared_with_pgvector()
-        database = Database(server.fresh(schema), schema or "ponant")
+        database = Database(postgres.shared().fresh(schema), schema or "ponant")
     try:
         yield database
     finally:

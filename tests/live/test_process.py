@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ponant.kit import Settings
 from ponant.kit.errors import Forbidden, NotFound, StorageFull, Unavailable
-from ponant.live import LiveClient, wire
+from ponant.live import LiveClient, wire, storage
 from ponant.live.address import endpoint, is_running
 from ponant.live.indexing.embedding import EmbedderSource
 from ponant.live.port import Change, Embedder
@@ -202,7 +202,9 @@ def test_an_offer_is_taken_once_there_is_room_again(
 ) -> None:
     async def run() -> None:
         with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as socket:
-            server = Server(socket, installation.home, [installation.folder])
+            database = storage.opened(installation.home)
+            database.migrate("live")
+            server = Server(socket, installation.home, database, [installation.folder])
             connect, tries = server._knowledge.connect, []
 
             async def full_at_first(embedder: Embedder) -> None:
@@ -215,6 +217,7 @@ def test_an_offer_is_taken_once_there_is_room_again(
             server._take(b"client", wire.Offer("fake-1", 256))
             await eventually(partial(server._knowledge.status, SCOPE), lambda one: one.embedder)
             await server._knowledge.close()
+            database.close()
 
     asyncio.run(run())
 

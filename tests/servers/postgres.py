@@ -1,10 +1,6 @@
-"""A PostgreSQL server of a test's own, from Debian's packages, with logical replication.
-
-Another, with pgvector, comes from the package pgserver.
-"""
+"""A PostgreSQL server of a test's own, from Debian's packages, with logical replication."""
 
 import atexit
-import importlib.util
 import os
 import pwd
 import shutil
@@ -50,7 +46,6 @@ class Postgres:
 
     folder: Path
     port: int
-    programs: Path = _PROGRAMS
     host: str = "127.0.0.1"
     user: str = "owner"
     password: str = _PASSWORD
@@ -116,16 +111,16 @@ class Postgres:
             self.is_running = False
 
     def _control(self, *arguments: str) -> None:
-        _as_unprivileged(str(self.programs / "pg_ctl"), "-D", str(self.folder / "data"), *arguments)
+        _as_unprivileged(str(_PROGRAMS / "pg_ctl"), "-D", str(self.folder / "data"), *arguments)
 
 
 @contextmanager
-def running(programs: Path = _PROGRAMS) -> Iterator[Postgres]:
+def running() -> Iterator[Postgres]:
     """A new server until the end of the block."""
     folder = Path(tempfile.mkdtemp(prefix="ponant-postgres-"))
-    server = Postgres(folder, _free_port(), programs)
+    server = Postgres(folder, _free_port())
     try:
-        _create(folder, programs)
+        _create(folder)
         server.start()
         try:
             yield server
@@ -138,33 +133,20 @@ def running(programs: Path = _PROGRAMS) -> Iterator[Postgres]:
 @cache
 def shared() -> Postgres:
     """One server for all tests of this process, each of which makes a database of its own."""
-    return _until_the_end(_PROGRAMS)
-
-
-@cache
-def shared_with_pgvector() -> Postgres:
-    """The same with the extension that keeps vectors."""
-    package = importlib.util.find_spec("pgserver")
-    assert package is not None
-    assert package.origin is not None
-    return _until_the_end(Path(package.origin).parent / "pginstall" / "bin")
-
-
-def _until_the_end(programs: Path) -> Postgres:
-    block = running(programs)
+    block = running()
     server = block.__enter__()
     atexit.register(block.__exit__, None, None, None)
     return server
 
 
-def _create(folder: Path, programs: Path) -> None:
+def _create(folder: Path) -> None:
     password = folder / "password"
     password.write_text(_PASSWORD)
     folder.chmod(0o755)
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
     _as_unprivileged(
-        str(programs / "initdb"),
+        str(_PROGRAMS / "initdb"),
         *("-D", str(folder / "data"), "-U", "owner", "--pwfile", str(password)),
         *("-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
     )

@@ -12,7 +12,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ponant.kit.errors import SetupError
 
 _PREFIX = "PONANT_"
-HIDDEN = frozenset({"PONANT_ADMIN_KEY", "PONANT_DATABASE_URL", "PONANT_SECRETS_KEY"})
+HIDDEN = frozenset(
+    {
+        "PONANT_ADMIN_KEY",
+        "PONANT_DATABASE_URL",
+        "PONANT_LIVE_DATABASE_URL",
+        "PONANT_SECRETS_KEY",
+    }
+)
 """Settings that processes of other code have no need of."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

@@ -32,7 +32,7 @@ def engine(url: str, schema: str) -> Engine:
         raise SetupError("The address of a PostgreSQL database starts with postgresql://.")
     try:
         address = make_url(url).set(drivername=_DRIVER)
-    except ArgumentError as e:
+    except (ArgumentError, ValueError) as e:
         raise SetupError(
             "The address of the database does not fit: it is "
             "postgresql://user:password@host:5432/name, with signs such as @ or / in the "

@@ -74,7 +74,7 @@ _WRONG = {
     ),
     "keywords without a passage": (
         "SELECT count(*) FROM (SELECT rowid FROM live_terms_a UNION "
-        "SELECT rowid FROM live_terms_b) WHERE rowid NOT IN (SELECT id FROM live_passages)"
+        "SELECT rowid FROM live_terms_b) AS there WHERE rowid NOT IN (SELECT id FROM live_passages)"
     ),
     "passages whose vector is missing": (
         "SELECT count(*) FROM live_passages p WHERE embedded_by IS NOT NULL AND NOT EXISTS "
