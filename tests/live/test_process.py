@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ponant.kit import Settings
 from ponant.kit.errors import Forbidden, NotFound, StorageFull, Unavailable
-from ponant.live import LiveClient, wire, storage
+from ponant.live import LiveClient, storage, wire
 from ponant.live.address import endpoint, is_running
 from ponant.live.indexing.embedding import EmbedderSource
 from ponant.live.port import Change, Embedder
