@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from sqlalchemy import text
 from ponant.live.knowledge import Knowledge
 from ponant.store import Scope
 from tests.live.conftest import SCOPE, Installation, eventually
-from tests.servers import postgres
 
 _NAMES = st.sampled_from(["a.md", "b.md", "c.txt", "sub/d.md", "sub/e.txt"])
 _WORDS = st.sampled_from(["amber", "birch", "cedar", "dune", "ember"])
@@ -30,27 +28,14 @@ _ACTIONS = st.lists(
 )
 
 
-_settings = partial(
-    settings, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
 @pytest.mark.timeout(900)  # all examples are one test
-@_settings(max_examples=15)
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(actions=_ACTIONS)
 def test_the_index_follows_the_folder(installation: Installation, actions) -> None:
-    _play_anew(installation, actions)
-
-
-@pytest.mark.timeout(900)
-@_settings(max_examples=4)
-@given(actions=_ACTIONS)
-def test_so_does_the_one_in_postgres(installation: Installation, actions) -> None:
-    installation.address = postgres.shared().fresh("live")
-    _play_anew(installation, actions)
-
-
-def _play_anew(installation: Installation, actions) -> None:
     for folder in (installation.home, installation.folder):
         shutil.rmtree(folder)
         folder.mkdir()
