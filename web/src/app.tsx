@@ -8,6 +8,7 @@ import { LibrariesScreen } from "@/libraries/libraries-screen";
 import { LibraryScreen } from "@/libraries/library-screen";
 import { keys } from "@/live/events";
 import { ModelsScreen } from "@/models/models-screen";
+import { PeopleScreen } from "@/people/people-screen";
 import { useWhoAmI } from "@/session/session";
 import { SignedOut, SignIn } from "@/session/sign-in";
 import { SettingsScreen } from "@/settings/settings-screen";
@@ -67,6 +68,9 @@ function Rooms() {
         <Route path="/watches/:id">{({ id }) => <WatchScreen key={id} id={id} />}</Route>
         <Route path="/models">
           <ModelsScreen />
+        </Route>
+        <Route path="/people">
+          <PeopleScreen />
         </Route>
         <Route path="/settings">
           <SettingsScreen />

@@ -186,6 +186,7 @@ def _content(content: tuple[str | Source, ...]) -> str | list[dict[str, Any]]:
 def _piece(piece: str | Source) -> str | dict[str, Any]:
     if isinstance(piece, str):
         return piece
+    withheld = {"withheld": "closed" if piece.closed else "gone"} if piece.withheld else {}
     return {
         "type": "tool_reference",
         "tool": _TOOL,
@@ -195,6 +196,7 @@ def _piece(piece: str | Source) -> str | dict[str, Any]:
         "passage_id": piece.passage_id,
         "hash": piece.hash,
         "library_id": piece.library_id,
+        **withheld,
     }
 
 

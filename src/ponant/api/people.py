@@ -77,6 +77,19 @@ def make_key(
     return {"id": made.info.id, "object": "api_key", "key": made.key, "person_id": person_id}
 
 
+@router.post("/people/{person_id}/links", status_code=201, summary="Invite somebody")
+def make_link(person_id: str, caller: Administrator, services: Services) -> dict[str, Any]:
+    """A link that signs a member in to the page, once, within 15 minutes; shown this once.
+
+    ``path`` stands behind the address under which people reach the server.
+    """
+    person = services.accounts.directory.act_as(caller, person_id)
+    token = services.accounts.create_link(person)
+    services.accounts.directory.note(caller, "person.link", person_id, {})
+    path = f"/sign-in#token={token}"
+    return {"object": "sign_in_link", "person_id": person_id, "path": path}
+
+
 @router.get("/workspaces", summary="List workspaces")
 def list_workspaces(caller: Administrator, services: Services) -> dict[str, Any]:
     """The organisation's, for the administrators of its first one."""

@@ -23,6 +23,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         readers: names the access list that it stood under; "" where everybody could read it.
         withheld: whether name and text are left out, since the document is gone, or the reader may
             not read it any more.
+        closed: whether it is the second.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     end: int
     readers: str = ""
     withheld: bool = False
+    closed: bool = False
 
     @classmethod
     def of(cls, number: int, hit: Hit) -> "Source":

@@ -5,7 +5,7 @@ closed to the reader, name and text stay in the database and are handed out no m
 history, not in the events of an answer that is read again, and not to a model.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -24,6 +24,10 @@ from ponant.assistant.schemas import (
 from ponant.store import Scope
 
 NO_NAME = "(no longer here)"
+_CLOSED = "(you may no longer read this)"
+
+Closed = Mapping[str, bool]
+"""Documents that are not to be shown: whether they are closed to the reader, or else gone."""
 
 
 async def entries(live: Knowledge, scope: Scope, stored: Sequence[Entry]) -> list[Entry]:
@@ -58,12 +62,16 @@ def readers(stored: Sequence[Entry]) -> set[str]:
     return {name for name in found if name}
 
 
-async def closed_of(live: Knowledge, scope: Scope, sources: Iterable[Source]) -> set[str]:
+async def closed_of(live: Knowledge, scope: Scope, sources: Iterable[Source]) -> Closed:
     """The documents of those sources that are gone, or not the reader's to read."""
     documents = {one.document_id for one in sources}
     if not documents:
-        return set()
-    return documents - set(await live.access.readable(scope, sorted(documents)))
+        return {}
+    missing = documents - set(await live.access.readable(scope, sorted(documents)))
+    if not missing:
+        return {}
+    there = set(await live.access.closed(scope, sorted(missing)))
+    return {one: one in there for one in missing}
 
 
 def _in(content: Content) -> Iterable[Source]:
@@ -76,7 +84,7 @@ def _in(content: Content) -> Iterable[Source]:
             return ()
 
 
-def _without(content: Content, closed: set[str]) -> Content:
+def _without(content: Content, closed: Closed) -> Content:
     match content:
         case Searched():
             return _searched(content, closed)
@@ -87,14 +95,17 @@ def _without(content: Content, closed: set[str]) -> Content:
             return content
 
 
-def _searched(found: Searched, closed: set[str]) -> Searched:
+def _searched(found: Searched, closed: Closed) -> Searched:
     kept = tuple(withheld(one, closed) for one in found.sources)
     return msgspec.structs.replace(found, sources=kept)
 
 
-def withheld(source: Source, closed: set[str]) -> Source:
+def withheld(source: Source, closed: Closed) -> Source:
+    """A source without what its reader may not see."""
     if source.document_id not in closed:
         return source
+    there = closed[source.document_id]
+    name = _CLOSED if there else NO_NAME
     return msgspec.structs.replace(
-        source, document_name=NO_NAME, heading="", text="", withheld=True
+        source, document_name=name, heading="", text="", withheld=True, closed=there
     )

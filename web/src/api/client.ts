@@ -4,6 +4,7 @@ import type {
   ApiKey,
   Conversation,
   Folders,
+  Group,
   History,
   Library,
   LibraryDocument,
@@ -14,6 +15,9 @@ import type {
   PassageInDocument,
   PassageReference,
   PassageState,
+  Person,
+  Role,
+  SignInLink,
   SourceKind,
   Watch,
   WatchEvent,
@@ -98,6 +102,27 @@ export const api = {
     list: async () => (await read<Page<ApiKey>>(at("/v1/admin/api-keys"))).data,
     create: (name: string) => read<NewApiKey>(at("/v1/admin/api-keys"), json("POST", { name })),
     revoke: (id: string) => drop(at("/v1/admin/api-keys/{key_id}", { key_id: id })),
+  },
+  people: {
+    list: async () => (await read<Page<Person>>(at("/v1/people"))).data,
+    add: (person: { name: string; email: string | null; role: Role }) =>
+      read<Person>(at("/v1/people"), json("POST", person)),
+    setRole: (id: string, role: Role) =>
+      read<Person>(at("/v1/people/{person_id}", { person_id: id }), json("PATCH", { role })),
+    remove: (id: string) => drop(at("/v1/people/{person_id}", { person_id: id })),
+    invite: (id: string) =>
+      read<SignInLink>(at("/v1/people/{person_id}/links", { person_id: id }), { method: "POST" }),
+  },
+  groups: {
+    list: async () => (await read<Page<Group>>(at("/v1/groups"))).data,
+    add: (name: string) => read<Group>(at("/v1/groups"), json("POST", { name })),
+    remove: (id: string) => drop(at("/v1/groups/{group}", { group: id })),
+    join: (id: string, person: string) =>
+      read<Group>(at("/v1/groups/{group}/members/{person_id}", { group: id, person_id: person }), {
+        method: "PUT",
+      }),
+    leave: (id: string, person: string) =>
+      drop(at("/v1/groups/{group}/members/{person_id}", { group: id, person_id: person })),
   },
   models: {
     list: async () => (await read<Page<ModelCard>>(at("/v1/models"))).data,

@@ -27,6 +27,27 @@ export interface NewApiKey extends ApiKey {
   key: string;
 }
 
+export interface Person {
+  id: string;
+  name: string;
+  email: string | null;
+  role: Role;
+  groups: string[];
+}
+
+export interface Group {
+  id: string;
+  name: string;
+  /** Ids of people, who may be members of another workspace. */
+  members: string[];
+}
+
+/** A link that signs somebody in once. */
+export interface SignInLink {
+  person_id: string;
+  path: string;
+}
+
 export interface ModelCard {
   id: string;
   aliases?: string[];
@@ -180,6 +201,8 @@ export interface AnswerSource {
   text: string;
   start: number;
   end: number;
+  /** Whether name and text are left out, since one may no longer read it or it is gone. */
+  withheld?: boolean;
 }
 
 export interface Conversation {
@@ -205,7 +228,11 @@ export interface ReferenceChunk {
   passage_id: string;
   hash: string;
   library_id: string;
+  withheld?: Withheld;
 }
+
+/** Why a document is not shown that an answer rests on. */
+export type Withheld = "closed" | "gone";
 
 export type Content = string | (TextChunk | ReferenceChunk)[];
 

@@ -1,4 +1,5 @@
 /** The number behind a sentence; it opens the passage that supports it. */
+import { isStale, type Rest } from "@/chat/evidence-line";
 import { useAnswerSources } from "@/chat/sources";
 import { classes } from "@/ui/classes";
 
@@ -6,12 +7,12 @@ export function CitationButton({ number }: { number: number }) {
   const { find, open, opened } = useAnswerSources();
   const found = find(number);
   if (!found) return null;
-  const stale = found.state !== undefined && found.state.state !== "current";
+  const stale = isStale(found);
   return (
     <button
       type="button"
       aria-label={`Source ${number}`}
-      title={describe(found.citation.title, found.state?.state)}
+      title={describe(found)}
       aria-expanded={opened === number}
       onClick={() => {
         open(number);
@@ -27,7 +28,10 @@ export function CitationButton({ number }: { number: number }) {
   );
 }
 
-function describe(title: string, state: string | undefined): string {
+function describe({ citation, state: found }: Rest): string {
+  const { title, withheld } = citation;
+  const state = found?.state;
+  if (withheld === "closed") return title;
   if (state === "changed") return `${title}, changed since`;
   if (state === "gone") return `${title}, gone since`;
   return title;

@@ -2,7 +2,7 @@ import { cleanup, render, screen } from "@testing-library/react";
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 import type { PassageState } from "@/api/types";
-import { EvidenceLine, staleWords, summary, type Rest } from "@/chat/evidence-line";
+import { EvidenceLine, isStale, staleWords, summary, type Rest } from "@/chat/evidence-line";
 import { newTurn, type Turn } from "@/chat/turns";
 
 afterEach(cleanup);
@@ -38,6 +38,13 @@ describe("what stands under an answer", () => {
   it("tells what changed and when", () => {
     expect(staleWords(rest(2, "changed"), NOW)).toBe("Source 2 changed 3 s ago");
     expect(staleWords(rest(2, "gone"), NOW)).toBe("Source 2 went away 3 s ago");
+  });
+
+  it("says that one may no longer read what an answer rests on", () => {
+    const closed = rest(1, "gone");
+    closed.citation.withheld = "closed";
+    expect(staleWords(closed, NOW)).toBe("You may no longer read source 1");
+    expect(isStale({ ...closed, state: undefined })).toBe(true);
   });
 
   it("offers a new answer only where one is due", () => {

@@ -31,6 +31,7 @@ export function EvidenceLine({ turn, rests, busy, onAgain }: EvidenceLineProps) 
 }
 
 export function isStale(rest: Rest): boolean {
+  if (rest.citation.withheld !== undefined) return true;
   return rest.state !== undefined && rest.state.state !== "current";
 }
 
@@ -61,6 +62,7 @@ function Again({ busy, onAgain }: { busy: boolean; onAgain: () => void }) {
 
 /** "Source 2 changed 3 s ago". */
 export function staleWords({ citation, state }: Rest, now: number): string {
+  if (citation.withheld === "closed") return `You may no longer read source ${citation.number}`;
   const when = state?.changed_at ? ` ${ago(state.changed_at, now)}` : "";
   const verb = state?.state === "gone" ? "went away" : "changed";
   return `Source ${citation.number} ${verb}${when}`;

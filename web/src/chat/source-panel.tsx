@@ -20,10 +20,12 @@ interface SourcePanelProps {
 
 export function SourcePanel({ citation, read, state, onClose }: SourcePanelProps) {
   const heading = useRef<HTMLHeadingElement>(null);
+  const closed = citation.withheld === "closed";
   const { data, error, isPending } = useQuery({
     queryKey: [...keys.passage, citation.id, citation.library_id],
     queryFn: () => api.passages.get(citation.id, citation.library_id),
     retry: false,
+    enabled: !closed,
   });
 
   useEffect(() => {
@@ -41,7 +43,7 @@ export function SourcePanel({ citation, read, state, onClose }: SourcePanelProps
   }, [onClose]);
 
   const stale = state !== undefined && state.state !== "current";
-  const version = data?.document.version ?? read?.document_version;
+  const version = closed ? undefined : (data?.document.version ?? read?.document_version);
 
   return (
     <section
@@ -67,9 +69,9 @@ export function SourcePanel({ citation, read, state, onClose }: SourcePanelProps
         tabIndex={0}
         className="min-h-0 flex-1 overflow-y-auto px-6 py-5 text-sm leading-relaxed"
       >
-        <StaleNote state={state} />
-        {stale ? <AsRead read={read} /> : null}
-        {isPending ? <p className="text-quiet">Opening the document</p> : null}
+        {closed ? <ClosedNote /> : <StaleNote state={state} />}
+        {stale && !closed ? <AsRead read={read} /> : null}
+        {isPending && !closed ? <p className="text-quiet">Opening the document</p> : null}
         {error && state?.state !== "gone" ? <p>{error.message}</p> : null}
         {data && stale ? (
           <Titled title={`The document now, version ${data.document.version}`}>
@@ -79,6 +81,15 @@ export function SourcePanel({ citation, read, state, onClose }: SourcePanelProps
         {data && !stale ? <Passage found={data} /> : null}
       </div>
     </section>
+  );
+}
+
+function ClosedNote() {
+  return (
+    <p className="border-l-2 border-warm bg-warm-soft px-3 py-2">
+      You may no longer read this document. What the answer says of it was read when you could. Ask
+      whoever keeps the library to let you in again.
+    </p>
   );
 }
 
@@ -96,7 +107,7 @@ function StaleNote({ state }: { state: PassageState | undefined }) {
 }
 
 function AsRead({ read }: { read: AnswerSource | undefined }) {
-  if (!read) return null;
+  if (!read || read.withheld) return null;
   return (
     <Titled title={`As the answer read it, version ${read.document_version}`}>
       <p className="[overflow-wrap:anywhere] whitespace-pre-wrap text-quiet">{read.text}</p>

@@ -7,12 +7,14 @@ import type {
   PassageReference,
   ReferenceChunk,
   TextChunk,
+  Withheld,
 } from "@/api/types";
 
 export interface Citation extends PassageReference {
   kind: "citation";
   number: number;
   title: string;
+  withheld?: Withheld | undefined;
 }
 
 export type Part = { kind: "text"; text: string } | Citation;
@@ -34,6 +36,8 @@ export interface Turn {
   /** How many earlier entries of the chat the model could not read any more. */
   forgotten: number;
 }
+
+export const CLOSED = "You may no longer read this document";
 
 let made = 0;
 
@@ -134,7 +138,8 @@ function citation(chunk: ReferenceChunk): Citation {
     id: chunk.passage_id,
     hash: chunk.hash,
     library_id: chunk.library_id,
-    title: chunk.title,
+    title: chunk.withheld === "closed" ? CLOSED : chunk.title,
+    withheld: chunk.withheld,
   };
 }
 

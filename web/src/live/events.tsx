@@ -15,6 +15,8 @@ export const keys = {
   models: ["models"] as const,
   whoami: ["whoami"] as const,
   apiKeys: ["api-keys"] as const,
+  people: ["people"] as const,
+  groups: ["groups"] as const,
   conversations: ["conversations"] as const,
   watches: ["watches"] as const,
   watch: (id: string) => ["watches", id] as const,

@@ -1,6 +1,6 @@
 /** The quiet list at the left: chats by day, then the other rooms. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { BookOpen, Cpu, Eye, Plus, Settings, Trash2, type LucideIcon } from "lucide-react";
+import { BookOpen, Cpu, Eye, Plus, Settings, Trash2, Users, type LucideIcon } from "lucide-react";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
 
@@ -8,6 +8,7 @@ import { api } from "@/api/client";
 import type { Conversation } from "@/api/types";
 import { chats, DRAFT } from "@/chat/store";
 import { keys } from "@/live/events";
+import { useIsAdmin } from "@/session/session";
 import { byDay } from "@/shell/days";
 import { Button } from "@/ui/button";
 import { classes } from "@/ui/classes";
@@ -34,6 +35,7 @@ export function Sidebar({ onGo }: { onGo: () => void }) {
         <Place to="/libraries" icon={BookOpen} name="Libraries" onGo={onGo} />
         <Place to="/watches" icon={Eye} name="Watches" news={useWatchNews()} onGo={onGo} />
         <Place to="/models" icon={Cpu} name="Models" onGo={onGo} />
+        {useIsAdmin() ? <Place to="/people" icon={Users} name="People" onGo={onGo} /> : null}
         <Place to="/settings" icon={Settings} name="Settings" onGo={onGo} />
       </div>
     </nav>

@@ -54,7 +54,7 @@ def _moved(told: Watch | WatchEvent) -> Sequence[MovedPassage]:
     return () if isinstance(told, Watch) else told.moved
 
 
-def _without(told: _Told, gone: set[str], closed: set[str], shut: set[str]) -> _Told:
+def _without(told: _Told, gone: withholding.Closed, closed: set[str], shut: set[str]) -> _Told:
     if isinstance(told, Watch):
         evidence = tuple(withholding.withheld(one, gone) for one in told.evidence)
         answer = _answer(told.answer, gone, shut)
@@ -67,7 +67,7 @@ def _without(told: _Told, gone: set[str], closed: set[str], shut: set[str]) -> _
     )
 
 
-def _answer(answer: Answer | None, gone: set[str], shut: set[str]) -> Answer | None:
+def _answer(answer: Answer | None, gone: withholding.Closed, shut: set[str]) -> Answer | None:
     if answer is None:
         return None
     withheld = not shut.isdisjoint(answer.tables)
