@@ -154,6 +154,7 @@ def test_words_side_by_side_make_a_query_that_weights_say_nothing_of(shelf: Shel
         assert not weights.asked(session, SCOPE, library, '"desk opens" late').comparable
 
 
+@pytest.mark.parametrize("shelf", ["sqlite"], indirect=True)  # elsewhere no lists of words are kept
 def test_many_queries_lists_are_fused_as_a_search_fuses_those_of_one(shelf: Shelf) -> None:
     kept = _Kept(shelf, random.Random(5))
     for _ in range(80):
