@@ -29,7 +29,7 @@ from ponant.live.process import Server
 from tests.fakes.embedder import FakeEmbedder
 from tests.live.conftest import SCOPE, STRANGER, Installation, eventually, found_by_meaning, in_step
 from tests.live.crash.agreement import disagreements
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, tries
 
 
 @asynccontextmanager
@@ -86,15 +86,22 @@ def test_a_library_from_its_making_to_its_end(installation: Installation) -> Non
                 lambda: client.document_text(SCOPE, library.id, hit.document_id),
                 lambda text: "09:15" in text,
             )
+            for _ in tries():
+                if "updated" in _kinds(changes):  # told soon after it is stored
+                    break
+                await asyncio.sleep(0.02)
             await client.delete_library(SCOPE, library.id)
             with pytest.raises(NotFound):
                 await client.get_library(SCOPE, library.id)
-            kinds = [what for change in changes for _, _, what in change.documents]
-            assert kinds == ["added", "updated", "deleted"]
+            assert _kinds(changes) == ["added", "updated", "deleted"]
             assert [c.version for c in changes] == sorted(c.version for c in changes)
             listening.cancel()
 
     asyncio.run(run())
+
+
+def _kinds(changes: Sequence[Change]) -> list[str]:
+    return [what for change in changes for _, _, what in change.documents]
 
 
 async def _listen(client: LiveClient, note: Callable[[Change], None]) -> None:

@@ -24,6 +24,7 @@ from ponant.assistant.schemas import (
 from ponant.billing import Ledger
 from ponant.kit import Clock, new_id
 from ponant.kit.errors import BadRequest, Conflict, NotFound, PonantError
+from ponant.kit.tasks import Tasks
 from ponant.live.port import Notice
 from ponant.store import Database
 from ponant.text.messages import Role
@@ -50,19 +51,17 @@ class Assistant:
         self._runs = Runs()
         self._judge: Judge | None = None
         self.arrangement = Arrangement()
-        self._forgetting: set[asyncio.Task[None]] = set()
+        self._forgetting = Tasks("forgetting")
 
     async def close(self) -> None:
         """End the answers that are being given; what they said is kept."""
         await self._runs.stop_all()
-        await asyncio.gather(*self._forgetting, return_exceptions=True)
+        await self._forgetting.finish()
 
     def withdraw(self, notice: Notice) -> None:
         """Have models forget what they keep of passages that may not be shown any more."""
         self.arrangement.forget(notice.keys)
-        task = asyncio.create_task(self._models.forget(notice.keys))
-        self._forgetting.add(task)
-        task.add_done_callback(self._forgetting.discard)
+        self._forgetting.spawn(self._models.forget(notice.keys))
 
     async def start(self, caller: Principal, setup: Setup, ask: Ask) -> Run:
         """Begin a conversation and its first answer.

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from itertools import count
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -17,6 +17,7 @@ import zmq.asyncio
 from ponant.kit import PonantError, Settings
 from ponant.kit.errors import NotFound, Unavailable
 from ponant.kit.settings import HIDDEN
+from ponant.kit.tasks import Tasks
 from ponant.live import wire
 from ponant.live.address import endpoint
 from ponant.live.failure import Failure
@@ -55,7 +56,7 @@ class Conversation:
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._listeners: WeakSet[asyncio.Queue[Change]] = WeakSet()
         self._noticing: dict[str, set[Callable[[Notice], None]]] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Tasks("the client of live knowledge")
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -70,17 +71,15 @@ class Conversation:
 
     async def start(self) -> None:
         """Start the live process and keep it alive; returns before it answers."""
-        self._spawn(self._keep())
+        self._tasks.spawn(self._keep())
 
     async def connect(self) -> None:
         """Speak to the live process that another process started."""
-        self._spawn(self._talk())
+        self._tasks.spawn(self._talk())
 
     async def close(self) -> None:
         """End the live process, if it is this client's, and every call."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.close()
 
     def changes(self, scope: Scope) -> AsyncGenerator[Change]:
         """The changes in a workspace from now on; close the iterator to stop listening."""
@@ -193,7 +192,7 @@ class Conversation:
                     tell = wire.decode_tell(await socket.recv())
                     if isinstance(tell, wire.Ready):
                         self._ready.set()
-                        offering = self._spawn(self._offer())
+                        offering = self._tasks.spawn(self._offer())
                     else:
                         self._take(tell)
             finally:
@@ -222,7 +221,7 @@ class Conversation:
                 for listener in self._noticing.get(notice.part, ()):
                     listener(notice)
             case wire.Embed() | wire.Count():
-                self._spawn(self._embed(tell))
+                self._tasks.spawn(self._embed(tell))
 
     async def _offer(self) -> None:
         """Tell the process of the embedder, once there is one."""
@@ -270,12 +269,6 @@ class Conversation:
                 answer.set_exception(
                     Unavailable("Live knowledge is being started again. Try again.", retry_after=1)
                 )
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

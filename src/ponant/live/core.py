@@ -1,16 +1,17 @@
 """What live knowledge is made of, put together, and what keeps it going."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import msgspec
 
 from ponant.kit import Clock
 from ponant.kit.sealing import Seal
+from ponant.kit.tasks import Tasks
 from ponant.live import freshness
 from ponant.live.declarations import Declarations
 from ponant.live.indexing.backfill import Backfill
@@ -93,7 +94,7 @@ class Core:
             self._vault,
             frozenset(brokers),
         )
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("live knowledge")
         self._standing = Standing(
             database,
             read=self._read,
@@ -112,7 +113,9 @@ class Core:
 
     async def start(self) -> None:
         """Begin to follow every source."""
-        self._spawn(self._ingestion.write(self._index.load_last))  # while the embedder is sought
+        self._tasks.spawn(
+            self._ingestion.write(self._index.load_last)
+        )  # while the embedder is sought
         for library_id, workspace_id in await self._read(self._queries.places):
             scope = Scope(workspace_id=workspace_id)
             for row in await self._read(self._queries.sources, scope, library_id):
@@ -121,20 +124,17 @@ class Core:
                 )
                 self._followers.follow(scope, row)
         await self._standing.load()
-        self._spawn(self._standing.run())
-        self._spawn(self._relations.start())
-        self._spawn(self._uploads.run())
-        self._spawn(self._backfill.run())
-        self._spawn(relay_all(self._ingestion))
-        self._spawn(keep_all(self._ingestion))
+        self._tasks.spawn(self._standing.run())
+        self._tasks.spawn(self._relations.start())
+        self._tasks.spawn(self._uploads.run())
+        self._tasks.spawn(self._backfill.run())
+        self._tasks.spawn(relay_all(self._ingestion))
+        self._tasks.spawn(keep_all(self._ingestion))
 
     async def close(self) -> None:
         """End everything; what was stored is stored."""
         await self._followers.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.close()
         await self._relations.close()
         await self._teller.close()
         await self._ingestion.close()
@@ -166,11 +166,6 @@ class Core:
     ) -> tuple[SearchResult, Ranking]:
         run = partial(ranked, self._index, scope, library_ids, query, vector, limit, options)
         return await asyncio.get_running_loop().run_in_executor(self._searchers, run)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _read(self, function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         loop = asyncio.get_running_loop()

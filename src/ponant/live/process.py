@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -28,6 +28,7 @@ from ponant.kit import PonantError, SystemClock
 from ponant.kit.errors import BadRequest, Unavailable
 from ponant.kit.lock import exclusive
 from ponant.kit.log import configure_log
+from ponant.kit.tasks import Tasks
 from ponant.live import storage, wire
 from ponant.live.address import lock_file
 from ponant.live.calls import arguments_of, callable_methods
@@ -102,7 +103,7 @@ class Server:
         self._asked: dict[int, asyncio.Future[_Answer]] = {}
         # No answer to a process that was here before is one to this.
         self._numbers = count(time.time_ns())
-        self._tasks: set[asyncio.Future[object]] = set()
+        self._tasks = Tasks("the live process")
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -148,13 +149,13 @@ class Server:
     def _take(self, client: bytes, ask: wire.Ask) -> None:
         match ask:
             case wire.Call():
-                self._spawn(self._answer(client, ask))
+                self._tasks.spawn(self._answer(client, ask))
             case wire.Subscribe():
                 self._listeners.add(client)
-                self._spawn(self._greet(client))
+                self._tasks.spawn(self._greet(client))
             case wire.Offer():
                 embedder = OfferedEmbedder(ask, self, client)
-                self._spawn(self._connect(embedder))
+                self._tasks.spawn(self._connect(embedder))
             case wire.Vectors(number) if number in self._asked:
                 if not self._asked[number].done():
                     self._asked[number].set_result(ask.array())
@@ -203,7 +204,7 @@ class Server:
 
     def _tell_all(self, told: wire.Tell) -> None:
         for client in list(self._listeners):
-            self._spawn(self._tell_one(client, told))
+            self._tasks.spawn(self._tell_one(client, told))
 
     async def _tell_one(self, client: bytes, told: wire.Tell) -> None:
         try:
@@ -216,16 +217,6 @@ class Server:
             await self._socket.send_multipart([client, wire.encode(tell)])
         except zmq.ZMQError as e:
             raise Unavailable("The other side is gone.", retry_after=1) from e
-
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task: asyncio.Future[object] = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Future[object]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("Work in the live process failed.", exc_info=error)
 
 
 def main() -> None:

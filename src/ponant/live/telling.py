@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from ponant.kit.errors import NotFound
+from ponant.kit.tasks import Tasks
 from ponant.live.indexing.index import DocumentChange
 from ponant.live.port import Change, Freshness
 from ponant.store import Scope
@@ -28,7 +29,7 @@ class Teller:
         self._freshness = freshness
         self._untold: dict[str, list[DocumentChange]] = {}
         self._announced: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks("telling of changes")
         self._in_order = asyncio.Lock()  # or a slow reading would be told after a newer one
 
     def moved(self, scope: Scope, library_id: str, documents: Sequence[DocumentChange]) -> None:
@@ -40,9 +41,7 @@ class Teller:
         """A library stands differently to its sources."""
         if library_id not in self._announced:
             self._announced.add(library_id)
-            task = asyncio.create_task(self._tell_soon(scope, library_id))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.spawn(self._tell_soon(scope, library_id))
 
     def ended(
         self, scope: Scope, library_id: str, last: Freshness, documents: Sequence[tuple[str, str]]
@@ -54,10 +53,7 @@ class Teller:
 
     async def close(self) -> None:
         """Tell no more."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.close()
 
     async def _tell_soon(self, scope: Scope, library_id: str) -> None:
         await asyncio.sleep(_SECONDS)

@@ -43,7 +43,7 @@ _AT_ONCE = 64  # items between two commits
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _IDLE_SECONDS = 1.0
-_LISTING_SECONDS = 60.0
+_FIRST_SECONDS = 60.0  # servers answer late, and folders are long
 _WISH_SECONDS = 0.5
 _DECLARE_SECONDS = 5.0
 
@@ -165,7 +165,7 @@ class Runner:
         source = await rows(origin, self._opening, partial(self._sinks.keys, table))
         seen = 0
         async with aclosing(source.batches(cursor)) as batches:
-            async for batch in _until_idle(batches, once=once):
+            async for batch in _until_idle(batches, once=once, first=_FIRST_SECONDS):
                 refused = await self._sinks.put_rows(table, source.key, batch, origin.name)
                 await self._sinks.declare_missing()
                 with self._memory.transaction():
@@ -185,7 +185,8 @@ class Runner:
         cursor = self._memory.cursor(origin.name)
         stored = partial(self._stored_keys, origin)
         async with aclosing(arrivals(origin, cursor, self._opening, stored)) as found:
-            first = _LISTING_SECONDS if origin.kind == "folder" else _IDLE_SECONDS
+            # Nobody pushes while one look is taken: what lies there comes at once.
+            first = _IDLE_SECONDS if origin.kind == "push" else _FIRST_SECONDS
             async for piece in _until_idle(found, once=once, first=first):
                 await self._take(origin, own, codes, piece)
                 if once and piece.complete:
@@ -342,7 +343,7 @@ async def _kept(body: bytes) -> Item:
 
 
 async def _until_idle(
-    batches: AsyncIterator[Any], *, once: bool, first: float = _IDLE_SECONDS
+    batches: AsyncIterator[Any], *, once: bool, first: float
 ) -> AsyncIterator[Any]:
     """Batches; only those that come without a pause where one look is enough.
 
