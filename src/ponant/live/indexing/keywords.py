@@ -14,8 +14,20 @@ Libraries laid out by an older way of making terms answer from their old table u
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, TableClause, column, delete, select, table, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    TableClause,
+    bindparam,
+    column,
+    delete,
+    select,
+    table,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from ponant.live.indexing import former, fts5, tsvector, words
@@ -23,12 +35,16 @@ from ponant.live.indexing.languages import DEFAULT
 from ponant.live.indexing.wanted import Hits, Laid, Term, TermTables, Wanted
 from ponant.live.indexing.words import GENERATION, Question
 from ponant.live.tables import DocumentRow, LibraryRow, PassageRow, PlaceRow, WordsRow
-from ponant.store import Scope, in_scope
+from ponant.store import Scope, ScopeKind, in_scope, scoped
 
 MOST_POSTINGS = 6_000  # entries that the rarest words may bring as candidates
 _MOST_WEIGHED = 40_000  # entries of words that only weigh
 _LARGE_SHARE = 0.2  # of the passages; a word that stands in more says little
 ALWAYS_READ = 500  # so few entries are never too many
+
+_WORDING = select(WordsRow.number, WordsRow.generation, WordsRow.languages).where(
+    WordsRow.library_id == bindparam("library_id"), scoped(WordsRow)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +180,7 @@ def _kept_by(session: Session) -> TermTables:
     return tsvector if session.get_bind().dialect.name == "postgresql" else fts5
 
 
+@cache
 def _slot(generation: int) -> TableClause:
     """The table of a generation; the next one is laid out in the other."""
     name = ("live_terms_a", "live_terms_b")[generation % 2]
@@ -214,9 +231,16 @@ def _counts(
 ) -> dict[str, int]:
     """In how many passages each whole term stands; those that stand in none are left out."""
     written = [key + form for form in forms if not form.endswith("*")]
-    vocabulary = table(f"{slot.name}_words", column("term"), column("doc"))
-    statement = select(vocabulary.c.term, vocabulary.c.doc).where(vocabulary.c.term.in_(written))
-    return {row.term.removeprefix(key): row.doc for row in session.execute(statement)}
+    found = session.execute(_counting(slot.name), {"written": written})
+    return {term.removeprefix(key): count for term, count in found}
+
+
+@cache
+def _counting(slot: str) -> Select[Any]:
+    vocabulary = table(f"{slot}_words", column("term"), column("doc"))
+    return select(vocabulary.c.term, vocabulary.c.doc).where(
+        vocabulary.c.term.in_(bindparam("written", expanding=True))
+    )
 
 
 def _unwritten(session: Session, library_id: str) -> Wording:
@@ -230,10 +254,8 @@ def _first_generation(session: Session, library_id: str) -> int:
 
 
 def _wording(session: Session, scope: Scope, library_id: str) -> Wording | None:
-    statement = select(WordsRow.number, WordsRow.generation, WordsRow.languages).where(
-        WordsRow.library_id == library_id, in_scope(WordsRow, scope)
-    )
-    found = session.execute(statement).first()
+    asked = scope.parameters(ScopeKind.WORKSPACE) | {"library_id": library_id}
+    found = session.execute(_WORDING, asked).first()
     return None if found is None else Wording(found[0], found[1], tuple(found[2]))
 
 
