@@ -12,8 +12,9 @@ from ponant.kit import SystemClock
 from ponant.live.indexing.embedding import EmbeddingGate
 from ponant.live.indexing.index import Index
 from ponant.live.indexing.ingestion import Ingestion
+from ponant.live.reading.chunking import Chunk
 from ponant.live.served import ServedEmbedder
-from ponant.store import Database
+from ponant.store import Database, Scope
 from tests.serving.conftest import models_in, opened_upstreams
 
 pytestmark = [pytest.mark.anyio, pytest.mark.model]
@@ -62,6 +63,11 @@ async def _ingestion(
                 database.close()
 
 
+async def _cut(ingestion: Ingestion, text: str, kind: str) -> list[Chunk]:
+    chunks, _ = await ingestion._chunks(Scope(workspace_id="wsp_1"), None, text, kind)
+    return chunks
+
+
 @pytest.mark.parametrize("name", ["embed", "embed-en"])
 async def test_no_passage_exceeds_its_embedder(
     name: str, models_home: Path, tmp_path: Path
@@ -69,10 +75,10 @@ async def test_no_passage_exceeds_its_embedder(
     async with _ingestion(models_home, tmp_path, name) as (ingestion, embedder):
         for text in _TEXTS.values():
             for kind in ("text/plain", "text/x-python"):
-                chunks = await ingestion._chunks(f"# {_PROSE * 3}\n\n{text}", kind)
+                chunks = await _cut(ingestion, f"# {_PROSE * 3}\n\n{text}", kind)
                 counts = await embedder.count_tokens([piece.input for piece in chunks])
                 assert max(counts) <= embedder.max_tokens
                 joined = "".join("".join(piece.text.split()) for piece in chunks)
                 assert joined == "".join(f"# {_PROSE * 3}{text}".split())
-        longest = [chunk.input for chunk in await ingestion._chunks(_TEXTS["hexadecimal"], "")]
+        longest = [chunk.input for chunk in await _cut(ingestion, _TEXTS["hexadecimal"], "")]
         assert len(await embedder.embed(longest[:3], "passage")) == 3
