@@ -82,7 +82,7 @@ def main() -> None:
     if given.resume:
         done = _measured(full=given.full)
         names = [name for name in names if name not in done]
-    place = Place(peers=given.peers, full=given.full, quick=QUICK)
+    place = Place(given.peers, given.full, QUICK, quickest=given.quickest)
     failed = [name for name in names if not _run(name, place, console)]
     console.print(_summary())
     if not QUICK:
@@ -140,6 +140,11 @@ def _arguments() -> argparse.Namespace:
     arguments.add_argument("--rows", nargs="+", choices=list(_ROWS))
     arguments.add_argument("--full", action="store_true")
     arguments.add_argument("--resume", action="store_true")
+    arguments.add_argument(
+        "--quickest",
+        action="store_true",
+        help="of Pathway's settings only the quickest, in fresh-2k",
+    )
     peers = Path(os.environ.get("PONANT_BENCH_PEERS", HOME))
     arguments.add_argument("--peers", type=Path, default=peers, help="where environments lie")
     return arguments.parse_args()

@@ -46,11 +46,16 @@ class Told:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a row works: peers' environments, and how thorough it is."""
+    """Where a row works: peers' environments, and how thorough it is.
+
+    Attributes:
+        quickest: of a peer's settings only the quickest takes part.
+    """
 
     peers: Path
     full: bool = False
     quick: bool = False
+    quickest: bool = False
 
 
 def percentile(values: Sequence[float], share: float) -> float:
