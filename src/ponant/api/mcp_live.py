@@ -91,8 +91,9 @@ async def _watch_events(
     services: Platform, caller: Principal, arguments: dict[str, Any]
 ) -> dict[str, Any]:
     limit = min(max(whole(arguments, "limit", 20), 1), _MOST_EVENTS)
+    # The events first: the watch then shows what the latest of them did.
+    found = await services.watches.events(caller, text(arguments, "id"), limit=limit)
     watch = await services.watches.get(caller, text(arguments, "id"))
-    found = await services.watches.events(caller, watch.id, limit=limit)
     live, scope = services.live, caller.scope
     (shown,) = await withholding.shown(live, scope, [watch])
     events = await withholding.shown(live, scope, found)

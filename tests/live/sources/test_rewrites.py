@@ -3,10 +3,13 @@
 import asyncio
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ponant.live.knowledge import Knowledge
+from ponant.live.sources import files
 from tests.fakes.embedder import FakeEmbedder
 from tests.live.conftest import SCOPE, Installation, eventually, in_step
 
@@ -65,11 +68,12 @@ def test_no_rewrite_is_missed(installation: Installation) -> None:
             await knowledge.add_source(SCOPE, library.id, "folder", config)
             await in_step(knowledge, library.id, _FILES)
 
+            ids = await _ids(knowledge, library.id)
+
             async def texts() -> dict[str, str]:
-                documents = await knowledge.list_documents(SCOPE, library.id)
                 return {
-                    one.name: await knowledge.document_text(SCOPE, library.id, one.id)
-                    for one in documents
+                    name: await knowledge.document_text(SCOPE, library.id, one)
+                    for name, one in ids.items()
                 }
 
             for number in range(0, REWRITES, _FILES):
@@ -78,6 +82,50 @@ def test_no_rewrite_is_missed(installation: Installation) -> None:
                     chance.choice(_WAYS)(path, said[path])
                 expected = {path.name: text for path, text in said.items()}
                 await eventually(texts, lambda found, expected=expected: found == expected)
+            # A file that is replaced stays the document that it was.
+            assert await _ids(knowledge, library.id) == ids
+
+    asyncio.run(run())
+
+
+async def _ids(knowledge: Knowledge, library_id: str) -> dict[str, str]:
+    return {one.name: one.id for one in await knowledge.list_documents(SCOPE, library_id)}
+
+
+def test_what_a_walk_leaves_out_is_gone_only_where_nothing_is_in_its_place(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system may leave a name out of a folder's list while a file is renamed over it."""
+    walk = files.scan
+
+    def forgetful(root: Path, is_private: Callable[[Path], bool]) -> files.Scan:
+        found = walk(root, is_private)
+        for name in ("kept.md", "link.md", "gone.md"):
+            found.files.pop(name, None)
+        return found
+
+    async def run() -> None:
+        for name in ("kept", "gone", "other"):
+            installation.write(f"{name}.md", f"The {name} boiler is in the cellar.")
+        (installation.folder / "link.md").symlink_to("other.md")
+        async with installation.running() as knowledge:
+            library = await knowledge.create_library(SCOPE, "Walks")
+            config = {"path": str(installation.folder)}
+            await knowledge.add_source(SCOPE, library.id, "folder", config)
+            await in_step(knowledge, library.id, 4)
+            ids = await _ids(knowledge, library.id)
+            monkeypatch.setattr(files, "scan", forgetful)
+            (installation.folder / "gone.md").unlink()
+            installation.write("new/one.md", "A new folder is walked over.")  # no event suffices
+            del ids["gone.md"]
+
+            def without_one(found: dict[str, str]) -> bool:
+                return {name: found.get(name) for name in found if name != "one.md"} == ids
+
+            await eventually(
+                lambda: _ids(knowledge, library.id),
+                lambda found: "one.md" in found and without_one(found),
+            )
 
     asyncio.run(run())
 

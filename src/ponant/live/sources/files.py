@@ -56,13 +56,36 @@ def scan(root: Path, is_private: Callable[[Path], bool]) -> Scan:
                 links.setdefault(str(target)[prefix:], []).append(path)
                 files[path] = _linked(path, Path(entry.path), target)
             else:
-                status = entry.stat(follow_symlinks=False)
-                files[path] = Seen(path, status.st_size, signature(status))
+                files[path] = _regular(path, entry.stat(follow_symlinks=False))
         except _LeadsOut:
             faults.append(f"{path} is a link that leads out of the folder")
         except OSError:
             continue  # gone since it was listed
     return Scan(files, others, tuple(faults), links)
+
+
+def still_there(
+    root: Path, is_private: Callable[[Path], bool], paths: Iterable[str]
+) -> dict[str, Seen]:
+    """Those of some places that hold a file now, though a walk did not come upon them.
+
+    A system's list of a folder may leave out a name that is replaced while the list is made
+    (readdir, POSIX.1-2017), so that a walk alone does not tell that a file is gone.
+    """
+    found: dict[str, Seen] = {}
+    for path in paths:
+        full = root / path
+        if is_private(full) or not _has_no_link(root, full):
+            continue
+        try:
+            status = full.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                found[path] = _linked(path, full, _target(root, full, is_private))
+            elif stat.S_ISREG(status.st_mode):
+                found[path] = _regular(path, status)
+        except (OSError, _LeadsOut):
+            continue
+    return found
 
 
 class _LeadsOut(Exception):
@@ -85,6 +108,10 @@ def _target(root: Path, link: Path, is_private: Callable[[Path], bool]) -> Path:
     if not real.is_file():
         raise FileNotFoundError(real)
     return real
+
+
+def _regular(path: str, status: os.stat_result) -> Seen:
+    return Seen(path, status.st_size, signature(status))
 
 
 def _linked(path: str, link: Path, target: Path) -> Seen:
@@ -120,7 +147,7 @@ def glance(
             return None
         regular = stat.S_ISREG(status.st_mode) and _suffix(path) in MEDIA_TYPES
         shown = regular and not is_private(full) and _is_text(path) and _has_no_link(root, full)
-        found[path] = Seen(path, status.st_size, signature(status)) if shown else None
+        found[path] = _regular(path, status) if shown else None
     return found
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -134,7 +134,7 @@ class FolderSource:
     async def _everything(self, hints: Sequence[str]) -> Batch:
         begun = time.monotonic()
         try:
-            self._last = await self._aside(files.scan, self._root, self._is_private)
+            self._last = await self._aside(self._scan, self._last.files)
         except FileNotFoundError as e:
             raise SourceFault(
                 f"The folder {self._root} is not there. What it held when last read answers.",
@@ -152,6 +152,13 @@ class FolderSource:
         first = [self._found(found[path]) for path in hints if path in found]
         rest = [self._found(found[path]) for path in sorted(found) if path not in self._hints]
         return self._batch([*first, *rest], complete=True)
+
+    def _scan(self, before: Mapping[str, Seen]) -> Scan:
+        """Walk the folder; what a walk left out is gone only where nothing is in its place."""
+        found = files.scan(self._root, self._is_private)
+        missed = [path for path in before if path not in found.files]
+        found.files.update(files.still_there(self._root, self._is_private, missed))
+        return found
 
     def _forget(self, paths: Iterable[str]) -> None:
         for path in paths:
