@@ -53,7 +53,8 @@ $(PAGE): $(PAGE_WHEEL)
 endif
 
 test: setup $(STAMPS)/dev debian check web-check ## Run every check
-	$(BIN)/pytest
+	@rm -rf .pytest_cache
+	$(BIN)/pytest || $(BIN)/python -m tests.again $$?
 
 check: $(STAMPS)/dev ## Format, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
