@@ -16,6 +16,7 @@ import sys
 import venv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -207,10 +208,10 @@ def _measure(
         return len(texts) / taken["wall"]
 
     figures = in_turns(
-        Figures(f"{case}, batch {len(texts)}", "texts/s"),
-        {name: lambda name=name: rate(name) for name in engines},
+        Figures(f"{case}, batch {len(texts)}", "texts/s", ours="ponant"),
+        {name: partial(rate, name) for name in engines},
     )
-    used = Figures(figures.measure, "texts a second of processor", processor)
+    used = Figures(figures.measure, "texts a second of processor", processor, ours="ponant")
     peers = [name for name in engines if "ponant" not in name and faith[name] >= _FAITHFUL]
     print(f"\n{figures.measure}")
     for name in engines:
@@ -226,8 +227,8 @@ def _measure(
         "texts_a_processor_second": {name: used.median(name) for name in engines},
         "cosine": dict(faith),
         "best_peer": best,
-        "ratio": figures.ratio("ponant", best),
-        "processor_ratio": used.ratio("ponant", thriftiest),
+        "ratio": figures.ratio(best),
+        "processor_ratio": used.ratio(thriftiest),
     }
     print(f"  {row['ratio']:.2f}x {best}; by processor {row['processor_ratio']:.2f}x {thriftiest}")
     if not QUICK:

@@ -87,7 +87,7 @@ def main() -> None:
     console.print(_summary())
     if not QUICK:
         prepare(given.peers, ("plot",))
-        plot = [python(given.peers, "plot"), "-m", "bench.live_plot", _FILE, _PLOT]
+        plot = [str(python(given.peers, "plot")), "-m", "bench.live_plot", str(_FILE), str(_PLOT)]
         subprocess.run(plot, check=True)
         live_report.write(_FILE, _PAGE)
     if failed:

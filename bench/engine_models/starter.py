@@ -18,7 +18,7 @@ def write_starter(gguf: Path, tokenizer: Path, folder: Path) -> None:
     model = reference(gguf)
     model.generation_config.pad_token_id = 0
     model.save_pretrained(folder)
-    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+    fast = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer.from_file(str(tokenizer)),
         bos_token="<bos>",
         eos_token="<eos>",

@@ -8,13 +8,10 @@ import asyncio
 import itertools
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from bench.engine_models.catalogue import STARTER, Model
 from bench.engine_rows.prompts import real_text
@@ -23,6 +20,7 @@ from ponant.engine import Sampling
 from ponant.hub import Catalogue
 from ponant.kit import Settings, SystemClock
 from ponant.live.indexing.embedding import EmbeddingGate
+from ponant.live.served import ServedEmbedder
 from ponant.serving import Models, Upstreams
 from ponant.serving.port import CompletionRequest, Controls, TextModel
 from ponant.store import Database, Scope
@@ -71,24 +69,15 @@ async def _measure() -> Figures:
 class _Sync:
     """Passages on their way to the embedder, as a document's are."""
 
-    identity: str = "bench"
-    max_tokens: int = 512
-
     def __init__(self, model: TextModel) -> None:
         self.done = 0
-        self._model = model
         self._gate = EmbeddingGate()
-        self._gate.connect(self)
+        self._gate.connect(ServedEmbedder(model, "bench", model.card.context_length))
         text = real_text()
         starts = range(0, len(text) - _LETTERS, _LETTERS)
         pieces = [text[start : start + _LETTERS] for start in starts]
         self._passages = list(itertools.islice(itertools.cycle(pieces), _PASSAGES))
         self._stopped = False
-
-    async def embed(
-        self, texts: Sequence[str], kind: Literal["query", "passage"]
-    ) -> NDArray[np.float32]:
-        return (await self._model.embed(texts, kind)).vectors
 
     async def run(self, seconds: float) -> float:
         """Embed for so long or until stopped; passages a second."""

@@ -74,8 +74,7 @@ class Search:
 
     def _nearest(self, vector: NDArray[np.float32]) -> list[int]:
         similar = self._vectors[: len(self._texts)] @ vector
-        near = np.argsort(-similar)[:_CANDIDATES] if len(similar) else []
-        return [int(place) for place in near]
+        return [int(place) for place in np.argsort(-similar)[:_CANDIDATES]]
 
     def _matching(self, query: str) -> list[int]:
         expression = " OR ".join(f'"{word}"' for word in _WORD.findall(query))

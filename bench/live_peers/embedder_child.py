@@ -13,7 +13,7 @@ are drawn from clusters by a seed, since embedding 100,000 of them for real take
 import asyncio
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Protocol
 
@@ -93,7 +93,7 @@ class Counting:
     def _forget(self) -> None:
         self.passages: Counter[str] = Counter()
         self.queries: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
 
     async def embed(self, request: Request) -> Response:
         who = request.path_params["who"]

@@ -27,7 +27,7 @@ def prepare(peers: Path, names: tuple[str, ...]) -> None:
         if not python(peers, name).exists():
             venv.create(peers / name, with_pip=True)
         quiet = ("install", "--quiet", "--disable-pip-version-check")
-        command = [python(peers, name), "-m", "pip", *quiet, *PACKAGES[name]]
+        command = [str(python(peers, name)), "-m", "pip", *quiet, *PACKAGES[name]]
         subprocess.run(command, check=True)
 
 
