@@ -23,6 +23,7 @@ from ponant.assistant.watches import Watches
 from ponant.billing import Ledger
 from ponant.files import Files, Shelves
 from ponant.kit import Settings, SystemClock
+from ponant.kit.sealing import Seal
 from ponant.live import LiveClient
 from ponant.store import Database
 from tests.fakes.accounts import add_organisation, key_of
@@ -183,7 +184,9 @@ def open_office(home: Path) -> Iterator[Office]:
         shelves=Shelves(database, clock),
         signer=Signer(home, clock),
         assistant=assistant,
-        watches=Watches(database, clock, models, live, ledger, accounts, assistant.judging),
+        watches=Watches(
+            database, Seal(home), clock, models, live, ledger, accounts, assistant.judging
+        ),
     )
 
     async def start() -> None:

@@ -14,6 +14,7 @@ from ponant.files import Files, Shelves
 from ponant.hub import Catalogue
 from ponant.kit import Settings, SystemClock
 from ponant.kit.network import Network
+from ponant.kit.sealing import Seal
 from ponant.live import LiveClient
 from ponant.live.pipelines.watching import Pipelines
 from ponant.live.reranking import served_reranker
@@ -38,6 +39,7 @@ def open_platform(settings: Settings) -> tuple[Platform, FirstStart | None]:
     network = Network(settings.source_networks)
     watches = Watches(
         database,
+        Seal(settings.home, settings.given_secrets_key),
         clock,
         models,
         live,

@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import os
 import secrets
+import time
 from pathlib import Path
 
 FILE = "secrets.key"
@@ -17,6 +18,8 @@ _MARK = "sealed:1:"
 _BYTES = 32
 _NONCE = 12  # bytes; NIST SP 800-38D, 5.2.1.1
 _NAMED = 12  # letters that name a key
+_WRITTEN_SECONDS = 2.0  # until a file that holds no key is taken to be damaged
+_GLANCE_SECONDS = 0.01
 
 
 class CannotOpen(Exception):
@@ -101,12 +104,14 @@ class Seal:
         return key
 
     def _written(self) -> bytes:
-        """The key that another process was quicker to make."""
-        key = self._read()
-        if key is None:
-            raise CannotOpen(
-                f"{self._path} holds no key. Put back the one of before, or remove it."
-            )
+        """The key that another process was quicker to make, and may still be writing."""
+        deadline = time.monotonic() + _WRITTEN_SECONDS
+        while (key := self._read()) is None:
+            if time.monotonic() > deadline:
+                raise CannotOpen(
+                    f"{self._path} holds no key. Put back the one of before, or remove it."
+                )
+            time.sleep(_GLANCE_SECONDS)
         return key
 
 

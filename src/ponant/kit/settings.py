@@ -61,9 +61,9 @@ class Settings(BaseSettings):
         default=None,
         min_length=32,
         description=(
-            "What sources' passwords and keys are sealed with in the database: any text of 32 "
-            "characters or more. If not set, `secrets.key` under home, which is made when first "
-            "needed; back it up apart from the database."
+            "What sources' passwords and keys and watches' webhook secrets are sealed with in the "
+            "databases: any text of 32 characters or more. If not set, `secrets.key` under home, "
+            "which is made when first needed; back it up apart from the databases."
         ),
     )
     live_roots: str | None = Field(

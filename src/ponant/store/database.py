@@ -99,6 +99,20 @@ class Database:
         with _plain_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def write_over(self) -> Iterator[Session]:
+        """As `write`, and a file of SQLite's holds nothing of what was replaced any more."""
+        with self.write() as session:
+            if not self.is_server:
+                session.execute(text("PRAGMA secure_delete = ON"))
+            yield session
+        if not self.is_server:
+            raw = self.engine.raw_connection()  # no transaction may be open around it
+            try:
+                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                raw.close()
+
     def settle(self) -> None:
         """Wait until the disk has what ``write(soon=True)`` wrote."""
         if self.is_server or not self.engine.url.database:

@@ -12,6 +12,7 @@ from ponant.assistant.grounding import Judge
 from ponant.assistant.watches import Watches
 from ponant.billing import Ledger
 from ponant.kit.network import Network
+from ponant.kit.sealing import Seal
 from ponant.live.port import Embedder
 from ponant.serving.port import TextModel
 from ponant.store import Database
@@ -48,6 +49,7 @@ async def no_judge() -> Judge:
 def watches_of(post: Post, *models: TextModel, network: Network | None = None) -> Watches:
     return Watches(
         post.database,
+        Seal(post.home),
         post.clock,
         FakeModels(*models),
         post.live,
@@ -80,6 +82,18 @@ async def make_post(folder: Path, stack: AsyncExitStack, embedder: Embedder | No
         local_live(home, embedder or FakeEmbedder(dimension=1024))
     )
     model = Extractor()
-    watches = Watches(database, clock, FakeModels(model), live, ledger, accounts, no_judge)
+    watches = Watches(
+        database, Seal(home), clock, FakeModels(model), live, ledger, accounts, no_judge
+    )
     await watches.load()
     return Post(home, database, clock, accounts, ledger, live, model, watches, first.administrator)
+
+
+@pytest.fixture
+async def library(post: Post) -> str:
+    made = await post.live.create_library(post.owner.scope, "Handbook")
+    await post.live.write(
+        post.owner.scope, made.id, "desk.md", "# Desk\n\nThe reception desk opens at 08:30.\n"
+    )
+    await post.live.write(post.owner.scope, made.id, "cats.md", "# Cats\n\nCats sleep by day.\n")
+    return str(made.id)

@@ -70,12 +70,13 @@ class Keeper:
         """Bring the stored watches to mind and listen to their evidence."""
         self._live.notices("standing", self._noticed)
         for owner in await asyncio.to_thread(self._store.owners):
+            closed = await asyncio.to_thread(self._store.renew_secrets, owner)
             await self._webhooks.load(owner)
             for watch in await asyncio.to_thread(self._store.list, owner):
                 self.know(owner, watch)
                 # Tables are asked again at once, which needs no model.
                 fresh = watch.state == "in_step" and watch.setup.kind != "sql"
-                if not fresh and not watch.by_owner:
+                if (not fresh or watch.id in closed) and not watch.by_owner:
                     self.schedule(watch.id)
 
     def start(self) -> None:

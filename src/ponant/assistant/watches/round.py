@@ -19,6 +19,7 @@ from ponant.assistant.watches.schemas import Answer, Happening, Watch, WatchEven
 from ponant.assistant.watches.store import WatchStore
 from ponant.kit import Clock, PonantError, new_id
 from ponant.kit.errors import BadRequest, Forbidden, NotFound, TooManyRequests, Unauthorized
+from ponant.kit.sealing import CannotOpen
 from ponant.live.port import Hit, PassageRef, SearchResult
 from ponant.live.relations.port import Answer as Rows
 from ponant.store import Scope
@@ -73,6 +74,7 @@ class Round:
         caller: Principal | None = None
         try:
             caller = await self._caller(owner, watch)
+            await self._can_tell(owner, watch)
             if watch.setup.kind == "sql":
                 return await self._ask_tables(caller, watch)
             watch = self._counted(watch)
@@ -91,6 +93,14 @@ class Round:
         if not caller.role.covers(Role.MEMBER):
             raise Halted(f"Its owner's role is {caller.role}, and answering needs member.")
         return caller
+
+    async def _can_tell(self, owner: Scope, watch: Watch) -> None:
+        if watch.setup.webhook is None:
+            return
+        try:
+            await asyncio.to_thread(self._store.secret, owner, watch.id)
+        except CannotOpen as e:
+            raise Halted(str(e)) from e
 
     def _counted(self, watch: Watch) -> Watch:
         """The watch on its present day, with the calls that are left on it."""

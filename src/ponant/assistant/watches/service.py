@@ -24,6 +24,7 @@ from ponant.billing import Ledger
 from ponant.kit import Clock, PonantError, new_id
 from ponant.kit.errors import BadRequest
 from ponant.kit.network import Network
+from ponant.kit.sealing import Seal
 from ponant.store import Database, Scope
 
 _MOST_WATCHES = 10_000  # of one person
@@ -33,6 +34,7 @@ class Watches:
     """The watches of an installation; every method acts for its caller alone.
 
     Args:
+        seal: for what webhooks are signed with.
         owners: says what the owner of a watch may do now.
         judging: the judge of what supports an answer.
         network: the addresses that webhooks may have; public ones by default.
@@ -42,6 +44,7 @@ class Watches:
     def __init__(
         self,
         database: Database,
+        seal: Seal,
         clock: Clock,
         models: Models,
         live: Live,
@@ -51,7 +54,7 @@ class Watches:
         network: Network | None = None,
         arrangement: Arrangement | None = None,
     ) -> None:
-        self._store = WatchStore(database)
+        self._store = WatchStore(database, seal)
         self._webhooks = Webhooks(self._store, clock, network or Network(), live, owners)
         self._clock = clock
         self._live = live
@@ -135,8 +138,8 @@ class Watches:
                 watch, answer=None, evidence=(), shown={}, state="answering"
             )
 
-        kept = await asyncio.to_thread(self._store.secret, caller.scope, watch_id)
-        secret = _secret() if setup.webhook and (new_secret or kept is None) else None
+        signs = await asyncio.to_thread(self._store.signs, caller.scope, watch_id)
+        secret = _secret() if setup.webhook and (new_secret or not signs) else None
         watch = await self._change(caller, watch_id, changed, secret)
         self._keeper.schedule(watch_id)
         return watch, secret

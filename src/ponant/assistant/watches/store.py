@@ -1,11 +1,11 @@
 """Where watches are kept: each call is one transaction in somebody's scope."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
 from ponant.assistant.watches.schemas import Delivery, DeliveryState, Watch, WatchEvent
 from ponant.assistant.watches.tables import (
@@ -15,6 +15,7 @@ from ponant.assistant.watches.tables import (
     WatchRow,
 )
 from ponant.kit.errors import NotFound
+from ponant.kit.sealing import CannotOpen, Seal
 from ponant.store import Database, Scope, in_scope
 
 _KEPT_EVENTS = 500  # of each watch
@@ -24,8 +25,9 @@ DELIVERED = frozenset({"changed", "paused", "resumed"})
 class WatchStore:
     """Reads and writes watches. It asks the database: call it in a thread."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, seal: Seal) -> None:
         self._database = database
+        self._seal = seal
 
     def owners(self) -> Sequence[Scope]:
         """Everybody who keeps or kept watches."""
@@ -53,7 +55,7 @@ class WatchStore:
                     workspace_id=scope.workspace_id,
                     person_id=scope.person_id,
                     body=msgspec.to_builtins(watch),
-                    secret=secret,
+                    secret=None if secret is None else self._sealed(watch.id, secret),
                 )
             )
 
@@ -68,12 +70,67 @@ class WatchStore:
         with self._database.read() as session:
             return _watch(_row(session, scope, watch_id))
 
+    def signs(self, scope: Scope, watch_id: str) -> bool:
+        """Whether a watch has a secret, be it one that can be opened or not."""
+        return self._stored_secret(scope, watch_id) is not None
+
     def secret(self, scope: Scope, watch_id: str) -> str | None:
-        """What a watch's deliveries are signed with."""
+        """What a watch's deliveries are signed with.
+
+        Raises:
+            CannotOpen: the key that it was sealed with is not there.
+        """
+        stored = self._stored_secret(scope, watch_id)
+        if stored is None:
+            return None
+        try:
+            return self._seal.open(stored, _about(watch_id))
+        except CannotOpen as e:
+            raise CannotOpen(
+                f"What its webhook is signed with cannot be opened. {e} Or give the watch a new "
+                "secret."
+            ) from e
+
+    def renew_secrets(self, scope: Scope) -> Collection[str]:
+        """Seal somebody's secrets that were stored before there were seals, or with another key
+        than new ones are.
+
+        Returns:
+            The watches whose secret cannot be opened; it stays as it is.
+        """
+        fresh: dict[str, str] = {}
+        closed: set[str] = set()
+        for watch_id, stored in self._stored_secrets(scope):
+            if self._seal.is_current(stored):
+                continue
+            try:
+                opened = self._seal.open(stored, _about(watch_id))
+            except CannotOpen:
+                closed.add(watch_id)
+            else:
+                fresh[watch_id] = self._sealed(watch_id, opened)
+        if fresh:
+            with self._database.write_over() as session:
+                for watch_id, sealed in fresh.items():
+                    _update(session, scope, watch_id, secret=sealed)
+        return closed
+
+    def _stored_secret(self, scope: Scope, watch_id: str) -> str | None:
+        statement = select(WatchRow.secret).where(
+            WatchRow.id == watch_id, in_scope(WatchRow, scope)
+        )
         with self._database.read() as session:
-            statement = select(WatchRow).where(WatchRow.id == watch_id, in_scope(WatchRow, scope))
-            row = session.scalar(statement.options(undefer(WatchRow.secret)))
-            return None if row is None else row.secret
+            return session.scalar(statement)
+
+    def _stored_secrets(self, scope: Scope) -> Sequence[tuple[str, str]]:
+        statement = select(WatchRow.id, WatchRow.secret).where(
+            in_scope(WatchRow, scope), WatchRow.secret.is_not(None)
+        )
+        with self._database.read() as session:
+            return [(watch_id, secret or "") for watch_id, secret in session.execute(statement)]
+
+    def _sealed(self, watch_id: str, secret: str) -> str:
+        return self._seal.seal(secret, _about(watch_id))
 
     def put(
         self, scope: Scope, watch: Watch, event: WatchEvent | None = None
@@ -115,7 +172,7 @@ class WatchStore:
         """
         with self._database.write() as session:
             watch = how(_watch(_row(session, scope, watch_id)))
-            kept = {} if secret is None else {"secret": secret}
+            kept = {} if secret is None else {"secret": self._sealed(watch_id, secret)}
             _update(session, scope, watch_id, body=msgspec.to_builtins(watch), **kept)
             return watch
 
@@ -205,6 +262,10 @@ class WatchStore:
                     error=delivery.error,
                 )
             )
+
+
+def _about(watch_id: str) -> str:
+    return f"{watch_id}:webhook"
 
 
 def _row(session: Session, scope: Scope, watch_id: str) -> WatchRow:

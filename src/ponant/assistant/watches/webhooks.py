@@ -24,11 +24,13 @@ from ponant.assistant.watches.store import WatchStore
 from ponant.kit import Clock, PonantError
 from ponant.kit.errors import BadRequest, NotFound, Unauthorized
 from ponant.kit.network import AddressRefused, Network
+from ponant.kit.sealing import CannotOpen
 from ponant.store import Scope
 
 PAUSES = tuple(timedelta(seconds=one) for one in (5, 30, 120, 600, 3600, 21_600, 86_400))
 """What is waited after each failure; after the last, the delivery is dead."""
 
+_LOCKED = timedelta(seconds=60)
 _SECONDS = 10.0
 _AT_ONCE = 8
 _GONE = 410
@@ -116,7 +118,11 @@ class Webhooks:
             except NotFound:  # the watch was deleted
                 self._due.pop(delivery.event_id, None)
                 return
-            tried = self._judged(delivery, error, final=final)
+            except CannotOpen as e:  # no attempt: it waits for the key, however long that takes
+                later = self._clock.now() + _LOCKED
+                tried = msgspec.structs.replace(delivery, next_at=later, error=str(e))
+            else:
+                tried = self._judged(delivery, error, final=final)
             try:
                 await asyncio.to_thread(self._store.note, owner, tried)
             except PonantError as e:

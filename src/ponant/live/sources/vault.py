@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from ponant.kit.sealing import CannotOpen, Seal, is_sealed
 from ponant.live import repository
@@ -54,21 +54,13 @@ class Vault:
         fresh = self._renewed(library_id, stored)
         if fresh is None:
             return False
-        with database.write() as session:
-            if database.engine.dialect.name == "sqlite":  # leave no page with the plain text
-                session.execute(text("PRAGMA secure_delete = ON"))
+        with database.write_over() as session:
             session.execute(
                 update(SourceRow)
                 .where(SourceRow.id == source_id, in_scope(SourceRow, scope))
                 .values(secrets=fresh)
                 .execution_options(synchronize_session=False)
             )
-        if database.engine.dialect.name == "sqlite":
-            raw = database.engine.raw_connection()  # no transaction may be open around it
-            try:
-                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                raw.close()
         return True
 
     def _renewed(self, library_id: str, stored: Mapping[str, str]) -> dict[str, str] | None:
