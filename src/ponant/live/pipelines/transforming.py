@@ -15,11 +15,11 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ponant.kit import PonantError
+from ponant.kit.pipes import answers
 from ponant.live.pipelines.items import Document, Item
 from ponant.live.pipelines.loading import load
 from ponant.live.pipelines.plan import paths
@@ -102,15 +102,14 @@ def main() -> None:
     """Call what standard input says until it ends."""
     _end_with_parent()
     pipe = sys.stdin.buffer
-    output = os.dup(1)
-    os.dup2(2, 1)  # nothing that a transform prints may break a frame
+    send = answers()
     file = Path(os.fsdecode(pipe.readline()[:-1]))
     try:
-        worker = Worker(file, partial(_write, output))
+        worker = Worker(file, send)
     except PonantError as e:
-        _write(output, frame(0, pickle.dumps(([], e.message))))
+        send(frame(0, pickle.dumps(([], e.message))))
         os._exit(1)
-    _write(output, frame(0, pickle.dumps(([], ""))))
+    send(frame(0, pickle.dumps(([], ""))))
     while (found := _read(pipe)) is not None:
         worker.take(*found)
     os._exit(0)  # calls that have not ended are nobody's any more
@@ -128,15 +127,6 @@ def _read(pipe: BinaryIO) -> tuple[int, bytes] | None:
         return None
     size = int.from_bytes(head[:LENGTH], "big") - NUMBER
     return int.from_bytes(head[LENGTH:], "big"), pipe.read(size)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[os.write(descriptor, view) :]
-    except BrokenPipeError:
-        os._exit(0)
 
 
 if __name__ == "__main__":

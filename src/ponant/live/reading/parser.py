@@ -7,13 +7,13 @@ hangs.
 """
 
 import faulthandler
-import os
 import struct
 import sys
 from typing import BinaryIO
 
 import msgspec
 
+from ponant.kit.pipes import answers
 from ponant.live.reading.confinement import allow_seconds, confine
 from ponant.live.reading.extracting import text_of
 from ponant.live.reading.refusal import Refusal
@@ -40,16 +40,14 @@ class Parsed(msgspec.Struct, frozen=True):
 def main() -> None:
     """Serve until standard input ends."""
     confine()
-    stdin, stdout = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # a library that prints must not break the framing
+    stdin, send = sys.stdin.buffer, answers()
     while (message := read_frame(stdin)) is not None:
         task = msgspec.msgpack.decode(message, type=Parse)
         allow_seconds(task.seconds)
         faulthandler.dump_traceback_later(_WALL * task.seconds, exit=True)
         parsed = parse(task)
         faulthandler.cancel_dump_traceback_later()
-        stdout.write(frame(msgspec.msgpack.encode(parsed)))
-        stdout.flush()
+        send(frame(msgspec.msgpack.encode(parsed)))
 
 
 def parse(task: Parse) -> Parsed:

@@ -21,6 +21,7 @@ import structlog
 from ponant.kit import PonantError
 from ponant.kit.errors import BadRequest, StorageFull, Unavailable
 from ponant.kit.log import configure_log
+from ponant.kit.pipes import answers
 from ponant.live.calls import arguments_of
 from ponant.live.failure import Failure
 from ponant.live.relations import sql
@@ -139,9 +140,7 @@ def main() -> None:
     spec = msgspec.json.decode(pipe.readline(), type=TablesSpec)
     configure_log(spec.log_level)
     _limit(spec.memory)
-    output = os.dup(1)
-    os.dup2(2, 1)  # nothing that prints may break a frame
-    worker = Worker(spec, partial(_write, output))
+    worker = Worker(spec, answers())
     worker.open_all()
     while len(head := pipe.read(LENGTH)) == LENGTH:
         worker.take(decode_ask(pipe.read(int.from_bytes(head, "big"))))
@@ -151,15 +150,6 @@ def main() -> None:
 def _limit(memory: int) -> None:
     """Let the system refuse memory that DuckDB's own limit does not count."""
     resource.setrlimit(resource.RLIMIT_DATA, (2 * memory + _BESIDE,) * 2)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    try:
-        while view:
-            view = view[os.write(descriptor, view) :]
-    except BrokenPipeError:
-        os._exit(0)
 
 
 if __name__ == "__main__":
