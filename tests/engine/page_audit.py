@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ponant.engine.cache import Lease, PageTable, _is_current
+from ponant.engine.cache import PageTable, _is_current
+from ponant.engine.lease import Lease
 from ponant.engine.radix import KEY_BYTES, Node
 
 

@@ -5,7 +5,8 @@ from itertools import chain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponant.engine.cache import PAGE_TOKENS, Lease, PageTable
+from ponant.engine.cache import PAGE_TOKENS, PageTable
+from ponant.engine.lease import Lease
 from tests.engine.page_audit import audit
 
 BLOCK = st.sampled_from([[1] * PAGE_TOKENS, [2] * PAGE_TOKENS, [3] * 5])

@@ -39,7 +39,7 @@ class Machine:
         assert self.table.extend(lease, len(tokens))
         if (reading := self.table.restore(lease)) is not None:
             assert wait_for(reading)
-            self.table.restored(lease, tokens, reading.found)
+            self.table.restored(lease, tokens, reading)
         sequence = Sequence("one", scope, tokens, lease=lease)
         self.pages.run([Work(sequence, lease.cached_tokens, len(tokens) - lease.cached_tokens)])
         self.table.publish(lease, tokens, len(tokens))
@@ -265,3 +265,24 @@ def test_what_is_forgotten_before_it_is_written_never_is(folder: Path) -> None:
     machine.table.forget(["doc/passage"])
     machine.end()
     assert list(folder.glob("*.page")) == []
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_who_goes_on_behind_a_tagged_page_keeps_its_tag(folder: Path, restarts: bool) -> None:
+    """Whether the pages were in memory still or came back from disk."""
+    machine = Machine(folder)
+    machine.read("mine", DOCUMENT, tags=[(2 * PAGE_TOKENS, "doc/passage")])
+    if restarts:
+        machine.end()
+        machine = Machine(folder)
+    longer = [*DOCUMENT, *range(2 * PAGE_TOKENS)]
+    assert machine.read("mine", longer) == 5 * PAGE_TOKENS
+    machine.table.save(PAGES)
+    machine.table.forget(["doc/passage"])
+    audit(machine.table, [])
+    assert machine.read("mine", longer[: 2 * PAGE_TOKENS + 1]) == 2 * PAGE_TOKENS
+    machine.end()
+    assert len(list(folder.glob("*.page"))) == 2
+    later = Machine(folder)
+    assert later.read("mine", longer) == 2 * PAGE_TOKENS
+    later.end()

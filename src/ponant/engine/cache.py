@@ -10,19 +10,20 @@ up to its end: nobody finds a page without knowing all of them.
 
 What a page holds may have to be forgotten before its time, such as a passage that was deleted. A
 lease says where such things begin (its tags), and `PageTable.forget` drops the pages from there on.
+Who goes on behind pages of others, or of the store, takes their tags over. A tag is kept as the
+store's mark of its name, which is all that a store remembers of it.
 """
 
 import hashlib
 import heapq
 import itertools
-import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
+from ponant.engine.lease import Lease
 from ponant.engine.page_store import PageStore, Reading
 from ponant.engine.radix import KEY_BYTES, Node
 
@@ -33,40 +34,6 @@ _STALE_ENTRIES: Final = 1024  # of the queue of leaves, before it is swept
 _HIT_WORTH: Final = 16  # leases that may end meanwhile, for each time that a page was found again
 _MOST_HITS: Final = 64
 _REMEMBERED: Final = 65_536  # forgotten names: prompts made before may still be on their way
-
-
-@dataclass(eq=False, slots=True)
-class Lease:
-    """The pages that one sequence holds, in the order of its tokens.
-
-    Attributes:
-        pages: page numbers; page ``i`` holds tokens ``i * PAGE_TOKENS`` and on.
-        cached_tokens: tokens whose keys and values were there when the lease was opened.
-        node: the published page that the lease has come to, which it holds; None once closed.
-        shared: how many of the pages are published, from the first; the others are its own.
-        digest: of the last published page.
-        tags: the page in which each begins, and its name.
-        limit: pages that may be published; those behind hold what was forgotten.
-        stored: digests of the pages behind the published ones that the store had at the beginning.
-    """
-
-    pages: list[int] = field(default_factory=list)
-    cached_tokens: int = 0
-    node: Node | None = None
-    shared: int = 0
-    digest: bytes = b""
-    tags: tuple[tuple[int, str], ...] = ()
-    limit: int = sys.maxsize
-    stored: tuple[bytes, ...] = ()
-
-    def tags_until(self, page: int) -> frozenset[str]:
-        """Names of what begins in this page or before it."""
-        return frozenset(name for first, name in self.tags if first <= page)
-
-    def narrow(self, names: Iterable[str]) -> None:
-        """Publish nothing from where one of the names begins."""
-        wanted = set(names)
-        self.limit = min((page for page, name in self.tags if name in wanted), default=self.limit)
 
 
 class PageTable:
@@ -99,7 +66,7 @@ class PageTable:
         self._numbers = itertools.count(1)
         self._unsaved: dict[int, tuple[bytes, frozenset[str]]] = {}
         self._tagged: set[Lease] = set()  # open leases that have tags
-        self._forgotten: OrderedDict[str, None] = OrderedDict()
+        self._forgotten: OrderedDict[str, None] = OrderedDict()  # marks
 
     @property
     def available(self) -> int:
@@ -131,8 +98,8 @@ class PageTable:
         self._hold(tree)
         lease = Lease(node=tree, digest=root)
         if tags:
-            lease.tags = tuple((start // PAGE_TOKENS, name) for start, name in tags)
-            lease.narrow(name for _, name in lease.tags if name in self._forgotten)
+            lease.tags = tuple((start // PAGE_TOKENS, self._mark(name)) for start, name in tags)
+            lease.narrow(mark for _, mark in lease.tags if mark in self._forgotten)
             self._tagged.add(lease)
         if not reuse:
             return lease
@@ -165,9 +132,11 @@ class PageTable:
         pages = lease.pages[lease.shared : lease.shared + len(lease.stored)]
         return self._store.fetch(lease.stored[: len(pages)], pages)
 
-    def restored(self, lease: Lease, tokens: Sequence[int], found: int) -> None:
+    def restored(self, lease: Lease, tokens: Sequence[int], reading: Reading) -> None:
         """Publish the first pages that `restore` has filled, as computed ones are."""
-        last = min(lease.shared + found, lease.limit)
+        for page, marks in enumerate(reading.found, lease.shared):
+            self._inherit(lease, page, marks)
+        last = min(lease.shared + len(reading.found), lease.limit)
         if last > lease.shared:
             self._graft(lease, page_key(tokens, lease.shared, last), dirty=False)
         lease.cached_tokens = lease.shared * PAGE_TOKENS
@@ -215,10 +184,10 @@ class PageTable:
 
         What a lease holds stays its own until it is closed; nobody else finds it.
         """
-        wanted = frozenset(names)
-        for name in wanted:
-            self._forgotten[name] = None
-            self._forgotten.move_to_end(name)
+        wanted = frozenset(map(self._mark, names))
+        for mark in wanted:
+            self._forgotten[mark] = None
+            self._forgotten.move_to_end(mark)
         while len(self._forgotten) > _REMEMBERED:
             self._forgotten.popitem(last=False)
         for lease in self._tagged:
@@ -240,7 +209,7 @@ class PageTable:
         while key and lease.node is not None and (child := lease.node.child(key)) is not None:
             self._hold(child)
             child.hits = min(child.hits + 1, _MOST_HITS)
-            _put_tags(child, len(lease.pages), lease)
+            self._share_tags(child, len(lease.pages), lease)
             lease.node = child
             lease.pages += child.pages
             if self._store is not None:
@@ -263,16 +232,30 @@ class PageTable:
                     unsaved = zip(digests[done - last :], tags, strict=True)
                     self._unsaved.update(zip(own, unsaved, strict=True))
                 node, done = node.grow(key, own), last
-                _put_tags(node, last - len(node.pages), lease)
+                lease.tag(node, last - len(node.pages))
                 break
             self._hold(child)
-            _put_tags(child, done, lease)
+            self._share_tags(child, done, lease)
             last = done + len(child.pages)
             self._free += lease.pages[done:last]
             lease.pages[done:last] = child.pages
             node, done, key = child, last, key[len(child.key) :]
         lease.node, lease.shared = node, done
         lease.digest = digests[-1] if digests else lease.digest
+
+    def _share_tags(self, node: Node, first: int, lease: Lease) -> None:
+        """Note on a node what the lease knows to begin in its pages, and the other way round."""
+        for place, marks in sorted(node.tags.items()):
+            self._inherit(lease, first + place, marks)
+        lease.tag(node, first)
+
+    def _inherit(self, lease: Lease, page: int, marks: Iterable[str]) -> None:
+        lease.inherit(page, marks)
+        if lease.tags:
+            self._tagged.add(lease)
+
+    def _mark(self, name: str) -> str:
+        return name if self._store is None else self._store.mark(name)
 
     def _hold(self, node: Node) -> None:
         if not node.holders:
@@ -354,19 +337,12 @@ def _rank(node: Node) -> int:
     return node.used + node.hits * _HIT_WORTH
 
 
-def _put_tags(node: Node, first: int, lease: Lease) -> None:
-    """Note on a node, whose first page is the lease's ``first``, what begins in its pages."""
-    for page, name in lease.tags:
-        if first <= page < first + len(node.pages):
-            node.tags.setdefault(page - first, set()).add(name)
-
-
-def _first_tagged(tree: Node, names: frozenset[str]) -> Iterator[Node]:
-    """The branches of a tree that begin with a page in which one of the names begins."""
+def _first_tagged(tree: Node, marks: frozenset[str]) -> Iterator[Node]:
+    """The branches of a tree that begin with a page in which one of the tags begins."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
-        place = node.tagged(names)
+        place = node.tagged(marks)
         if place is None:
             waiting += node.children.values()
             continue

@@ -13,8 +13,8 @@ class Reading(Protocol):
         ...
 
     @property
-    def found(self) -> int:
-        """How many of them, from the first, hold what was saved; none once it was stopped."""
+    def found(self) -> Sequence[frozenset[str]]:
+        """Tags of those that hold what was saved, from the first; none once it was stopped."""
         ...
 
     def stop(self) -> None:
@@ -29,16 +29,20 @@ class PageStore(Protocol):
         """Keep a page's contents as they are now; False where that is not possible now.
 
         Args:
-            tags: what the page must be dropped with.
+            tags: marks of what the page must be dropped with.
         """
+        ...
+
+    def mark(self, name: str) -> str:
+        """What the store knows a tag by; one that keeps no names makes up something else."""
         ...
 
     def fetch(self, digests: Sequence[bytes], pages: Sequence[int]) -> Reading:
         """Begin to fill pages with what was saved under these digests, a page for each."""
         ...
 
-    def forget(self, names: frozenset[str]) -> None:
-        """Drop what was saved under any of these tags."""
+    def forget(self, marks: frozenset[str]) -> None:
+        """Drop what was saved with any of these tags."""
         ...
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ class Node:
         holders: leases that end here or below.
         used: when the last lease let go of it.
         hits: how many leases found it published.
-        tags: names of what begins in its pages, by the place of the page in the node.
+        tags: marks of what begins in its pages, by the place of the page in the node.
         gone: taken out of its tree, for those alone who hold it still.
     """
 
@@ -69,10 +69,10 @@ class Node:
             holders=self.holders,
             used=self.used,
             hits=self.hits,
-            tags={place: names for place, names in self.tags.items() if place < count},
+            tags={place: marks for place, marks in self.tags.items() if place < count},
             gone=self.gone,
         )
-        self.tags = {place - count: names for place, names in self.tags.items() if place >= count}
+        self.tags = {place - count: marks for place, marks in self.tags.items() if place >= count}
         if self.parent is not None:
             self.parent.children[upper.key[:KEY_BYTES]] = upper
         self.key, self.pages = self.key[len(upper.key) :], self.pages[count:]
@@ -103,9 +103,9 @@ class Node:
             del self.parent.children[first]
         return page
 
-    def tagged(self, names: frozenset[str]) -> int | None:
-        """The place of the first page in which one of the names begins."""
-        return min((place for place, own in self.tags.items() if own & names), default=None)
+    def tagged(self, marks: frozenset[str]) -> int | None:
+        """The place of the first page in which one of the tags begins."""
+        return min((place for place, own in self.tags.items() if own & marks), default=None)
 
     def leave(self) -> None:
         """Take this node out of what its parent leads to."""

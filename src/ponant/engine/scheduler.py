@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ponant.engine.cache import PAGE_TOKENS, Lease, PageTable, page_key, pages_for
+from ponant.engine.cache import PAGE_TOKENS, PageTable, page_key, pages_for
+from ponant.engine.lease import Lease
 from ponant.engine.page_store import Reading
 from ponant.engine.radix import common_pages
 from ponant.engine.turns import Turns
@@ -340,8 +341,8 @@ class Scheduler:
     def _settle(self) -> None:
         """Go on with those whose pages were read, and give back what others did not wait for."""
         for sequence in [it for it, reading in self._reading.items() if reading.done]:
-            found = self._reading.pop(sequence).found
-            self._table.restored(sequence.lease, sequence.tokens, found)
+            reading = self._reading.pop(sequence)
+            self._table.restored(sequence.lease, sequence.tokens, reading)
             self._run(sequence)
         leaving, self._leaving = self._leaving, []
         for lease, reading in leaving:

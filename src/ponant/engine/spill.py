@@ -49,7 +49,7 @@ class _Fetch:
     """Pages to read, with their digests: see `Reading`."""
 
     wanted: list[tuple[bytes, int]]
-    count: int = 0
+    filled: list[frozenset[str]] = field(default_factory=list)
     stopped: bool = False
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -58,8 +58,8 @@ class _Fetch:
         return self.over.is_set()
 
     @property
-    def found(self) -> int:
-        return 0 if self.stopped else self.count
+    def found(self) -> Sequence[frozenset[str]]:
+        return () if self.stopped else self.filled
 
     def stop(self) -> None:
         self.stopped = True
@@ -92,11 +92,11 @@ class Spill:
         self._lock = threading.Lock()
         self._files = _files(folder)  # sizes by name, least recently used first
         self._bytes = sum(self._files.values())
-        self._tagged: dict[bytes, set[str]] = {}  # names of pages by their tags
-        self._tags: dict[str, tuple[bytes, ...]] = {}  # tags by names of pages
+        self._tagged: dict[str, set[str]] = {}  # names of pages by their tags
+        self._tags: dict[str, tuple[str, ...]] = {}  # tags by names of pages
         for name in list(self._files):
             self._note(name, _tags_in(self._path(name)))
-        self._unwritten: dict[str, tuple[bytes, tuple[bytes, ...]]] = {}
+        self._unwritten: dict[str, tuple[bytes, tuple[str, ...]]] = {}
         self._unwritten_bytes = 0
         self._trim()
         self._queue: queue.Queue[str | None] = queue.Queue()
@@ -117,7 +117,7 @@ class Spill:
     def save(self, digest: bytes, page: int, tags: frozenset[str] = frozenset()) -> bool:
         """Take a copy of a page to write it soon; False where too much waits for the disk."""
         name = self._name(digest)
-        kept = tuple(sorted(map(self._tag, tags)))
+        kept = tuple(sorted(tags))
         if len(kept) > _MOST_TAGS:
             return True  # not kept, since it could not be dropped with what it holds
         with self._lock:
@@ -144,32 +144,42 @@ class Spill:
         while (fetch := self._wanted.get()) is not None:
             try:
                 for digest, page in fetch.wanted:
-                    if fetch.stopped or self._closed or not self._load(digest, page):
+                    if fetch.stopped or self._closed:
                         break
-                    fetch.count += 1
+                    if (tags := self._load(digest, page)) is None:
+                        break
+                    fetch.filled.append(frozenset(tags))
             except Exception:  # what is not there is computed
                 _logger.exception("pages of the cache cannot be read")
             finally:
                 fetch.over.set()
 
-    def _load(self, digest: bytes, page: int) -> bool:
-        """Fill a page with what was saved; a file that cannot be trusted is removed."""
+    def _load(self, digest: bytes, page: int) -> Sequence[str] | None:
+        """Fill a page with what was saved; a file that cannot be trusted is removed.
+
+        Returns the tags that it was saved with; None where it cannot be had.
+        """
         name = self._name(digest)
         with self._lock:
             unwritten = self._unwritten.get(name)
         try:
-            self._memory.write_page(page, self._read(name) if unwritten is None else unwritten[0])
+            data, tags = self._read(name) if unwritten is None else unwritten
+            self._memory.write_page(page, data)
         except (OSError, ValueError) as e:
             _logger.warning("a page of the cache on disk is not usable: %s", e)
             self._remove(name)
-            return False
+            return None
         self.loaded += 1
-        return True
+        return tags
 
-    def forget(self, names: Iterable[str]) -> None:
+    def mark(self, name: str) -> str:
+        """A keyed digest, so that a page's file does not tell what its tags say."""
+        return hashlib.blake2b(name.encode(), key=self._secret, digest_size=_TAG_BYTES).hexdigest()
+
+    def forget(self, marks: Iterable[str]) -> None:
         """Remove every page that was saved with one of these tags, written or not."""
         with self._lock:
-            pages = {page for name in names for page in self._tagged.pop(self._tag(name), ())}
+            pages = {page for mark in marks for page in self._tagged.pop(mark, ())}
             for page in pages & self._unwritten.keys():
                 data, _ = self._unwritten.pop(page)
                 self._unwritten_bytes -= len(data)
@@ -187,10 +197,7 @@ class Spill:
     def _name(self, digest: bytes) -> str:
         return hashlib.blake2b(digest, key=self._secret, digest_size=_NAME_BYTES).hexdigest()
 
-    def _tag(self, name: str) -> bytes:
-        return hashlib.blake2b(name.encode(), key=self._secret, digest_size=_TAG_BYTES).digest()
-
-    def _note(self, name: str, tags: tuple[bytes, ...]) -> None:
+    def _note(self, name: str, tags: tuple[str, ...]) -> None:
         if tags:
             self._tags[name] = tags
         for tag in tags:
@@ -204,8 +211,8 @@ class Spill:
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}{_SUFFIX}"
 
-    def _read(self, name: str) -> bytes:
-        """The contents of a file.
+    def _read(self, name: str) -> tuple[bytes, tuple[str, ...]]:
+        """The page in a file, and its tags.
 
         Raises:
             OSError: it cannot be read.
@@ -216,12 +223,12 @@ class Spill:
         head = len(_MAGIC) + _SEAL_BYTES
         if whole[:head] != _MAGIC + self._seal(name, whole[head:]):
             raise ValueError(f"{path.name} is damaged")
-        tags = int.from_bytes(whole[head : head + _COUNT_BYTES], "little")
+        tags, page = _parted(whole[head:])
         os.utime(path)
         with self._lock:
             if name in self._files:
                 self._files.move_to_end(name)
-        return whole[head + _COUNT_BYTES + tags * _TAG_BYTES :]
+        return page, tags
 
     def _remove(self, name: str) -> None:
         with self._lock:
@@ -246,8 +253,9 @@ class Spill:
             if forgotten:
                 self._remove(name)
 
-    def _write(self, name: str, data: bytes, tags: tuple[bytes, ...]) -> None:
-        contents = len(tags).to_bytes(_COUNT_BYTES, "little") + b"".join(tags) + data
+    def _write(self, name: str, data: bytes, tags: tuple[str, ...]) -> None:
+        named = b"".join(map(bytes.fromhex, tags))
+        contents = len(tags).to_bytes(_COUNT_BYTES, "little") + named + data
         whole = _MAGIC + self._seal(name, contents) + contents
         if len(whole) > self._most_bytes:
             return
@@ -266,14 +274,20 @@ class Spill:
             self._remove(oldest)
 
 
-def _tags_in(path: Path) -> tuple[bytes, ...]:
+def _tags_in(path: Path) -> tuple[str, ...]:
     """The tags that a file names; one that is cut short is found out when it is read."""
-    head = len(_MAGIC) + _SEAL_BYTES
     with path.open("rb") as file:
-        file.seek(head)
-        count = int.from_bytes(file.read(_COUNT_BYTES), "little")
-        tags = file.read(count * _TAG_BYTES)
-    return tuple(tags[start : start + _TAG_BYTES] for start in range(0, len(tags), _TAG_BYTES))
+        file.seek(len(_MAGIC) + _SEAL_BYTES)
+        count = file.read(_COUNT_BYTES)
+        return _parted(count + file.read(int.from_bytes(count, "little") * _TAG_BYTES))[0]
+
+
+def _parted(contents: bytes) -> tuple[tuple[str, ...], bytes]:
+    """The tags at the beginning of a file's contents, and the page behind them."""
+    count = int.from_bytes(contents[:_COUNT_BYTES], "little")
+    end = _COUNT_BYTES + count * _TAG_BYTES
+    starts = range(_COUNT_BYTES, end, _TAG_BYTES)
+    return tuple(contents[at : at + _TAG_BYTES].hex() for at in starts), contents[end:]
 
 
 def _secret(folder: Path) -> bytes:
