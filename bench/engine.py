@@ -11,7 +11,7 @@ docs/engine.png show all that lie there. Peers and models are made under .bench.
 import argparse
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ _PLOT: Final = Path(__file__).parent.parent / "docs" / "engine.png"
 _SPEED: Final = ("starter", "llama-1b-q4_k_m", "llama-1b-q8_0")
 _LLAMA: Final = (BUILT, SERVER)
 
-Row = Callable[[Model], Figures]
+Row = Callable[[Model], Figures | Iterable[Figures]]
 _ROWS: Final[dict[str, tuple[Row, tuple[str, ...]]]] = {
     "prefill": (speed.prefill, _SPEED),
     "decode": (speed.decode, _SPEED),
@@ -58,8 +58,9 @@ def main() -> None:
             if model in given.models:
                 console.rule(f"{name}, {model}")
                 make(MODELS[model])
-                figures = row(MODELS[model])
-                merge(_FILE, f"{name} {model}", _told(figures, model))
+                taken = row(MODELS[model])
+                for figures in [taken] if isinstance(taken, Figures) else taken:
+                    merge(_FILE, f"{name} {model}", _told(figures, model))
                 console.print(_details(figures))
     console.print(_summary())
     subprocess.run([python("plot"), "-m", "bench.engine_plot", _FILE, _PLOT], check=True)
@@ -84,6 +85,8 @@ def _told(figures: Figures, model: str) -> dict[str, Any]:
         "notes": figures.notes,
         "ours": figures.ours,
     }
+    if figures.curves:
+        told["curves"] = figures.curves
     if figures.others:
         told["ratios"] = {name: figures.ratio(name) for name in figures.others}
         told["best_peer"] = figures.best(figures.others)

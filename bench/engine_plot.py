@@ -63,7 +63,7 @@ def _curves(axis: Any, row: dict[str, Any] | None, label: str) -> None:
     if row is None:
         axis.set_axis_off()
         return
-    for name, points in row["notes"]["curves"].items():
+    for name, points in row["curves"].items():
         axis.plot(*zip(*points, strict=True), "o-", label=name, color=_COLOURS.get(name))
     axis.set_xscale("log", base=2)
     axis.set_xlabel(label)

@@ -22,7 +22,8 @@ PAIRS = 2 if QUICK else 7
 class Figures:
     """What one measure gave: by contender, a value for every round.
 
-    ``ours`` is whom the ratios are of; all others are what it is compared with.
+    ``ours`` is whom the ratios are of; all others are what it is compared with. ``curves`` are
+    medians by contender at each size, where a row measures several.
     """
 
     measure: str
@@ -31,6 +32,7 @@ class Figures:
     lower_is_better: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
     ours: str = OURS
+    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
     def median(self, name: str) -> float:
         return statistics.median(self.values[name])
