@@ -183,20 +183,25 @@ def _prepare(server: Dovecot) -> None:
     text = _CONFIG.format(folder=server.folder, **settings)
     (server.folder / "dovecot.conf").write_text(text)
     server._write_password(server.password)
+    certificate(Path(server.ca), server.folder / "key.pem")
+    if os.getuid() == 0:
+        shutil.chown(server.folder, "dovecot", group)
+        for path in server.folder.iterdir():
+            shutil.chown(path, "dovecot", group)
+
+
+def certificate(path: Path, key: Path) -> None:
+    """Write a certificate that nobody but itself vouches for, of 127.0.0.1, and its key."""
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
             *("-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"),
             *("-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", str(server.folder / "key.pem"), "-out", server.ca),
+            *("-keyout", str(key), "-out", str(path)),
         ],
         check=True,
         capture_output=True,
     )
-    if os.getuid() == 0:
-        shutil.chown(server.folder, "dovecot", group)
-        for path in server.folder.iterdir():
-            shutil.chown(path, "dovecot", group)
 
 
 def _message(subject: str, text: str) -> EmailMessage:

@@ -69,8 +69,11 @@ class Network:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return self._permitted(host, [str(entry[4][0]) for entry in found])
 
-    def check(self, host: str, port: int) -> None:
+    def check(self, host: str, port: int) -> list[str]:
         """Refuse a host that may not be spoken to; one that has no address now is let pass.
+
+        Returns:
+            Those of its addresses that may be.
 
         Raises:
             AddressRefused: none of its addresses may be spoken to.
@@ -78,8 +81,8 @@ class Network:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError:
-            return  # it cannot be reached, which is shown when it is tried
-        self._permitted(host, [str(entry[4][0]) for entry in found])
+            return []  # it cannot be reached, which is shown when it is tried
+        return self._permitted(host, [str(entry[4][0]) for entry in found])
 
     def client(self, **settings: Any) -> "httpx.AsyncClient":
         """An HTTP client that connects to nothing else; ``settings`` are those of httpx."""

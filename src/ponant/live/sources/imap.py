@@ -5,15 +5,17 @@ are opened for reading only, and no message is marked as seen.
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from ipaddress import ip_address
 from typing import Any, TypeVar
 
+from ponant.kit.errors import Forbidden
 from ponant.kit.network import Network
 from ponant.live.port import MetadataValue
 from ponant.live.reading.parsing import LARGEST_FILE, UnreadableDocument
 from ponant.live.sources.imap_mailbox import Head, ImapConfig, Mailbox, Place, faults, port_of
 from ponant.live.sources.kind import Context, Kind, Secrets, own_files_only, secret
-from ponant.live.sources.port import Batch, Content, Cursor, Found, Gone
+from ponant.live.sources.port import Batch, Content, Cursor, Found, Gone, SourceFault
 from ponant.live.sources.thread import OneThread
 
 MEDIA_TYPE = "message/rfc822"
@@ -68,7 +70,10 @@ class ImapSource:
 
     async def _addresses(self) -> list[str]:
         with faults(self._config):
-            return await self._network.addresses(self._config.host, port_of(self._config))
+            found = await self._network.addresses(self._config.host, port_of(self._config))
+        if self._config.tls == "none" and not self._network.everything:
+            _refuse_plain(self._config.host, found)
+        return found
 
     async def _look(self, thread: OneThread, mailbox: Mailbox) -> list[Place]:
         """Where messages are now, in the order of folders; their heads are known then."""
@@ -142,8 +147,27 @@ def _signature(place: Place) -> str:
 
 def _checked(config: ImapConfig, context: Context) -> ImapConfig:
     own_files_only(context, ca=config.ca)
-    context.network.check(config.host, port_of(config))
+    addresses = context.network.check(config.host, port_of(config))
+    if config.tls == "none" and not context.network.everything:
+        try:
+            _refuse_plain(config.host, addresses)
+        except SourceFault as e:
+            raise Forbidden(e.message) from e
     return config
+
+
+def _refuse_plain(host: str, addresses: Sequence[str]) -> None:
+    """Refuse to send a password as it is over a network.
+
+    Raises:
+        SourceFault: one of the addresses is not this machine.
+    """
+    if all(ip_address(one.partition("%")[0]).is_loopback for one in addresses):
+        return
+    raise SourceFault(
+        f"Without encryption the password would cross the network to {host} for all to read. Set "
+        "tls to tls or starttls, or ask the operator to run: ponant live add"
+    )
 
 
 def _open(config: ImapConfig, secrets: Secrets, context: Context) -> ImapSource:

@@ -30,7 +30,8 @@ class ImapConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Attributes:
         folders: those that are followed.
-        tls: from the first byte, after a greeting, or not at all.
+        tls: from the first byte, after a greeting, or not at all, which is for servers on this
+            machine and for whom the system user trusts.
         port: None for the usual one.
         sign_in: with a password, or with a token of OAuth 2 (XOAUTH2).
         readers: who may read a message: whoever may read the library, or only the people that it
@@ -115,6 +116,12 @@ class Mailbox:
         context = _Named.of(config.host, config.ca)
         client = self._client = self._connected(addresses, context)
         if config.tls == "starttls":
+            if not client.has_capability("STARTTLS"):  # or somebody between us took it away
+                raise SourceFault(
+                    f"The mail server at {config.host}:{port_of(config)} does not offer STARTTLS, "
+                    "so the password was not sent. Set tls to tls with its port, 993 mostly, or "
+                    "have it switched on there."
+                )
             client.starttls(context)
         if config.sign_in == "oauth":
             client.oauth2_login(config.user, self._password)
