@@ -12,20 +12,24 @@ import argparse
 import json
 import subprocess
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
+from bench import engine_report
 from bench.engine_models.catalogue import MODELS, Model, make
 from bench.engine_peers.environments import prepare, python
 from bench.engine_peers.setups import BUILT, SERVER
 from bench.engine_rows import api, beside, cached, grounded, growth, quality, resources, speed
-from bench.harness import RESULTS, Figures, merge
+from bench.harness import QUICK, RESULTS, Figures, merge
 
 _FILE: Final = RESULTS / "engine.json"
-_PLOT: Final = Path(__file__).parent.parent / "docs" / "engine.png"
+_DOCS: Final = Path(__file__).parent.parent / "docs"
+_PLOT: Final = _DOCS / "engine.png"
+_PAGE: Final = _DOCS / "decisions" / "0009-engine-figures.md"
 _SPEED: Final = ("starter", "llama-1b-q4_k_m", "llama-1b-q8_0")
 _LLAMA: Final = (BUILT, SERVER)
 
@@ -64,6 +68,8 @@ def main() -> None:
                 console.print(_details(figures))
     console.print(_summary())
     subprocess.run([python("plot"), "-m", "bench.engine_plot", _FILE, _PLOT], check=True)
+    if not QUICK:
+        engine_report.write(_FILE, _PAGE)
 
 
 def _arguments() -> argparse.Namespace:
@@ -84,6 +90,7 @@ def _told(figures: Figures, model: str) -> dict[str, Any]:
         "medians": {name: figures.median(name) for name in figures.values},
         "notes": figures.notes,
         "ours": figures.ours,
+        "taken": datetime.now(UTC).date().isoformat(),
     }
     if figures.curves:
         told["curves"] = figures.curves

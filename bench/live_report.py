@@ -4,16 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- figures begin -->", "<!-- figures end -->"
+from bench.report import replace_figures
 
 
 def write(results: Path, page: Path) -> None:
     """Replace what stands between the page's two marks by the present figures."""
     told = json.loads(results.read_text())
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    tables = "\n\n".join(_row(name, row) for name, row in told["rows"].items())
-    page.write_text(f"{before}{BEGIN}\n\n{_machine(told)}\n\n{tables}\n\n{END}{after}")
+    tables = (_row(name, row) for name, row in told["rows"].items())
+    replace_figures(page, "\n\n".join([_machine(told), *tables]))
 
 
 def _machine(told: dict[str, Any]) -> str:
