@@ -246,11 +246,14 @@ def _measure(
 def _tables(told: Mapping[str, Any]) -> str:
     machine, rows = told["machine"], told["rows"]
     names = list(dict.fromkeys(name for row in rows.values() for name in row["texts_a_second"]))
-    faith = next(iter(rows.values()))["cosine"]
+    first = next(iter(rows.values()))
+    faith = first["cosine"]
+    where = (
+        f"{machine['processor']}, {machine['cores']} cores, {', '.join(machine['instructions'])}"
+    )
+    units = "Texts a second, and in brackets texts a second of processor time"
     lines = [
-        f"{machine['processor']}, {machine['cores']} cores, {', '.join(machine['instructions'])}, "
-        f"{next(iter(rows.values()))['taken']}; seven rounds. Texts a second, and in brackets texts "
-        "a second of processor time.",
+        f"{where}, {first['taken']}; seven rounds. {units}.",
         "",
         f"| engine | mean cosine to float32 | {' | '.join(rows)} |",
         f"|---|---|{'---|' * len(rows)}",
