@@ -1,16 +1,21 @@
 """What a search may ask for beside its hits."""
 
 import asyncio
+import threading
 from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ponant.kit.errors import BadRequest, NotFound, Unavailable
+from ponant.live.indexing import keywords
 from ponant.live.indexing.search import search
+from ponant.live.indexing.vectors import Snapshot
 from ponant.live.port import SearchOptions
 from tests.live.conftest import SCOPE, STRANGER, Installation, in_step
 from tests.live.indexing.conftest import Shelf, vector_of
+from tests.patience import PATIENCE
 
 TEXT = "\n\n".join(
     f"Paragraph {word} tells at some length, as paragraphs that stand on their own do, of the "
@@ -46,6 +51,29 @@ def test_keywords_answer_where_the_question_is_not_embedded(shelf: Shelf) -> Non
         answers[name] = search(shelf.index, SCOPE, where, "beacon", vector, 50, options).hits
     assert [len(answers[name]) for name in ("never", "none", "late")] == [1, 1, 5]
     assert answers["never"][0].text.startswith("Paragraph beacons")
+
+
+def test_many_vectors_are_compared_while_keywords_are_looked_for(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.put(TEXT)
+    alone = shelf.search("beacons")
+    compared = threading.Event()
+    by_keyword, by_vector = keywords.search, Snapshot.search
+
+    def after_vectors(*asked: Any) -> list[tuple[int, float]]:
+        assert compared.wait(PATIENCE)
+        return by_keyword(*asked)
+
+    def telling(*asked: Any) -> list[tuple[int, float]]:
+        found = by_vector(*asked)
+        compared.set()
+        return found
+
+    monkeypatch.setattr("ponant.live.indexing.search._WORTH_A_THREAD", 1)
+    monkeypatch.setattr(keywords, "search", after_vectors)
+    monkeypatch.setattr(Snapshot, "search", telling)
+    assert shelf.search("beacons") == alone
 
 
 @pytest.mark.parametrize(

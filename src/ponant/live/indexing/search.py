@@ -4,9 +4,11 @@ Reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009), in which key
 where the vectors find nothing of what they found (`indexing.fusion`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,16 +22,22 @@ from ponant.live.indexing.filters import condition
 from ponant.live.indexing.fusion import trust
 from ponant.live.indexing.index import Index
 from ponant.live.indexing.surroundings import with_highlights, with_neighbours
+from ponant.live.indexing.vectors import Bitmap, Snapshot
 from ponant.live.port import Hit, SearchOptions, SearchResult
 from ponant.live.tables import LibraryRow
 from ponant.store import Scope
 
 DEPTH = 50  # of each list; what stands further down counts for nothing
 _LONGEST_WAIT = 5.0  # seconds that a question may take to be embedded; its maker gives up before
+_WORTH_A_THREAD = 16_384  # rows; fewer are compared sooner than a thread begins
 SMOOTHING = 10  # the paper's 60 is for lists of thousands; short lists want their tops apart
 
 Meaning = NDArray[np.float32] | Future[NDArray[np.float32] | None] | None
 """A question's vector of length 1, or one that is being made."""
+
+_Found = list[tuple[int, float]]
+_Looked = tuple[Snapshot, Bitmap | None]
+"""Vectors to look through, and the documents among them that count; None is all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +104,15 @@ def ranked(
         wanted = None if options.filters is None else condition(options.filters)
         by_keyword: list[tuple[int, float]] = []
         by_vector: list[tuple[int, float]] = []
-        if options.mode != "vector":
-            by_keyword = _by_keyword(session, scope, libraries.values(), query, wanted)
-        meant = there(vector) if options.mode != "keyword" else None
-        if meant is not None:
-            by_vector = _by_vector(session, scope, index, versions, meant, wanted)
+        meaning = vector if options.mode != "keyword" else None
+        looked = [] if meaning is None else _looked_at(session, scope, index, versions, wanted)
+        with _beside(partial(_by_vector, looked, meaning), looked) as found_by_vector:
+            if options.mode != "vector":
+                by_keyword = _by_keyword(session, scope, libraries.values(), query, wanted)
+            by_vector = found_by_vector()
         ranks = _fuse(by_keyword, by_vector)
         best = sorted(ranks, key=lambda row: (-ranks[row].score, row))
-        if options.min_score is not None and meant is not None:
+        if options.min_score is not None and (meant := there(meaning)) is not None:
             near = _similar(index, versions, meant, best)
             best = [row for row in best if near.get(row, -1.0) >= options.min_score]
         rows, hits = _hits(session, scope, libraries, best[:limit], ranks, options)
@@ -146,16 +155,16 @@ def _by_keyword(
     return found[:DEPTH]
 
 
-def _by_vector(
+def _looked_at(
     session: Session,
     scope: Scope,
     index: Index,
     versions: dict[str, int],
-    vector: NDArray[np.float32],
     wanted: ColumnElement[bool] | None,
-) -> list[tuple[int, float]]:
+) -> list[_Looked]:
+    """The vectors of exactly these versions, and which documents' the caller may be shown."""
     lists = access.lists_with(session, scope)
-    found: list[tuple[int, float]] = []
+    found: list[_Looked] = []
     for library_id, version in versions.items():
         if (snapshot := index.snapshot(library_id, version)) is None:
             continue
@@ -163,9 +172,31 @@ def _by_vector(
             allowed = snapshot.readable(lists)
         else:
             allowed = snapshot.only(access.matching(session, scope, library_id, wanted))
-        found.extend(snapshot.search(vector, DEPTH, allowed))
+        found.append((snapshot, allowed))
+    return found
+
+
+def _by_vector(looked: Sequence[_Looked], vector: Meaning) -> _Found:
+    if (meant := there(vector)) is None:
+        return []
+    found = [one for snapshot, allowed in looked for one in snapshot.search(meant, DEPTH, allowed)]
     found.sort(key=lambda item: (-item[1], item[0]))
     return found[:DEPTH]
+
+
+@contextmanager
+def _beside(
+    find: Callable[[], _Found], looked: Sequence[_Looked]
+) -> Iterator[Callable[[], _Found]]:
+    """What tells what ``find`` found; many vectors are compared while keywords are looked for.
+
+    Both take native code most of the time, which lets other threads compute.
+    """
+    if sum(snapshot.rows for snapshot, _ in looked) < _WORTH_A_THREAD:
+        yield find
+        return
+    with ThreadPoolExecutor(1, "live-comparer") as thread:
+        yield thread.submit(find).result
 
 
 def _similar(

@@ -77,6 +77,11 @@ class Snapshot:
     access: NDArray[np.int32]
     numbers: dict[str, int]
 
+    @property
+    def rows(self) -> int:
+        """How many rows a search looks through, the dead among them."""
+        return sum(map(len, self.alive))
+
     def readable(self, lists: Sequence[int]) -> Bitmap | None:
         """The documents, by number, that may be read by who stands on these access lists.
 
