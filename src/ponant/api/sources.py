@@ -12,7 +12,7 @@ from ponant.api.libraries import owned
 from ponant.api.library_bodies import document_body, page_of
 from ponant.api.platform import Platform, Services
 from ponant.kit.errors import Forbidden
-from ponant.live.port import MetadataValue
+from ponant.live.port import MetadataValue, Source
 from ponant.live.sources.push import Pushed, PushedDeletion, PushedDocument
 
 router = APIRouter(prefix="/v1", tags=["sources"])
@@ -75,6 +75,18 @@ class DeletionBody(BaseModel):
     version: int | None = Field(default=None, ge=0, lt=2**63)
 
 
+class SignInBody(BaseModel):
+    """The request of ``PATCH …/sources/{source_id}``; secrets that it does not name stay."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    secrets: dict[str, str] = Field(default={}, description="Passwords and keys of the kind.")
+    config: dict[str, Any] = Field(
+        default={},
+        description="Settings that say who signs in, such as `username`; no others may change.",
+    )
+
+
 class BulkBody(BaseModel):
     """The request of ``POST …/push``."""
 
@@ -89,6 +101,21 @@ async def list_kinds(caller: Caller, services: Services) -> dict[str, Any]:
     """Each with the JSON schema of its settings and the names of its secrets."""
     kinds = await services.live.sources.kinds(caller.scope)
     return {"object": "list", "data": [msgspec.to_builtins(one) for one in kinds]}
+
+
+@router.patch("/libraries/{library_id}/sources/{source_id}", summary="Sign in with other secrets")
+async def sign_in(
+    library_id: str,
+    source_id: str,
+    body: SignInBody,
+    caller: Administrator,
+    services: Services,
+) -> dict[str, Any]:
+    """The source goes on from where it was; what it brought stays."""
+    source = await services.live.sources.sign_in(
+        caller.scope, library_id, source_id, body.secrets, body.config
+    )
+    return _builtins(source)
 
 
 @router.post("/libraries/{library_id}/push", summary="Push documents")
@@ -178,6 +205,11 @@ async def _check_keys(
                 f"Others push documents under {len(closed)} of these keys. Choose other keys, or "
                 "ask the library's owner to share it with you as an editor."
             ) from None
+
+
+def _builtins(source: Source) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(source)
+    return found
 
 
 def _pushed_body(pushed: Pushed) -> dict[str, Any]:

@@ -79,6 +79,36 @@ def add(
         )
 
 
+@app.command("sign-in")
+def sign_in(
+    name: Name,
+    secret: Annotated[list[str], typer.Option(help="Name of a secret, which is asked for.")],
+    setting: Annotated[
+        list[str], typer.Option("--set", help="A setting that says who signs in, as name=value.")
+    ] = [],  # noqa: B006 - typer reads it and never writes
+    source: Annotated[
+        str | None, typer.Option(help="Id of the source, where the library has several.")
+    ] = None,
+) -> None:
+    """Give a library's source another password or key; what it brought stays."""
+    settings = Settings.load()
+    _require_server(settings)
+    config = dict(_setting(one) for one in setting)
+    secrets = {one: typer.prompt(one, hide_input=True) for one in secret}
+
+    async def ask(live: LiveClient, scope: Scope) -> None:
+        library = _named(await live.list_libraries(scope), name)
+        known = await live.list_sources(scope, library.id)
+        chosen = [one for one in known if source in (None, one.id)]
+        if len(chosen) != 1:
+            there = ", ".join(f"{one.id} ({one.kind})" for one in known) or "none"
+            raise NotFound(f"Name the source with --source. There are: {there}.")
+        await live.sources.sign_in(scope, library.id, chosen[0].id, secrets, config)
+
+    _asking(settings, ask)
+    _console.print("The source goes on with it; see: ponant live status")
+
+
 @app.command()
 def failed(name: Name) -> None:
     """Show the documents of a library that could not be read, and why."""

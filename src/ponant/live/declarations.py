@@ -1,5 +1,6 @@
 """Writes what people declare: libraries, sources and allowed roots."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +130,34 @@ class Declarations:
             )
             session.add(row)
         return row
+
+    def sign_in(
+        self,
+        scope: Scope,
+        library_id: str,
+        source_id: str,
+        config: dict[str, Any],
+        sealed: Callable[[Mapping[str, str]], dict[str, str]],
+    ) -> SourceRow:
+        """Keep with what a source signs in from now on; all that it brought stays.
+
+        Args:
+            sealed: the secrets to store, of those that are stored.
+
+        Raises:
+            NotFound: there is no such source in the library for this scope.
+        """
+        with self._database.write() as session:
+            repository.source(session, scope, library_id, source_id)
+            stored = repository.secrets(session, scope, library_id, source_id)
+            session.execute(
+                update(SourceRow)
+                .where(SourceRow.id == source_id, in_scope(SourceRow, scope))
+                .values(config=config, secrets=sealed(stored))
+                .execution_options(synchronize_session=False)
+            )
+        with self._database.read() as session:
+            return repository.source(session, scope, library_id, source_id)
 
 
 def _refuse_twice(session: Session, scope: Scope, library_id: str, declared: Declared) -> None:

@@ -130,6 +130,8 @@ def _fitting(path: str, bodies: dict[str, Any]) -> dict[str, Any]:
         return {"version": 1, "text": "x"}
     if path.endswith("/file_batches"):
         return {"file_ids": [bodies["file_id"]]}
+    if path.endswith("/sources/{source_id}"):
+        return {"secrets": {"password": "x"}}
     if path.endswith("/access"):
         return {"access": None}
     return bodies

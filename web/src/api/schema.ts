@@ -1058,7 +1058,11 @@ export interface paths {
         delete: operations["remove_source_v1_libraries__library_id__sources__source_id__delete"];
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Sign in with other secrets
+         * @description The source goes on from where it was; what it brought stays.
+         */
+        patch: operations["sign_in_v1_libraries__library_id__sources__source_id__patch"];
         trace?: never;
     };
     "/v1/libraries/{library_id}/sources/{source_id}/retry": {
@@ -2905,6 +2909,28 @@ export interface components {
             share_with_type: "User" | "Workspace" | "Org";
             /** Share With Uuid */
             share_with_uuid: string;
+        };
+        /**
+         * SignInBody
+         * @description The request of ``PATCH …/sources/{source_id}``; secrets that it does not name stay.
+         */
+        SignInBody: {
+            /**
+             * Config
+             * @description Settings that say who signs in, such as `username`; no others may change.
+             * @default {}
+             */
+            config: {
+                [key: string]: unknown;
+            };
+            /**
+             * Secrets
+             * @description Passwords and keys of the kind.
+             * @default {}
+             */
+            secrets: {
+                [key: string]: string;
+            };
         };
         /**
          * SourceBody
@@ -5451,6 +5477,44 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    sign_in_v1_libraries__library_id__sources__source_id__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                library_id: string;
+                source_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignInBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
             };
             /** @description Validation Error */
             422: {

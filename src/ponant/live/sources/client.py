@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ponant.live.port import Source
 from ponant.live.sources.kinds import KindView
 from ponant.live.sources.push import Pushed, PushedDeletion, PushedDocument
 from ponant.store import Scope
@@ -42,6 +43,26 @@ class SourcesClient:
         """Read again what could not be read; returns how many documents that are."""
         found: int = await self._call(
             int, "sources.retry", scope, library_id=library_id, source_id=source_id
+        )
+        return found
+
+    async def sign_in(
+        self,
+        scope: Scope,
+        library_id: str,
+        source_id: str,
+        secrets: dict[str, str],
+        config: dict[str, Any] | None = None,
+    ) -> Source:
+        """Give a source other secrets, and settings that say who signs in."""
+        found: Source = await self._call(
+            Source,
+            "sources.sign_in",
+            scope,
+            library_id=library_id,
+            source_id=source_id,
+            secrets=secrets,
+            config=config,
         )
         return found
 

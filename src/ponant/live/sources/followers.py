@@ -49,7 +49,7 @@ class Followers:
         changed: called when a library's sources stand differently.
     """
 
-    METHODS: ClassVar[frozenset[str]] = frozenset({"kinds", "push", "retry"})
+    METHODS: ClassVar[frozenset[str]] = frozenset({"kinds", "push", "retry", "sign_in"})
 
     def __init__(
         self,
@@ -155,6 +155,42 @@ class Followers:
         self.follow(scope, row)
         return self.shown(row)
 
+    async def sign_in(
+        self,
+        scope: Scope,
+        library_id: str,
+        source_id: str,
+        secrets: dict[str, str],
+        config: dict[str, Any] | None = None,
+    ) -> Source:
+        """Give a source other secrets, and settings that say who signs in; it goes on with them.
+
+        Raises:
+            BadRequest: they do not fit, or would have it follow something else.
+            NotFound: there is no such source in the library for this scope.
+        """
+        rows = await self._ingestion.aside(self._queries.sources, scope, library_id)
+        row = next((one for one in rows if one.id == source_id), None)
+        if row is None:
+            raise NotFound(f"There is no source {source_id} in this library.")
+        roots = await self._ingestion.aside(self._queries.roots)
+        context = self._context(roots, trusted=row.trusted)
+        kind = kind_of(row.kind)
+        checked = await self._ingestion.aside(
+            kind.signed_in, row.config, config or {}, secrets, context
+        )
+        row = await self._ingestion.write(
+            self._declarations.sign_in,
+            scope,
+            library_id,
+            source_id,
+            msgspec.to_builtins(checked),
+            partial(self._vault.anew, library_id, given=secrets),
+        )
+        await self._end(source_id)
+        self.follow(scope, row)  # from the cursor that is stored
+        return self.shown(row)
+
     def follow(self, scope: Scope, row: SourceRow) -> None:
         """Begin to keep a library in step with a source."""
         place = Home(scope, row.library_id, row.id)
@@ -165,11 +201,14 @@ class Followers:
 
     async def unfollow(self, source_id: str) -> None:
         """Stop following a source, for good; what it brought stays."""
+        await self._end(source_id)
+        await self._ingestion.aside(shutil.rmtree, self._home / OWN / source_id, ignore_errors=True)
+
+    async def _end(self, source_id: str) -> None:
         if source_id in self._followers:
             _, task = self._followers.pop(source_id)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await self._ingestion.aside(shutil.rmtree, self._home / OWN / source_id, ignore_errors=True)
 
     async def forget(self, scope: Scope, row: SourceRow) -> None:
         """Clear away what a removed source made where it read; it may be gone from there."""

@@ -81,8 +81,8 @@ class GitSource:
                 return self._tree(repository, self._tip(repository))
         except HTTPUnauthorized as e:
             raise SourceFault(
-                f"{where} refused to be read: the name or the password is wrong. Remove the "
-                "source and add it with one that may read it."
+                f"{where} refused to be read: the name or the password is wrong. Set the "
+                "source's password anew."
             ) from e
         except NotGitRepository as e:
             raise SourceFault(f"There is no git repository at {where}. Check the address.") from e
@@ -211,6 +211,7 @@ KIND = Kind(
     check=_checked,
     reaches="network",
     hint='{"repository": "https://… or /…", "branch": "…"}',
+    signs_in_as=("username",),
     secrets=("password",),
     title=lambda config: config.repository,
 )

@@ -185,5 +185,6 @@ KIND = Kind(
         "messages of a Kafka topic"
     ),
     secrets=("password",),
+    signs_in_as=("user", "mechanism"),
     title=lambda config: f"{config.topic} at {config.servers}",
 )

@@ -67,6 +67,7 @@ class Kind:
         reaches: what it reads: this machine's files, the network, or nothing by itself.
         hint: its settings in a line.
         secrets: names of what is kept apart and never shown.
+        signs_in_as: settings that say who signs in, which may change with the secrets.
         check: refuses settings that do not fit, and returns those to keep; it may take long.
         title: what it is called in a sentence.
         folder: the folder that joins the allowed ones when the command line declares it.
@@ -78,6 +79,7 @@ class Kind:
     reaches: Literal["machine", "network", "none"]
     hint: str
     secrets: Sequence[str] = ()
+    signs_in_as: Sequence[str] = ()
     check: Callable[[Any, Context], Any] | None = None
     title: Callable[[Any], str] = str
     folder: Callable[[Any], str] | None = None
@@ -117,6 +119,31 @@ class Kind:
                 "server's environment. Send the secret itself."
             )
         return parsed if self.check is None else self.check(parsed, context)
+
+    def signed_in(
+        self, config: Mapping[str, Any], who: Mapping[str, Any], secrets: Secrets, context: Context
+    ) -> Any:
+        """Settings with another to sign in as: what is followed stays the same.
+
+        Raises:
+            BadRequest: more would change, or they do not fit.
+        """
+        named = [name for name in self.secrets if config.get(f"{name}_env")]
+        if named:
+            raise BadRequest(
+                f"It takes its {named[0]} from the variable {config[f'{named[0]}_env']} of the "
+                "server's environment. Change it there and start the server again.",
+                param="secrets",
+            )
+        other = sorted(set(who) - set(self.signs_in_as))
+        if other:
+            may = ", ".join(self.signs_in_as) or "none"
+            raise BadRequest(
+                f"Of the settings of a {self.name}, those that say who signs in may change "
+                f"({may}), and {other[0]} does not. Add another source for it.",
+                param="config",
+            )
+        return self.checked({**config, **who}, secrets, context)
 
 
 def secret(config: msgspec.Struct, secrets: Secrets, name: str) -> str | None:

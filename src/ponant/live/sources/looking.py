@@ -103,7 +103,7 @@ def refused(url: str, status: int) -> SourceFault:
     if status in (401, 403):
         return SourceFault(
             f"{url} refused to be read ({status}): the name or the password is wrong or may not "
-            "read it. Remove the source and add it with one that may."
+            "read it. Set the source's password anew."
         )
     if status in (404, 410):
         return SourceFault(

@@ -203,5 +203,6 @@ KIND = Kind(
         "password: rows of a PostgreSQL table"
     ),
     secrets=("password",),
+    signs_in_as=("user",),
     title=lambda config: f"{config.host}/{config.database}/{config.table}",
 )

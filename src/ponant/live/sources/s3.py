@@ -146,7 +146,7 @@ class S3Source:
         if wrong or code in _WRONG_KEYS:
             return SourceFault(
                 f"The bucket {self._place} refused to be read: the key is wrong or may not list "
-                "it. Remove the source and add it with one that may."
+                "it. Set the source's key anew."
             )
         if code == "NoSuchBucket" or isinstance(error, NotFoundError):
             return SourceFault(
@@ -187,6 +187,7 @@ KIND = Kind(
     check=_checked,
     reaches="network",
     hint='{"bucket": "…", "access_key_id": "…"} and the secret secret_access_key',
+    signs_in_as=("access_key_id",),
     secrets=("secret_access_key",),
     title=lambda config: f"s3://{config.bucket}/{config.prefix}",
 )

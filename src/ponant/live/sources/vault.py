@@ -27,6 +27,15 @@ class Vault:
         }
         return replace(declared, secrets=sealed)
 
+    def anew(
+        self, library_id: str, stored: Mapping[str, str], given: Mapping[str, str]
+    ) -> dict[str, str]:
+        """What is stored once these secrets were given anew; the others stay as they are."""
+        sealed = {
+            name: self._seal.seal(value, _about(library_id, name)) for name, value in given.items()
+        }
+        return {**stored, **sealed}
+
     def opened(self, library_id: str, stored: Mapping[str, str]) -> dict[str, str]:
         """What a source signs in with.
 
@@ -40,8 +49,8 @@ class Vault:
             }
         except CannotOpen as e:
             raise SourceFault(
-                f"What it signs in with cannot be opened. {e} Or remove the source and add it "
-                "again: what it brought stays."
+                f"What it signs in with cannot be opened. {e} Or give the source its secrets "
+                "anew: what it brought stays."
             ) from e
 
     def renew(self, database: Database, scope: Scope, library_id: str, source_id: str) -> bool:

@@ -182,6 +182,7 @@ KIND = Kind(
     check=_checked,
     reaches="network",
     hint='{"url": "https://…", "username": "…"} and the secret password',
+    signs_in_as=("username",),
     secrets=("password",),
     title=lambda config: config.url,
 )
