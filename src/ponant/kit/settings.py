@@ -57,6 +57,14 @@ class Settings(BaseSettings):
             "if not set."
         ),
     )
+    live_vectors: str = Field(
+        default="auto",
+        pattern="^(auto|memory|pgvector)$",
+        description=(
+            "Where vectors are compared: in the live process's memory, or in the database by "
+            "pgvector (auto: there, if `CREATE EXTENSION vector` was run in it)."
+        ),
+    )
     secrets_key: SecretStr | None = Field(
         default=None,
         min_length=32,

@@ -159,6 +159,7 @@ class Conversation:
             tables_memory=settings.tables_memory,
             secrets_key=settings.given_secrets_key,
             database_url=settings.live_database,
+            vectors=settings.live_vectors,
         )
         process = await asyncio.create_subprocess_exec(
             sys.executable,

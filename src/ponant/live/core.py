@@ -14,6 +14,7 @@ from ponant.kit.sealing import Seal
 from ponant.kit.tasks import Tasks
 from ponant.live import freshness
 from ponant.live.declarations import Declarations
+from ponant.live.indexing import pgvector
 from ponant.live.indexing.backfill import Backfill
 from ponant.live.indexing.embedding import EmbeddingGate
 from ponant.live.indexing.index import Index, Moved
@@ -53,6 +54,7 @@ class Core:
         tables_memory: bytes that live tables may take.
         brokers: Kafka brokers that HTTP callers' sources may read from.
         secrets_key: what sources' secrets are sealed with; None is a file under ``home``.
+        vectors: where vectors are compared, see `pgvector.chosen`.
     """
 
     def __init__(
@@ -67,11 +69,12 @@ class Core:
         tables_memory: int = 512 << 20,
         secrets_key: str | None = None,
         brokers: Sequence[str] = (),
+        vectors: str = "auto",
     ) -> None:
         self._home = home
         self._clock = clock
         self._notify = notify
-        self._index = Index(database, clock, home / "vectors")
+        self._index = Index(database, clock, home / "vectors", pgvector.chosen(database, vectors))
         self._gate = EmbeddingGate()
         self._queries = Queries(home, roots, self._index)
         self._declarations = Declarations(database, clock)

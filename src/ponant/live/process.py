@@ -84,6 +84,7 @@ class Server:
         tables_memory: int = 512,
         secrets_key: str | None = None,
         brokers: Sequence[str] = (),
+        vectors: str = "auto",
     ) -> None:
         self._socket = socket
         self._knowledge = Knowledge(
@@ -97,6 +98,7 @@ class Server:
             tables_memory << 20,
             secrets_key,
             brokers,
+            vectors,
         )
         self._calls = callable_methods(self._knowledge)
         self._listeners: set[bytes] = set()
@@ -275,6 +277,7 @@ async def _listen(spec: wire.LiveSpec, home: Path, database: Database) -> None:
             spec.tables_memory,
             spec.secrets_key,
             spec.brokers,
+            spec.vectors,
         )
         await server.run()
 

@@ -26,6 +26,7 @@ class LiveSpec(msgspec.Struct, frozen=True, kw_only=True):
     tables_memory: int = 512  # MiB
     secrets_key: str | None = None
     database_url: str = ""  # a file in the home where empty
+    vectors: str = "auto"  # where they are compared
 
 
 class Call(msgspec.Struct, frozen=True, tag="call"):

@@ -1,9 +1,12 @@
 """PostgreSQL as a database of ours: one writer at a time, reads of one state, text without NUL."""
 
 import json
+import struct
 import zlib
 from typing import Any
 
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 from psycopg.types.string import StrDumper
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
@@ -67,6 +70,7 @@ def _take_turns(key: int) -> Any:
 
 def _prepare(connection: Any, _record: Any) -> None:
     connection.adapters.register_dumper(str, _TextDumper)
+    connection.adapters.register_dumper("numpy.ndarray", _VectorDumper)  # imported elsewhere
 
 
 class _TextDumper(StrDumper):
@@ -74,6 +78,15 @@ class _TextDumper(StrDumper):
 
     def dump(self, obj: str) -> Any:
         return super().dump(obj.replace(_NUL, _INSTEAD) if _NUL in obj else obj)
+
+
+class _VectorDumper(Dumper):
+    """A float32 array of shape (n,) as the extension vector reads it: n, 0, the numbers."""
+
+    format = Format.BINARY
+
+    def dump(self, obj: Any) -> bytes:
+        return struct.pack(">HH", len(obj), 0) + bytes(obj.astype(">f4").tobytes())
 
 
 def _json(value: Any) -> str:

@@ -24,9 +24,17 @@ def disagreements(home: Path, *, address: str = "", complete: bool = False) -> l
             if (count := database.execute(sql).fetchone()[0])
         ]
         if address:
-            return wrong
+            return wrong + _not_near(database)
         (whole,) = database.execute("PRAGMA integrity_check").fetchone()
     return wrong if whole == "ok" else [*wrong, whole]
+
+
+def _not_near(database: sqlite3.Connection | psycopg.Connection) -> list[str]:
+    """Whether pgvector has the vector of each passage that is embedded, where it compares them."""
+    if database.execute("SELECT to_regclass('live_near')").fetchone() == (None,):
+        return []
+    (count,) = database.execute(_NEAR).fetchone() or (0,)
+    return [f"{count} passages that pgvector lacks"] if count else []
 
 
 def stored(home: Path, address: str = "") -> Counter[tuple[str, str]]:
@@ -55,6 +63,10 @@ def lying(folder: Path) -> Counter[tuple[str, str]]:
     )
 
 
+_NEAR = (
+    "SELECT count(*) FROM live_passages p WHERE embedded_by IS NOT NULL "
+    "AND id NOT IN (SELECT passage FROM live_near)"
+)
 _WRONG = {
     "passages that do not stand in their document": (
         "SELECT count(*) FROM live_passages p JOIN live_documents d ON d.id = p.document_id "

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ponant.live.faults import POINTS
@@ -36,8 +37,19 @@ def test_kills_at_every_named_point_lose_double_and_age_nothing(
     _check(asyncio.run(found), len(POINTS))
 
 
-def test_kills_over_postgres_lose_double_and_age_nothing(folders: tuple[Path, Path]) -> None:
-    address = postgres.shared().fresh("live")
-    points = ("changed", "staged", "committed", "filled")  # where the database has its part
-    found = kill_during_syncs(*folders, kills=4, seed=13, points=points, address=address)
-    _check(asyncio.run(found), 4)
+@pytest.mark.parametrize(
+    ("kind", "points"),  # where the database has its part
+    [
+        ("postgres", ("changed", "staged", "committed", "filled")),
+        ("pgvector", ("staged", "filled")),
+    ],
+)
+def test_kills_over_postgres_lose_double_and_age_nothing(
+    folders: tuple[Path, Path], kind: str, points: tuple[str, ...]
+) -> None:
+    address = postgres.shared(kind).fresh("live")
+    found = kill_during_syncs(*folders, kills=len(points), seed=13, points=points, address=address)
+    _check(asyncio.run(found), len(points))
+    with psycopg.connect(address) as connection:
+        tables = connection.execute("SELECT to_regclass('live_near')").fetchone()
+    assert tables == ("live_near" if kind == "pgvector" else None,)

@@ -9,6 +9,7 @@ import pytest
 
 from ponant.kit import SystemClock
 from ponant.live.declarations import Declarations
+from ponant.live.indexing import pgvector
 from ponant.live.indexing.index import Index, Moved, Reading
 from ponant.live.indexing.search import search
 from ponant.live.port import MetadataValue, SearchOptions, SearchResult
@@ -81,7 +82,7 @@ class Shelf:
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shelf]:
     with opened(request.param, tmp_path / "live.db", "live") as database:
         clock = SystemClock()
-        index = Index(database, clock, tmp_path / "vectors")
+        index = Index(database, clock, tmp_path / "vectors", pgvector.chosen(database, "auto"))
         index.load_vectors("test-embedder")
         library_id = Declarations(database, clock).create_library(SCOPE, "Shelf", "", None)
         yield Shelf(index, Queries(tmp_path, [], index), library_id)

@@ -6,8 +6,11 @@ import pytest
 
 from ponant.kit.errors import NotFound
 from ponant.live.port import PassageRef
+from tests.databases import KINDS_OF_VECTORS
 from tests.live.conftest import SCOPE, STRANGER
 from tests.live.indexing.conftest import Shelf
+
+pytestmark = pytest.mark.parametrize("shelf", KINDS_OF_VECTORS, indirect=True)
 
 ANNA = replace(SCOPE, marks=("person:per_anna", "group:board"))
 BERT = replace(SCOPE, marks=("person:per_bert", "group:kitchen"))

@@ -3,7 +3,10 @@
 import pytest
 
 from ponant.kit.errors import BadRequest
+from tests.databases import KINDS_OF_VECTORS
 from tests.live.indexing.conftest import Shelf
+
+pytestmark = pytest.mark.parametrize("shelf", KINDS_OF_VECTORS, indirect=True)
 
 RED = {"year": 2024, "tags": ["wine", "red"], "draft": False, "score": 1.5, "team's": "A"}
 WHITE = {"year": 2020, "tags": ["wine", "white"], "draft": True}

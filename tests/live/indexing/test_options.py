@@ -13,6 +13,7 @@ from ponant.live.indexing import keywords
 from ponant.live.indexing.search import search
 from ponant.live.indexing.vectors import Snapshot
 from ponant.live.port import SearchOptions
+from tests.databases import KINDS_OF_VECTORS
 from tests.live.conftest import SCOPE, STRANGER, Installation, in_step
 from tests.live.indexing.conftest import Shelf, vector_of
 from tests.patience import PATIENCE
@@ -38,6 +39,7 @@ def test_neighbours_come_along(shelf: Shelf) -> None:
         shelf.search("anchor", neighbours=100)
 
 
+@pytest.mark.parametrize("shelf", KINDS_OF_VECTORS, indirect=True)
 def test_keywords_answer_where_the_question_is_not_embedded(shelf: Shelf) -> None:
     shelf.put(TEXT)
     never: Future[None] = Future()
@@ -93,6 +95,7 @@ def test_highlights_point_at_the_words(
     assert [hit.text[start:end] for start, end in hit.highlights] == marked
 
 
+@pytest.mark.parametrize("shelf", KINDS_OF_VECTORS, indirect=True)
 def test_a_hit_below_the_least_score_is_left_out(shelf: Shelf) -> None:
     shelf.put("Only this very sentence is alike.", "alike.md")
     shelf.put("Another sentence is not.", "other.md")

@@ -24,6 +24,7 @@ from ponant.live.indexing.document_rows import (
     shift_passages,
     update_document,
 )
+from ponant.live.indexing.pgvector import VectorTable
 from ponant.live.indexing.vector_files import VectorFiles
 from ponant.live.indexing.vectors import LibraryVectors, Rows, Segment, Snapshot
 from ponant.live.reading.passages import Passage, fates, passages
@@ -40,28 +41,42 @@ class Index:
     Args:
         folder: where files of vectors are kept, so that they need not be read from live.db; None
             keeps none.
+        table: where vectors are compared in the database; None is in memory.
     """
 
-    def __init__(self, database: Database, clock: Clock, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        folder: Path | None = None,
+        table: VectorTable | None = None,
+    ) -> None:
         self.database = database
         self.clock = clock
         self.files = None if folder is None else VectorFiles(folder)
+        self.table = table
         self.identity: str | None = None
         self._vectors: dict[str, LibraryVectors] = {}
 
     def load_vectors(self, identity: str) -> None:
-        """Bring the stored vectors of this embedder into memory; until then there are none."""
+        """Have the stored vectors of this embedder compared; until then there are none."""
         loaded: dict[str, LibraryVectors] = {}
         with self.database.write() as session:
             for library_id, workspace_id in repository.places(session):
                 scope = Scope(workspace_id=workspace_id)
                 vector_rows.note_vectors(session, scope, library_id, identity)
-                loaded[library_id] = self._load(session, scope, library_id, identity)
+                if self.table is None:
+                    loaded[library_id] = self._load(session, scope, library_id, identity)
+                else:
+                    self.table.fill(session, scope, library_id, identity)
         self._vectors, self.identity = loaded, identity
 
     def load_last(self) -> None:
         """As `load_vectors`, of the embedder whose vectors were kept last: most likely the next."""
-        identity = None if self.files is None else self.files.last_identity()
+        if self.table is not None:
+            identity = self.table.last_identity()
+        else:
+            identity = None if self.files is None else self.files.last_identity()
         if identity is not None and self.identity is None:
             self.load_vectors(identity)
 
@@ -350,6 +365,8 @@ class Index:
                 version = row.version + 1
                 move = Move(session, library_id, version, self.clock.now())
                 yield move
+                if self.table is not None and self.identity is not None:
+                    self.table.store(session, library_id, self.identity, move.vectors)
                 faults.point("changed")
                 more = len(move.added) - len(move.removed)
                 repository.set_version(session, scope, library_id, version, move.now, more)
@@ -366,6 +383,6 @@ class Index:
             vectors.publish(version)
 
     def _library_vectors(self, library_id: str, version: int) -> LibraryVectors | None:
-        if self.identity is None:
+        if self.identity is None or self.table is not None:
             return None
         return self._vectors.setdefault(library_id, LibraryVectors(version))

@@ -110,10 +110,12 @@ def ranked(
             if options.mode != "vector":
                 by_keyword = _by_keyword(session, scope, libraries.values(), query, wanted)
             by_vector = found_by_vector()
+        if index.table is not None:
+            by_vector = _in_table(session, scope, index, versions, meaning, wanted)
         ranks = _fuse(by_keyword, by_vector)
         best = sorted(ranks, key=lambda row: (-ranks[row].score, row))
         if options.min_score is not None and (meant := there(meaning)) is not None:
-            near = _similar(index, versions, meant, best)
+            near = _similar(session, index, versions, meant, best)
             best = [row for row in best if near.get(row, -1.0) >= options.min_score]
         rows, hits = _hits(session, scope, libraries, best[:limit], ranks, options)
         if options.highlights:
@@ -163,6 +165,8 @@ def _looked_at(
     wanted: ColumnElement[bool] | None,
 ) -> list[_Looked]:
     """The vectors of exactly these versions, and which documents' the caller may be shown."""
+    if index.table is not None:
+        return []
     lists = access.lists_with(session, scope)
     found: list[_Looked] = []
     for library_id, version in versions.items():
@@ -184,6 +188,23 @@ def _by_vector(looked: Sequence[_Looked], vector: Meaning) -> _Found:
     return found[:DEPTH]
 
 
+def _in_table(
+    session: Session,
+    scope: Scope,
+    index: Index,
+    versions: dict[str, int],
+    vector: Meaning,
+    wanted: ColumnElement[bool] | None,
+) -> _Found:
+    """The same by the database, in the session's own snapshot."""
+    if index.table is None or index.identity is None or (meant := there(vector)) is None:
+        return []
+    conditions = [access.readable(scope)] + ([] if wanted is None else [wanted])
+    return index.table.search(
+        session, scope, list(versions), index.identity, meant, conditions, DEPTH
+    )
+
+
 @contextmanager
 def _beside(
     find: Callable[[], _Found], looked: Sequence[_Looked]
@@ -200,9 +221,16 @@ def _beside(
 
 
 def _similar(
-    index: Index, versions: dict[str, int], vector: NDArray[np.float32], rows: Sequence[int]
+    session: Session,
+    index: Index,
+    versions: dict[str, int],
+    vector: NDArray[np.float32],
+    rows: Sequence[int],
 ) -> dict[int, float]:
     """The cosine similarities of passages that have a vector."""
+    if index.table is not None:
+        identity = index.identity or ""
+        return index.table.similarities(session, list(versions), identity, vector, rows)
     found: dict[int, float] = {}
     for library_id, version in versions.items():
         if (snapshot := index.snapshot(library_id, version)) is not None:
