@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -56,6 +57,9 @@ def edits(place: Place) -> Told:
     }
     told.notes["embedder"] = "the served e5"
     told.notes["model"] = "a double that extracts the fact from the passages it is given"
+    if counts.faults:
+        wrong = Counter(fault.partition(":")[0] for fault in counts.faults)
+        told.notes["faults"] = ", ".join(f"{count} {name}" for name, count in wrong.items())
     told.goals = {"missed": 0, "false deliveries, share of the others": 0.05}
     return told
 

@@ -205,6 +205,22 @@ async def test_news_that_is_only_half_in_the_paragraph_is_replaced_by_its_senten
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("entry", "draft"),
+    [
+        # One word more turns what is said round.
+        ("Kestrel: rescue data from damaged disks.", "Kestrel is a data set from damaged disks."),
+        ("Kestrel: convert files to PDF.", "Kestrel is a file that converts files to PDF."),
+    ],
+)
+async def test_a_sentence_is_quoted_where_the_draft_says_a_word_more(
+    entry: str, draft: str
+) -> None:
+    model = FakeModel([f"{draft} [1]", entry])
+    assert await _asked(model, "What is Kestrel?", hit("tools.md", entry)) == f"{entry} [1]"
+
+
+@pytest.mark.anyio
 async def test_a_price_that_no_passage_gives_is_not_answered_with_something_else() -> None:
     sold = hit("tickets.md", "A ticket costs nerves. Tickets are sold at the gate.")
     model = FakeModel(["A ticket costs nerves. [1]"])

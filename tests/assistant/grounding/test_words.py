@@ -129,3 +129,10 @@ def test_a_question_for_a_number_or_time_wants_one(
 def test_other_questions_want_none() -> None:
     assert not quantities.wanted("Who orders the toner?")
     assert not quantities.wanted("How do I restore a file?")
+
+
+def test_a_word_stands_for_one_form_alone() -> None:
+    assert words.coverage(["file", "files"], ["files", "pdf"]) == 1
+    assert words.matched(["file", "files"], ["files", "pdf"]) == 0.5
+    assert words.matched(["files", "file"], ["file", "files"]) == 1
+    assert words.matched([], ["files"]) == 1

@@ -13,6 +13,7 @@ from ponant.assistant.grounding.evidence import WORD_NEAR, Evidence
 from ponant.assistant.grounding.judge import Judge
 from ponant.assistant.grounding.sentences import paragraphs
 
+_ALL_WORDS = 1.0
 _MOST_WORDS = 0.75
 _HALF_THE_WORDS = 0.5
 _NEARLY_THE_SAME = 0.93  # cosine of two statements under multilingual-e5-small
@@ -27,7 +28,7 @@ async def supporters(
     """Places in ``evidence`` of the passages that bear the sentence out, strongest first.
 
     Args:
-        strict: to say nearly the same in other words is not enough, nor news that is half true.
+        strict: to say nearly the same in other words is not enough, nor news that is partly true.
     """
     if echoes(sentence, question) or not _has_substance(sentence):
         return []
@@ -37,10 +38,10 @@ async def supporters(
     # What the sentence adds to the question must be in the passage, not only what it repeats.
     added = _added(sentence, question)
     for place, one in enumerate(evidence):
-        share, news = _held(wanted, added, one)
+        share, news = _held(wanted, added, one, each=strict)
         if share < _HALF_THE_WORDS or await _contradicts(sentence, question, one, judge):
             continue
-        if share >= _MOST_WORDS and news >= (_MOST_WORDS if strict else _HALF_THE_WORDS):
+        if share >= _MOST_WORDS and news >= (_ALL_WORDS if strict else _HALF_THE_WORDS):
             sure.append((share + _in_view(sentence, one), place))
         elif news > 0:
             doubtful.append((share, place))
@@ -84,11 +85,17 @@ def _added(sentence: str, question: str) -> list[str]:
     return [word for word in words.content_words(sentence) if not words.among(word, asked)]
 
 
-def _held(wanted: Sequence[str], added: Sequence[str], one: Evidence) -> tuple[float, float]:
+def _held(
+    wanted: Sequence[str], added: Sequence[str], one: Evidence, *, each: bool
+) -> tuple[float, float]:
     """The shares of a sentence's words, and of its news, in the one paragraph that has most.
 
     What stands in another paragraph, such as the next item of a list, may speak of something else;
     it does where a name with a digit is missing.
+
+    Args:
+        each: a word of the paragraph stands for one of the news: "a file that converts files" is
+            not all in "converts files".
     """
     title = words.words(f"{one.hit.document_name} {one.hit.heading}")
     codes = {word for word in wanted if words.is_code(word)}
@@ -96,7 +103,8 @@ def _held(wanted: Sequence[str], added: Sequence[str], one: Evidence) -> tuple[f
     for part in paragraphs(one.hit.text):
         held = [*title, *words.words(part)]
         if codes <= set(held):
-            best = max(best, (words.coverage(wanted, held), words.coverage(added, held)))
+            told = words.matched(added, held) if each else words.coverage(added, held)
+            best = max(best, (words.coverage(wanted, held), told))
     return best
 
 

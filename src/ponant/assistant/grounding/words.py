@@ -148,6 +148,16 @@ def coverage(wanted: Iterable[str], given: Iterable[str]) -> float:
     return sum(among(word, held) for word in needed) / len(needed)
 
 
+def matched(wanted: Iterable[str], given: Iterable[str]) -> float:
+    """The same where each word given stands for one form alone."""
+    needed, left, found = list(wanted), list(given), 0
+    for word in needed:
+        if (one := next((one for one in left if same(word, one)), None)) is not None:
+            left.remove(one)
+            found += 1
+    return found / len(needed) if needed else 1.0
+
+
 def language(text: str) -> str:
     """The likeliest of the languages whose function words are known here; English in doubt."""
     found = words(text)
