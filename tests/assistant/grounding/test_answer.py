@@ -221,6 +221,23 @@ async def test_a_sentence_is_quoted_where_the_draft_says_a_word_more(
 
 
 @pytest.mark.anyio
+async def test_what_only_mentions_a_name_does_not_tell_what_it_is() -> None:
+    listed = hit("list.md", "Kestrel: shows pictures.\n\nosprey: a fork of Kestrel.")
+    (shown,) = await select("What is Kestrel?", [listed], Judge(None))
+    assert shown.sentences == ("Kestrel: shows pictures.",)
+    (both,) = await select("What is a fork of Kestrel?", [listed], Judge(None))
+    assert "osprey: a fork of Kestrel." in both.sentences
+
+
+@pytest.mark.anyio
+async def test_what_stands_under_a_name_tells_of_it_too() -> None:
+    headed, other = hit("kestrel.md", "It shows pictures."), hit("birds.md", "Kestrel was a bird.")
+    mentioned = hit("history.md", "They called it Kestrel.")
+    shown = await select("What is Kestrel?", [headed, other, mentioned], Judge(None))
+    assert [one.hit for one in shown] == [headed, other]
+
+
+@pytest.mark.anyio
 async def test_a_price_that_no_passage_gives_is_not_answered_with_something_else() -> None:
     sold = hit("tickets.md", "A ticket costs nerves. Tickets are sold at the gate.")
     model = FakeModel(["A ticket costs nerves. [1]"])

@@ -107,11 +107,32 @@ def _with_paragraphs(text: str) -> list[tuple[str, str]]:
 
 
 def _of_the_name(question: str, found: list[_Scored]) -> list[_Scored]:
-    """Without what speaks of "pipewire-bin", where "pipewire" is asked for and told of."""
+    """Without what speaks of "pipewire-bin", where "pipewire" is asked for and told of.
+
+    Where nothing but a name is asked for, and a paragraph begins with it, those that only mention
+    it tell of something else: "gmagick: a fork of magick".
+    """
+    asked = set(words.content_words(question))
     for name in words.tokens(question):
         if any(name in words.tokens(one.paragraph) for one in found):
             found = [one for one in found if not words.means_another(name, one.paragraph)]
+        if asked and asked <= set(words.words(name)):
+            found = _told_first(name, found)
     return found
+
+
+def _told_first(name: str, found: list[_Scored]) -> list[_Scored]:
+    """What stands in paragraphs that begin with a name, or under it; all if none begins so."""
+    first = [words.first_token(one.paragraph) == name for one in found]
+    if not any(first):
+        return found
+    return [
+        one for one, is_first in zip(found, first, strict=True) if is_first or _heads(name, one)
+    ]
+
+
+def _heads(name: str, one: _Scored) -> bool:
+    return name in words.tokens(_title(one.hit))
 
 
 def _states(text: str) -> bool:
@@ -160,7 +181,8 @@ def _completing(
 
 
 def _gather(question: str, kept: Sequence[_Scored], *, certain: bool) -> list[Evidence]:
-    if quantities.wanted(question) and not any(quantities.told(one.paragraph) for one in kept):
+    told = any(quantities.told(question, one.paragraph) for one in kept)
+    if quantities.wanted(question) and not told:
         return []
     passages: dict[int, list[_Scored]] = {}
     for one in sorted(kept, key=lambda one: (one.number, one.position)):

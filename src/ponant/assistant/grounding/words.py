@@ -115,7 +115,17 @@ def is_unspaced(text: str) -> bool:
 
 def tokens(text: str) -> set[str]:
     """What stands between spaces, folded, without the marks around it: "libc6-dev" is one."""
-    return {token.strip(".:").casefold() for token in _TOKEN.findall(text)} - {""}
+    return set(_tokens(text))
+
+
+def first_token(text: str) -> str:
+    """The first token that is more than a mark or a function word; empty where there is none."""
+    told = (token for token in _tokens(text) if words(token) and token not in _ALL_STOPWORDS)
+    return next(told, "")
+
+
+def _tokens(text: str) -> list[str]:
+    return [one for token in _TOKEN.findall(text) if (one := token.strip(".:").casefold())]
 
 
 def means_another(name: str, text: str) -> bool:
