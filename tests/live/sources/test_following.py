@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -11,13 +12,16 @@ from dulwich.repo import Repo
 from dulwich.server import DictBackend
 from dulwich.web import make_wsgi_chain
 
+from ponant.live.sources.folder import FolderSource
 from ponant.live.sources.generator import GeneratorSource, Item
 from ponant.live.sources.kind import Kind
 from ponant.live.sources.kinds import register
+from ponant.live.sources.port import Batch, Content, Found
 from ponant.live.sources.push import PushConfig
 from tests.contract.places import GitPlace, WebdavPlace
 from tests.fakes.embedder import FakeEmbedder
 from tests.live.conftest import SCOPE, Installation, eventually, in_step
+from tests.patience import tries
 from tests.server import free_port
 
 
@@ -60,6 +64,97 @@ def test_a_fast_source_waits_for_a_slow_index_and_shows_how_far_it_is(
             assert source.seconds_left is not None
             change = next(one for one in installation.changes if one.sources)
             assert change.sources[0].kind == "torrent"
+
+    asyncio.run(run())
+
+
+class _Meanwhile:
+    """A source of three documents, of which the last is saved again while the first is read."""
+
+    interval = None
+
+    def __init__(self) -> None:
+        self.reads: list[str] = []
+        self._told = False
+
+    async def batches(self, _cursor: Any) -> AsyncIterator[Batch]:
+        yield Batch(changes=self._found("abc"), complete=True, newer=self._newer, seen=3)
+        await asyncio.Event().wait()
+
+    async def _newer(self) -> Batch | None:
+        if self._told or not self.reads:
+            return None
+        self._told = True
+        return Batch(changes=self._found("cd"), complete=False, seen=4)
+
+    def _found(self, keys: str) -> list[Found]:
+        return [Found(key=key, signature="", name=key, read=self._reading(key)) for key in keys]
+
+    def _reading(self, key: str) -> Any:
+        async def read() -> Content:
+            self.reads.append(key)
+            return Content.of(f"This is {key}.".encode(), "")
+
+        return read
+
+
+def test_what_is_saved_meanwhile_overtakes_the_rest_of_a_batch(installation: Installation) -> None:
+    source = _Meanwhile()
+
+    async def run() -> None:
+        register(
+            Kind(
+                name="meanwhile",
+                config=PushConfig,
+                open=lambda *_: source,
+                reaches="none",
+                hint="a test's",
+            )
+        )
+        async with installation.running(connect=False) as knowledge:
+            library_id = await _follow(knowledge, "meanwhile", {})
+            await in_step(knowledge, library_id, 4)
+            (state,) = await knowledge.list_sources(SCOPE, library_id)
+            assert state.seen == 4
+        assert source.reads == ["a", "c", "d", "b"]
+
+    asyncio.run(run())
+
+
+def test_a_folder_tells_of_what_changed_since_it_was_looked_at(tmp_path: Path) -> None:
+    root = tmp_path / "documents"
+    root.mkdir()
+    (root / "a.md").write_text("This is a.md.")
+
+    async def aside(function: Any, *arguments: Any) -> Any:
+        return await asyncio.to_thread(function, *arguments)
+
+    async def told(batch: Batch) -> Batch | None:
+        """What is newer; None where all is to be looked at, as when the watching has just begun."""
+        assert batch.newer is not None
+        assert batch.stale is not None
+        for _ in tries():
+            if (newer := await batch.newer()) is not None:
+                return newer
+            if batch.stale():
+                return None
+            await asyncio.sleep(0.02)
+        raise AssertionError("nothing was told")
+
+    async def run() -> None:
+        source = FolderSource(root, tmp_path / "home", aside)
+        async with aclosing(source.batches(None)) as batches:
+            for number, _ in enumerate(tries()):
+                batch = await anext(batches)
+                text = f"This is a.md, written {number} times."
+                (root / "a.md").write_text(text)
+                if (newer := await told(batch)) is not None:
+                    break
+            assert newer is not None
+            (found,) = newer.changes
+            assert isinstance(found, Found)
+            assert found.key == "a.md"
+            assert (await found.read()).data.decode() == text
 
     asyncio.run(run())
 

@@ -25,6 +25,7 @@ _EVENT_DEBOUNCE = 50  # milliseconds that events are held back at most
 _RETRY_SECONDS = 0.5  # while a folder is missing or cannot be read
 _REWATCH_SECONDS = 60.0  # where the system had no watches to give
 _MOST_HINTS = 200  # with more events at once, a look at everything is no dearer
+_MOST_NEWER = 8  # changed files that may be taken in before the rest of a look
 
 
 class FolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -51,6 +52,7 @@ class FolderSource:
         self._aside = aside
         self._is_private = private_inside(home, root)
         self._hints: dict[str, None] = {}  # what events told of and was not read since, in order
+        self._news: dict[str, None] = {}  # those of them that came after the last look
         self._woken = asyncio.Event()
         self._last = Scan({}, 0, ())
         self._looked = 0.0  # when the whole folder was last seen; 0 is never
@@ -106,11 +108,25 @@ class FolderSource:
     async def _look(self) -> Batch:
         """What events told of where that is little and known; else everything."""
         hints = list(reversed(self._hints))  # the latest first
+        self._news.clear()
         if self._last.files and 0 < len(hints) <= _MOST_HINTS and self._pause:
             glanced = await self._aside(files.glance, self._root, self._is_private, hints)
             if glanced is not None and not self._folder_went(glanced):
                 return self._some(glanced, hints)
         return await self._everything(hints)
+
+    async def _newer(self) -> Batch | None:
+        """What events told of since the last look, where that is little and known."""
+        news = list(reversed(self._news))
+        if not 0 < len(news) <= _MOST_NEWER:
+            return None
+        self._news.clear()
+        self._woken.clear()
+        glanced = await self._aside(files.glance, self._root, self._is_private, news)
+        if glanced is None or self._folder_went(glanced):
+            self._woken.set()  # so that everything is looked at soon
+            return None
+        return self._some(glanced, news)
 
     def _folder_went(self, glanced: dict[str, Seen | None]) -> bool:
         """Whether a place that is gone had files inside, of which no event tells."""
@@ -178,6 +194,7 @@ class FolderSource:
             ),
             identity=_same_file,
             stale=self._is_stale,
+            newer=self._newer,
             seen=len(self._last.files),
         )
 
@@ -245,7 +262,7 @@ class FolderSource:
         for path in paths:
             for one in (path, *self._last.links.get(path, ())):
                 self._hints.pop(one, None)  # the latest goes last
-                self._hints[one] = None
+                self._hints[one] = self._news[one] = None
         self._woken.set()
 
     def _concerns(self, _change: Change, path: str) -> bool:

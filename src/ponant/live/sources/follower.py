@@ -2,6 +2,7 @@
 
 A batch is taken in one document after the other, each in a transaction that also stores where the
 source goes on, and the next batch is asked for only then: that is all the back-pressure there is.
+What somebody saves meanwhile overtakes the rest of a long batch.
 A source that fails is shown with its reason and asked again, with growing pauses; what it held
 when last read answers meanwhile.
 """
@@ -10,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -169,7 +170,13 @@ class Follower:
         self._run = _Run(time.monotonic())
         self._note(batch, len(work))
         last = time.monotonic()
+        overtaken: set[str] = set()
         for number, change in enumerate(work):
+            if (newer := await self._overtaking(batch)) is not None:
+                batch = replace(batch, seen=newer.seen)
+                overtaken.update(one.key for one in newer.changes)
+            if change.key in overtaken:
+                continue
             if batch.stale is not None and time.monotonic() - last > _GLANCE_SECONDS:
                 if batch.stale():
                     return
@@ -182,6 +189,14 @@ class Follower:
                 self._note(batch, left)
         await self._intake.store_cursor(batch)
         self._note(batch, 0)
+
+    async def _overtaking(self, batch: Batch) -> Batch | None:
+        """What changed since a batch was made, taken in before the rest of it."""
+        newer = None if batch.newer is None else await batch.newer()
+        if newer is not None:
+            for change in await self._intake.without_moves(newer):
+                await self._intake.take(change, hurry=False)
+        return newer
 
     def _note(self, batch: Batch, pending: int) -> None:
         before = self._shown

@@ -122,6 +122,8 @@ class Batch:
             where moves cannot be told from a deletion and a new document.
         stale: whether a newer look is worth more than the rest of this one; what is left of a
             batch that was given up comes with a later one.
+        newer: what little changed since this look, to be taken in before the rest of it; None
+            where nothing did, or where only a look at everything can tell.
         seen: how many documents the source has, where the changes do not tell.
         waiting: how many are known to follow in later batches.
     """
@@ -133,6 +135,7 @@ class Batch:
     empty: str = ""
     identity: Callable[[str], str] | None = None
     stale: Callable[[], bool] | None = None
+    newer: "Callable[[], Awaitable[Batch | None]] | None" = None
     seen: int | None = None
     waiting: int = 0
 
