@@ -12,6 +12,7 @@ import argparse
 import json
 import subprocess
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -92,8 +93,8 @@ def _told(figures: Figures, model: str) -> dict[str, Any]:
         "ours": figures.ours,
         "taken": datetime.now(UTC).date().isoformat(),
     }
-    if figures.curves:
-        told["curves"] = figures.curves
+    if figures.points:
+        told["points"] = [asdict(point) for point in figures.points]
     if figures.others:
         told["ratios"] = {name: figures.ratio(name) for name in figures.others}
         told["best_peer"] = figures.best(figures.others)

@@ -63,9 +63,13 @@ def _curves(axis: Any, row: dict[str, Any] | None, label: str) -> None:
     if row is None:
         axis.set_axis_off()
         return
-    for name, points in row["curves"].items():
-        axis.plot(*zip(*points, strict=True), "o-", label=name, color=_COLOURS.get(name))
+    for name, colour in _COLOURS.items():
+        told = [(at["size"], at["medians"][name]) for at in row["points"] if name in at["medians"]]
+        if told:
+            axis.plot(*zip(*told, strict=True), "o-", label=name, color=colour)
     axis.set_xscale("log", base=2)
+    sizes = [at["size"] for at in row["points"]]
+    axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axis.set_xlabel(label)
     axis.set_ylabel("tokens/s")
     axis.set_title(row["measure"])

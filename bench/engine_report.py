@@ -52,6 +52,8 @@ def _among_peers(model: str, rows: Mapping[str, Row]) -> Iterator[str]:
     yield f"### {model}: each engine, and how many times better ours is"
     head = _head("measure", ours, *peers, "goal, times better")
     yield "\n".join([head, *(_measure(name, row, peers) for name, row in rows.items())])
+    if forms := rows.get("perplexity"):
+        yield "\n".join(f"- Perplexity: {name}: {note}." for name, note in forms["notes"].items())
 
 
 def _measure(name: str, row: Row, peers: Iterable[str]) -> str:
@@ -98,15 +100,19 @@ def _against_itself(rows: Mapping[str, Row]) -> Iterator[str]:
 
 
 def _growing(row: Row, unit: str) -> Iterator[str]:
-    ours = dict(row["curves"][row["ours"]])
-    theirs = {name: dict(points) for name, points in row["curves"].items() if name != row["ours"]}
+    ours, points = row["ours"], row["points"]
+    peers = list(dict.fromkeys(name for point in points for name in point["ratios"]))
     date = row.get("taken", "date not kept")
-    yield f"### {row['measure'].capitalize()}, {row['unit']} ({date}; ratios of medians)"
-    lines = [_head(unit, row["ours"], *theirs)]
-    for point, rate in ours.items():
-        seen = (curve.get(point) for curve in theirs.values())
-        cells = ("" if one is None else f"{_number(one)} ({rate / one:.2f}x)" for one in seen)
-        lines.append(_line([f"{point:,}", _number(rate), *cells]))
+    yield f"### {row['measure'].capitalize()}, {row['unit']} ({date})"
+    lines = [_head(unit, "rounds", ours, *peers)]
+    for point in points:
+        medians, ratios = point["medians"], point["ratios"]
+        seen = (
+            f"{_number(medians[name])} ({ratios[name]:.2f}x)" if name in ratios else ""
+            for name in peers
+        )
+        cells = (f"{point['size']:,}", f"{point['rounds']}", _number(medians[ours]))
+        lines.append(_line([*cells, *seen]))
     yield "\n".join(lines)
 
 

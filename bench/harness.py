@@ -22,8 +22,8 @@ PAIRS = 2 if QUICK else 7
 class Figures:
     """What one measure gave: by contender, a value for every round.
 
-    ``ours`` is whom the ratios are of; all others are what it is compared with. ``curves`` are
-    medians by contender at each size, where a row measures several.
+    ``ours`` is whom the ratios are of; all others are what it is compared with. ``points`` are what
+    a row that measures several sizes has found at each.
     """
 
     measure: str
@@ -32,7 +32,7 @@ class Figures:
     lower_is_better: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
     ours: str = OURS
-    curves: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    points: list["Point"] = field(default_factory=list)
 
     def median(self, name: str) -> float:
         return statistics.median(self.values[name])
@@ -50,6 +50,22 @@ class Figures:
         """The contender with the best median."""
         pick = min if self.lower_is_better else max
         return pick(names, key=self.median)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One size of a row that measures several.
+
+    Attributes:
+        rounds: how often everyone was measured.
+        medians: by contender; not all are measured everywhere.
+        ratios: medians over the rounds of how many times better ours was, by contender.
+    """
+
+    size: int
+    rounds: int
+    medians: dict[str, float]
+    ratios: dict[str, float]
 
 
 def in_turns(

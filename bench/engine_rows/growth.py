@@ -1,7 +1,7 @@
 """How cost grows: prefill with the prompt's length, decode with the number of streams.
 
-Everyone stays loaded from the first point to the last. A row gives its figures after each point,
-so that a run which is interrupted keeps the points before.
+Everyone stays loaded from the first size to the last. A row gives its figures after each, so that a
+run which is interrupted keeps those before.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,40 +13,40 @@ from bench.engine_models.catalogue import Model
 from bench.engine_peers.contender import Contender
 from bench.engine_peers.setups import BUILT, Entrant, built, openvino, ours
 from bench.engine_rows.prompts import random_prompt
-from bench.harness import QUICK, Figures, in_turns
+from bench.harness import QUICK, Figures, Point, in_turns
 
 _SHORT: Final = 32
 _EACH: Final = 32
 
 
 @dataclass(frozen=True)
-class _Point:
-    """Where everyone is measured.
+class _Size:
+    """How far a row goes, and how often everyone is measured there.
 
     Attributes:
-        size: tokens of the prompt, or streams.
+        count: tokens of the prompt, or streams.
         rounds: fewer where a round takes long.
         slow: whether llama.cpp is measured too, which takes four times as long as the others.
     """
 
-    size: int
+    count: int
     rounds: int
     slow: bool
 
 
 _LENGTHS: Final = (
-    _Point(1024, 7, slow=True),
-    _Point(2048, 7, slow=False),
-    _Point(4096, 5, slow=True),
-    _Point(8192, 3, slow=False),
-    _Point(16384, 3, slow=False),
+    _Size(1024, 7, slow=True),
+    _Size(2048, 7, slow=False),
+    _Size(4096, 5, slow=True),
+    _Size(8192, 3, slow=False),
+    _Size(16384, 3, slow=False),
 )
 _STREAMS: Final = (
-    _Point(1, 7, slow=True),
-    _Point(4, 7, slow=True),
-    _Point(16, 7, slow=True),
-    _Point(32, 5, slow=False),
-    _Point(64, 5, slow=False),
+    _Size(1, 7, slow=True),
+    _Size(4, 7, slow=True),
+    _Size(16, 7, slow=True),
+    _Size(32, 5, slow=False),
+    _Size(64, 5, slow=False),
 )
 
 Measure = Callable[[Contender, int], float]
@@ -60,7 +60,7 @@ def prefill(model: Model) -> Iterator[Figures]:
         return length / engine.generate([random_prompt(model, length, next(seeds))], 1)[0].first
 
     figures = Figures("prefill as the prompt grows", "tokens/s")
-    longest = max(point.size for point in _LENGTHS)
+    longest = max(size.count for size in _LENGTHS)
     return _curves(figures, model, _LENGTHS, once, context=longest + 64)
 
 
@@ -75,47 +75,45 @@ def streams(model: Model) -> Iterator[Figures]:
         return count * (_EACH - 1) / (max(answer.last for answer in answers) - begin)
 
     figures = Figures("decode as streams grow", "tokens/s")
-    most = max(point.size for point in _STREAMS)
+    most = max(size.count for size in _STREAMS)
     return _curves(figures, model, _STREAMS, once, context=128, streams=most)
 
 
 def _curves(
-    figures: Figures, model: Model, points: Sequence[_Point], once: Measure, **options: int
+    figures: Figures, model: Model, sizes: Sequence[_Size], once: Measure, **options: int
 ) -> Iterator[Figures]:
-    """By turns at every point; the values kept are those of the last point so far."""
+    """By turns at every size; the values kept are those of the last size so far."""
     entrants: list[Entrant] = [ours(model), *openvino(model)[:1], built(model)]
     with ExitStack() as stack:
         engines = {
             entrant.setup.name: stack.enter_context(entrant.start(**options))
             for entrant in entrants
         }
-        for point in points:
-            measured = {name: it for name, it in engines.items() if point.slow or name != BUILT}
+        for size in sizes:
+            measured = {name: it for name, it in engines.items() if size.slow or name != BUILT}
             for engine in measured.values():
-                once(engine, point.size)  # buffers and code for this size are made
-            rounds = 1 if QUICK else point.rounds
-            in_turns(figures, _turns(measured, once, point.size), rounds)
-            _note(figures, point, rounds)
+                once(engine, size.count)  # buffers and code for this size are made
+            rounds = 1 if QUICK else size.rounds
+            in_turns(figures, _turns(measured, once, size.count), rounds)
+            _note(figures, size.count)
             yield figures
 
 
 def _turns(
-    engines: Mapping[str, Contender], once: Measure, size: int
+    engines: Mapping[str, Contender], once: Measure, count: int
 ) -> dict[str, Callable[[], float]]:
     def bound(engine: Contender) -> Callable[[], float]:
-        return lambda: once(engine, size)
+        return lambda: once(engine, count)
 
     return {name: bound(engine) for name, engine in engines.items()}
 
 
-def _note(figures: Figures, point: _Point, rounds: int) -> None:
-    """Put a point onto the curves, and tell it at once."""
-    for name in figures.values:
-        figures.curves.setdefault(name, []).append((point.size, figures.median(name)))
-    others = (
-        f"{name} {figures.median(name):,.0f} ({figures.ratio(name):.2f}x)"
-        for name in figures.others
-    )
-    told = ", ".join([f"{figures.median(figures.ours):,.0f}", *others])
-    figures.notes[f"{point.size:,} (rounds: {rounds})"] = told
-    print(f"{figures.measure}, {point.size:,}: {told}", flush=True)
+def _note(figures: Figures, size: int) -> None:
+    """Keep what was found at a size, and tell it at once."""
+    rounds = len(figures.values[figures.ours])
+    medians = {name: figures.median(name) for name in figures.values}
+    ratios = {name: figures.ratio(name) for name in figures.others}
+    figures.points.append(Point(size, rounds, medians, ratios))
+    others = (f"{name} {medians[name]:,.0f} ({ratio:.2f}x)" for name, ratio in ratios.items())
+    told = ", ".join([f"{medians[figures.ours]:,.0f}", *others])
+    print(f"{figures.measure}, {size:,} (rounds: {rounds}): {told}", flush=True)
