@@ -9,6 +9,7 @@ from ponant.live.indexing import vector_rows, vectors
 from ponant.live.indexing.index import Index
 from ponant.live.indexing.vector_files import VectorFiles
 from ponant.live.indexing.vectors import LibraryVectors, Rows
+from ponant.live.reading.passages import fingerprint
 from tests.live.conftest import SCOPE
 from tests.live.indexing.conftest import Shelf
 
@@ -110,6 +111,21 @@ def test_a_file_that_makes_no_sense_is_passed_over(
     assert _found(stocked, "This is sentence 3.")[0] == "3.md"
 
 
+def test_a_file_of_another_past_of_the_database_does_not_belong(tmp_path: Path) -> None:
+    files = VectorFiles(tmp_path)
+    rng = np.random.default_rng(3)
+    ids = np.array([1, 2, 5, 4], np.int64)
+    inputs = {row: fingerprint(f"text {row}") for row in (1, 2, 4, 5)}
+    assert files.belongs("lib", "e", inputs, 5)  # there is none
+    rows = rng.standard_normal((4, 8)).astype(np.float32)
+    assert files.write("lib", "e", ids, rows, inputs) is not None
+    assert files.belongs("lib", "e", inputs, 5)
+    assert files.belongs("lib", "e", {**inputs, 6: fingerprint("new")}, 6)
+    assert files.belongs("lib", "e", {1: inputs[1]}, 9)  # the others went
+    assert not files.belongs("lib", "e", {**inputs, 2: fingerprint("another")}, 6)
+    assert not files.belongs("lib", "e", {1: inputs[1], 2: inputs[2]}, 2)  # 4 and 5 come anew
+
+
 def test_the_files_of_a_library_go_with_it(stocked: Shelf, tmp_path: Path) -> None:
     _kept(stocked)
     stocked.index.forget_library(stocked.library_id)
@@ -134,7 +150,9 @@ def test_the_approximate_index_proposes_nearly_all_that_is_nearest(tmp_path: Pat
             rows = Rows(np.arange(3001, 3001 + more), ["c"] * more, some(more))
             library.stage(version, range(1, 200), rows)
             library.publish(version)
-        kept = files.write("lib", "e", library.latest.lasting.ids, library.latest.lasting.vectors)
+        kept = files.write(
+            "lib", "e", library.latest.lasting.ids, library.latest.lasting.vectors, {}
+        )
         assert kept is not None
         assert kept.graph is not None
         library.attach(kept)

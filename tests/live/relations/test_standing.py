@@ -13,6 +13,26 @@ from tests.patience import PATIENCE
 _START = datetime(2026, 3, 1, tzinfo=UTC)
 
 
+def test_the_number_of_a_change_is_never_given_again(opening: Opening) -> None:
+    """Who has seen everything up to a number would else miss what comes under it later."""
+
+    async def check() -> None:
+        seen = 0
+        for turn in range(3):
+            async with opening() as relations:
+                await relations.put_rows(SCOPE, "t", ["id"], [{"id": 3 * turn}], [])
+                await relations.put_query(SCOPE, f"count{turn}", "SELECT count(*) n FROM t")
+                for more in (1, 2):
+                    await relations.put_rows(SCOPE, "t", ["id"], [{"id": 3 * turn + more}], [])
+                    (change,) = await relations.changes(SCOPE, after=seen, wait=PATIENCE)
+                    assert change.seq > seen
+                    seen = change.seq
+                await relations.remove_query(SCOPE, f"count{turn}")
+                assert await relations.changes(SCOPE) == []
+
+    asyncio.run(check())
+
+
 def test_a_change_is_told_as_rows_added_removed_and_changed(opening: Opening) -> None:
     async def check() -> None:
         told: list[Changed] = []

@@ -62,11 +62,12 @@ class Index:
         """Have the stored vectors of this embedder compared; until then there are none."""
         loaded: dict[str, LibraryVectors] = {}
         with self.database.write() as session:
-            for library_id, workspace_id in repository.places(session):
-                scope = Scope(workspace_id=workspace_id)
+            places = [(one, Scope(workspace_id=two)) for one, two in repository.places(session)]
+            newest = max((vector_rows.newest_row(session, one) for _, one in places), default=0)
+            for library_id, scope in places:
                 vector_rows.note_vectors(session, scope, library_id, identity)
                 if self.table is None:
-                    loaded[library_id] = self._load(session, scope, library_id, identity)
+                    loaded[library_id] = self._load(session, scope, library_id, identity, newest)
                 else:
                     self.table.fill(session, scope, library_id, identity)
         self._vectors, self.identity = loaded, identity
@@ -81,13 +82,14 @@ class Index:
             self.load_vectors(identity)
 
     def _load(
-        self, session: Session, scope: Scope, library_id: str, identity: str
+        self, session: Session, scope: Scope, library_id: str, identity: str, newest: int
     ) -> LibraryVectors:
         """A library's vectors from its file, and from live.db what the file lacks."""
         version = repository.library(session, scope, library_id).version
         vectors = LibraryVectors(version - 1)
         there = vector_rows.embedded_rows(session, scope, library_id, identity)
-        kept = None if self.files is None else self.files.open(library_id, identity)
+        inputs = {row: key for row, (_, key) in there.items()}
+        kept = self.files and self.files.of_now(library_id, identity, inputs, newest)
         if kept is not None:
             vectors.attach(kept, {row: document for row, (document, _) in there.items()})
             known = vectors.latest.ids
@@ -105,7 +107,11 @@ class Index:
         if not vectors.latest.is_unkept:
             return None
         rows = vectors.latest.lasting
-        return self.files.write(library_id, identity, rows.ids, rows.vectors)
+        with self.database.read() as session:
+            scope = Scope(workspace_id=dict(repository.places(session)).get(library_id))
+            there = vector_rows.embedded_rows(session, scope, library_id, identity)
+        inputs = {row: key for row, (_, key) in there.items()}
+        return self.files.write(library_id, identity, rows.ids, rows.vectors, inputs)
 
     def attach_vectors(self, library_id: str, identity: str, kept: Segment) -> None:
         """Go on with a file that was written; on the thread that writes."""

@@ -1,12 +1,15 @@
 """Keeps a library's vectors in a file beside live.db, so that a restart maps what it knew.
 
 live.db stays the truth: a passage's row and what was embedded for it never change, so a file says
-nothing wrong of the rows that are still there, and rows that it lacks are read from live.db. A
-file is written whole and then renamed; large ones have an approximate index (HNSW: Malkov and
-Yashunin, TPAMI 2020, by usearch) beside them, which proposes rows that are then compared exactly.
+nothing wrong of the rows that are still there, and rows that it lacks are read from live.db. Only a
+database that was put back from a backup gives the numbers of rows out again: each row of a file
+says what was embedded, so that such a file is told and made anew. A file is written whole and then
+renamed; large ones have an approximate index (HNSW: Malkov and Yashunin, TPAMI 2020, by usearch)
+beside them, which proposes rows that are then compared exactly.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +29,10 @@ _CONNECTIVITY = 16
 _BUILT_WITH = 128  # candidates looked at for each row that comes
 _SEARCHED_WITH = 192
 _ALIGNMENT = 4096
+_KEY_DIGITS = 16  # of a fingerprint in hex
+_NOT_THERE = 0
+
+Keys = NDArray[np.uint64]
 
 _log = structlog.get_logger(__name__)
 
@@ -34,6 +41,7 @@ class _Head(msgspec.Struct):
     identity: str
     rows: int
     dimension: int
+    keyed: bool = False
 
 
 class VectorFiles:
@@ -70,10 +78,46 @@ class VectorFiles:
             graph = _viewed(path.with_suffix(".graph"), head)
         return Segment(vectors, ids, np.zeros(head.rows, np.int32), graph)
 
+    def of_now(
+        self, library_id: str, identity: str, inputs: Mapping[int, str], newest: int
+    ) -> Segment | None:
+        """As `open`; files that do not belong go, as after a backup was put back."""
+        if not self.belongs(library_id, identity, inputs, newest):
+            _log.info("Vectors in files are not of this database, and are kept anew.")
+            self.forget(library_id)
+        return self.open(library_id, identity)
+
+    def belongs(
+        self, library_id: str, identity: str, inputs: Mapping[int, str], newest: int
+    ) -> bool:
+        """Whether a library's file is of its database as it is now; true where there is none.
+
+        Args:
+            inputs: what was embedded (`fingerprint`) for each of the library's rows.
+            newest: the highest row of all libraries; higher ones will be given out again.
+        """
+        try:
+            head, ids, _ = mapped = _mapped(self._path(library_id, identity))
+            keys = _kept_keys(self._path(library_id, identity), *mapped)
+        except (OSError, ValueError, msgspec.DecodeError):
+            return True  # nothing that could be used
+        if not head.keyed or (len(ids) and int(ids.max()) > newest):
+            return False
+        known = keys_of(inputs, ids)
+        return bool(np.all((known == keys) | (known == _NOT_THERE)))
+
     def write(
-        self, library_id: str, identity: str, ids: NDArray[np.int64], vectors: Vector
+        self,
+        library_id: str,
+        identity: str,
+        ids: NDArray[np.int64],
+        vectors: Vector,
+        inputs: Mapping[int, str],
     ) -> Segment | None:
         """Keep rows; the approximate index goes on from what the last file had in the same order.
+
+        Args:
+            inputs: what was embedded (`fingerprint`) for each row that is still there.
 
         Returns:
             The file, mapped; None where the disk would not have it.
@@ -84,7 +128,8 @@ class VectorFiles:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             if len(ids) >= self.approximate_from:
                 self._build(path, before, ids, vectors)
-            _write(path, _Head(identity, *vectors.shape), ids, vectors)
+            head = _Head(identity, len(ids), vectors.shape[1], keyed=True)
+            _write(path, head, ids, vectors, keys_of(inputs, ids))
         except OSError as e:
             _log.warning("Vectors are not kept in a file; a restart takes longer.", reason=str(e))
             return None
@@ -148,22 +193,52 @@ def _head(path: Path) -> _Head:
         return msgspec.json.decode(file.readline(_ALIGNMENT), type=_Head)
 
 
+def keys_of(inputs: Mapping[int, str], ids: NDArray[np.int64]) -> Keys:
+    """What was embedded for some rows, in 64 bits; 0 for rows that are not there."""
+    found = np.full(len(ids), _NOT_THERE, np.uint64)
+    if not inputs:
+        return found
+    rows = np.fromiter(inputs, np.int64, len(inputs))
+    begins = "".join(one[:_KEY_DIGITS] for one in inputs.values())
+    keys = np.frombuffer(bytes.fromhex(begins), np.uint64)
+    order = np.argsort(rows)
+    places = np.minimum(np.searchsorted(rows, ids, sorter=order), len(rows) - 1)
+    there = rows[order[places]] == ids
+    found[there] = keys[order[places[there]]]
+    return found
+
+
+def _kept_keys(path: Path, head: _Head, ids: NDArray[np.int64], vectors: Vector) -> Keys:
+    if not head.keyed:
+        return np.full(len(ids), _NOT_THERE, np.uint64)
+    begin = _after(_after(_ALIGNMENT, ids.nbytes), vectors.nbytes)
+    return np.asarray(np.memmap(path, np.uint64, "r", begin, (head.rows,)))
+
+
+def _after(begin: int, length: int) -> int:
+    """Where what follows begins."""
+    return begin + -(-length // _ALIGNMENT) * _ALIGNMENT
+
+
 def _mapped(path: Path) -> tuple[_Head, NDArray[np.int64], Vector]:
     head = _head(path)
     ids = np.memmap(path, np.int64, "r", _ALIGNMENT, (head.rows,))
-    begin = _ALIGNMENT + -(-ids.nbytes // _ALIGNMENT) * _ALIGNMENT
+    begin = _after(_ALIGNMENT, ids.nbytes)
     vectors = np.memmap(path, np.float32, "r", begin, (head.rows, head.dimension))
     return head, np.asarray(ids), np.asarray(vectors)
 
 
-def _write(path: Path, head: _Head, ids: NDArray[np.int64], vectors: Vector) -> None:
+def _write(path: Path, head: _Head, ids: NDArray[np.int64], vectors: Vector, keys: Keys) -> None:
     partial = path.with_suffix(".vectors-new")
     with partial.open("wb") as file:
         file.write(msgspec.json.encode(head) + b"\n")
         file.seek(_ALIGNMENT)
         ids.tofile(file)
-        file.seek(_ALIGNMENT + -(-ids.nbytes // _ALIGNMENT) * _ALIGNMENT)
+        begin = _after(_ALIGNMENT, ids.nbytes)
+        file.seek(begin)
         vectors.tofile(file)
+        file.seek(_after(begin, vectors.nbytes))
+        keys.tofile(file)
     _settle(partial)
     partial.replace(path)
 

@@ -53,6 +53,13 @@ def embedded_rows(
     return {row: (document_id, key) for row, document_id, key in found}
 
 
+def newest_row(session: Session, scope: Scope) -> int:
+    """The highest row of a workspace's libraries; 0 where there are none."""
+    # Not max(), for which every row would be looked at.
+    newest = select(PassageRow.id).where(in_scope(PassageRow, scope))
+    return session.scalar(newest.order_by(PassageRow.id.desc()).limit(1)) or 0
+
+
 def vectors_of(
     session: Session, scope: Scope, identity: str, rows: Mapping[int, tuple[str, str]]
 ) -> Rows:

@@ -156,6 +156,16 @@ class Standing:
                     f"UPDATE {BOOKS}.queries SET message = ? WHERE name = ?", [message, name]
                 )
 
+    def _next_number(self) -> int:
+        """A number for a change that none had before, be it of a query that is gone."""
+        number: int = 1 + value(
+            self._connection,
+            f"SELECT greatest(coalesce((SELECT max(last_change) FROM {BOOKS}.state), 0), "
+            f"coalesce((SELECT max(seq) FROM {BOOKS}.changes), 0))",
+        )
+        self._connection.execute(f"UPDATE {BOOKS}.state SET last_change = ?", [number])
+        return number
+
     def _log(
         self,
         name: str,
@@ -168,7 +178,7 @@ class Standing:
         added, removed, changed = difference(before, after, key)
         if not added and not removed and not changed:
             return None  # another order alone
-        seq = 1 + value(self._connection, f"SELECT coalesce(max(seq), 0) FROM {BOOKS}.changes")
+        seq = self._next_number()
         told = Changed(
             seq=seq,
             workspace_id=self._workspace_id,
