@@ -89,7 +89,9 @@ class Index:
         vectors = LibraryVectors(version - 1)
         there = vector_rows.embedded_rows(session, scope, library_id, identity)
         inputs = {row: key for row, (_, key) in there.items()}
-        kept = self.files and self.files.of_now(library_id, identity, inputs, newest)
+        kept = None
+        if self.files is not None:
+            kept = self.files.of_now(library_id, identity, inputs, newest)
         if kept is not None:
             vectors.attach(kept, {row: document for row, (document, _) in there.items()})
             known = vectors.latest.ids
