@@ -27,7 +27,7 @@ constexpr int kFewRows = 24;             // up to here weights are read once, by
 constexpr int kRowBlock = 192;           // rows whose activations stay in the second cache
 constexpr size_t kTaskBytes = 64 << 10;  // least weights for a task, so that handing out is cheap
 constexpr int kTasksPerThread = 6;       // enough to even out what other processes take
-constexpr int kPrepareValues = 16384;    // fewer are not worth waking a thread
+constexpr int kPrepareValues = 16384;    // a task's; fewer are not worth waking a thread
 
 const LinearSet& set() { return linear_set(); }
 
@@ -115,13 +115,14 @@ void Rows::prepare(Pool& pool, const float* x, int count, int inputs, int stride
   view_.integers = integers;
   view_.halves = halves;
   if (!integers && !halves) return;
-  const auto convert = [&](int task, int) {
-    const size_t row = static_cast<size_t>(task);
-    if (integers) set().quantise(x + row * stride, inputs, integers + row * view_.blocks);
-    if (halves) set().halve(x + row * stride, inputs, halves + row * view_.pairs);
-  };
-  if (rows * inputs >= kPrepareValues) return pool.run(count, convert);
-  for (int row = 0; row < count; ++row) convert(row, 0);
+  const size_t grain = std::max(1, kPrepareValues / inputs);
+  pool.run(static_cast<int>((rows + grain - 1) / grain), [&](int task, int) {
+    const size_t first = task * grain, last = std::min(rows, first + grain);
+    for (size_t row = first; row < last; ++row) {
+      if (integers) set().quantise(x + row * stride, inputs, integers + row * view_.blocks);
+      if (halves) set().halve(x + row * stride, inputs, halves + row * view_.pairs);
+    }
+  });
 }
 
 unsigned kind_of(int form) {
