@@ -15,7 +15,6 @@ from ponant.engine.scheduler import Work
 # At once: a row of 262,144 takes a megabyte, and the C library maps and clears what is over 32 MiB
 # anew each time.
 _LOGIT_ROWS: Final = 24
-_BEST_ROWS: Final = 4  # for more, computing all scores is as quick as finding the best
 
 
 class Runner:
@@ -40,12 +39,14 @@ class Runner:
 
     def draw(self, hidden: Floats, draws: Sequence[Draw]) -> list[Token]:
         """A token for each row of hidden states."""
-        if 0 < len(draws) <= _BEST_ROWS and all(draw.plain for draw in draws):
-            return [Token(token) for token in self._decoder.best(hidden).tolist()]
+        plain = all(draw.plain for draw in draws)
         tokens: list[Token] = []
         for start in range(0, len(draws), _LOGIT_ROWS):
-            logits = self._decoder.logits(hidden[start : start + _LOGIT_ROWS])
-            tokens += self._draw_rows(draws[start : start + _LOGIT_ROWS], logits)
+            rows = slice(start, start + _LOGIT_ROWS)
+            if plain:
+                tokens += map(Token, self._decoder.best(hidden[rows]).tolist())
+            else:
+                tokens += self._draw_rows(draws[rows], self._decoder.logits(hidden[rows]))
         return tokens
 
 
