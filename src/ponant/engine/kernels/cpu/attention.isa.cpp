@@ -9,8 +9,12 @@ namespace ponant {
 namespace PN_ISA {
 namespace {
 
-// Pages or chunks of sixteen dimensions that one pass takes, so that its sums stay in registers.
-constexpr int kWide = PN_LEVEL >= 2 ? 4 : 1;
+// Rows that one pass over the lines of a page serves, and pages or chunks of sixteen dimensions that R
+// rows take at once: as many rows as can be, since lines come from the second cache, and sums stay in
+// registers.
+constexpr int kMostRows = PN_LEVEL >= 2 ? 8 : 4;
+template <int R>
+constexpr int kWide = PN_LEVEL < 2 ? 1 : R > 4 ? 2 : 4;
 
 // Scores of R rows against P pages: scores[row][page * 16 + token].
 template <class C, int R, int P>
@@ -35,9 +39,9 @@ template <class C, int R>
 void score_rows(const char* queries, size_t query_bytes, const char* const* keys, int pages,
                 int steps, float* scores) {
   int p = 0;
-  for (; p + kWide <= pages; p += kWide)
-    score<C, R, kWide>(queries, query_bytes, keys + p, steps, scores + p * kPageTokens);
-  if constexpr (kWide > 2)
+  for (; p + kWide<R> <= pages; p += kWide<R>)
+    score<C, R, kWide<R>>(queries, query_bytes, keys + p, steps, scores + p * kPageTokens);
+  if constexpr (kWide<R> > 2)
     for (; p + 2 <= pages; p += 2)
       score<C, R, 2>(queries, query_bytes, keys + p, steps, scores + p * kPageTokens);
   for (; p < pages; ++p)
@@ -87,8 +91,8 @@ template <class C, int R>
 void weigh_rows(const char* weights, size_t weight_bytes, const char* const* values, int pages,
                 int head_size, const Join* joins, float* const* out) {
   int offset = 0;
-  for (; offset + kWide * kLanes <= head_size; offset += kWide * kLanes)
-    weigh<C, R, kWide>(weights, weight_bytes, values, pages, head_size, offset, kLanes, joins, out);
+  for (; offset + kWide<R> * kLanes <= head_size; offset += kWide<R> * kLanes)
+    weigh<C, R, kWide<R>>(weights, weight_bytes, values, pages, head_size, offset, kLanes, joins, out);
   for (; offset < head_size; offset += kLanes)
     weigh<C, R, 1>(weights, weight_bytes, values, pages, head_size, offset,
                    std::min(kLanes, head_size - offset), joins, out);
@@ -233,7 +237,7 @@ class Tile {
       values_[p] = a_.cache.values(t_.pages[first_page_ + p], head_);
     }
     const int steps = size_ / C::kPair;
-    in_fours([&](auto count, int r) {
+    in_groups([&](auto count, int r) {
       score_rows<C, decltype(count)::value>(s_.queries + r * s_.query_bytes, s_.query_bytes, keys,
                                             pages_, steps, s_.scores + r * kBlockTokens);
     });
@@ -272,7 +276,7 @@ class Tile {
   }
 
   void add_values(const Join* joins) {
-    in_fours([&](auto count, int r) {
+    in_groups([&](auto count, int r) {
       weigh_rows<C, decltype(count)::value>(s_.weights + r * s_.weight_bytes, s_.weight_bytes,
                                             values_, pages_, size_, joins ? joins + r : nullptr,
                                             s_.out + r);
@@ -302,10 +306,11 @@ class Tile {
     static constexpr int value = N;
   };
 
-  // f(count, first row) over all rows, four at a time.
+  // f(count, first row) over all rows, as many at a time as may be.
   template <class F>
-  void in_fours(F&& f) {
+  void in_groups(F&& f) {
     int r = 0;
+    for (; r + kMostRows <= rows_; r += kMostRows) f(Count<kMostRows>{}, r);
     for (; r + 4 <= rows_; r += 4) f(Count<4>{}, r);
     switch (rows_ - r) {
       case 3: return f(Count<3>{}, r);

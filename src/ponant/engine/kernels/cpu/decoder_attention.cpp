@@ -113,13 +113,12 @@ int AttentionPart::run(int index, float* x, bool last) {
   const pn_layer& layer = m_.layers[index];
   const LayerCache cache = cache_of(index);
   float* const normed = Workspace::of<float>(w_.normed, static_cast<size_t>(b_.rows) * m_.width);
-  for_rows(pool_, b_.rows, m_.width, [&](int first, int end) {
+  const unsigned kinds =
+      kind_of(layer.query.form) | kind_of(layer.key.form) | kind_of(layer.value.form);
+  w_.rows.prepare(pool_, normed, b_.rows, m_.width, m_.width, kinds, [&](int first, int end) {
     const size_t offset = static_cast<size_t>(first) * m_.width;
     e_.norm(x + offset, layer.attention_norm, m_.epsilon, end - first, m_.width, normed + offset);
   });
-  const unsigned kinds =
-      kind_of(layer.query.form) | kind_of(layer.key.form) | kind_of(layer.value.form);
-  w_.rows.prepare(pool_, normed, b_.rows, m_.width, m_.width, kinds);
   project(layer, last);
   turn_and_write(layer, cache);
   const int rows = last ? b_.wanted_count : b_.rows;

@@ -16,13 +16,12 @@ class FeedForward {
   void run(float* x, int rows) {
     const size_t values = static_cast<size_t>(rows) * m_.width;
     float* const normed = Workspace::of<float>(w_.normed, values);
-    for_rows(pool_, rows, m_.width, [&](int first, int end) {
+    float* const out = Workspace::of<float>(w_.projected, values);
+    w_.rows.prepare(pool_, normed, rows, m_.width, m_.width, kinds(), [&](int first, int end) {
       const size_t offset = static_cast<size_t>(first) * m_.width;
       e_.norm(x + offset, layer_.feed_forward_norm, m_.epsilon, end - first, m_.width,
               normed + offset);
     });
-    float* const out = Workspace::of<float>(w_.projected, values);
-    w_.rows.prepare(pool_, normed, rows, m_.width, m_.width, kinds());
     if (layer_.experts)
       mix(rows, out);
     else
@@ -62,12 +61,12 @@ class FeedForward {
       multiply(pool_, w_.rows, index, rows, products, count);
     else
       multiply(pool_, w_.rows, products, count);
-    for_rows(pool_, rows, inner, [&](int from, int to) {
+    const auto activate = [&](int from, int to) {
       const size_t offset = static_cast<size_t>(from) * inner;
       e_.activate(layer_.activation, layer_.xielu, first + offset,
                   second ? second + offset : nullptr, (to - from) * inner);
-    });
-    w_.inner.prepare(pool_, first, rows, inner, inner, kind_of(part.down.form));
+    };
+    w_.inner.prepare(pool_, first, rows, inner, inner, kind_of(part.down.form), activate);
     const Product down{&part.down, out, m_.width};
     multiply(pool_, w_.inner, &down, 1);
   }

@@ -96,7 +96,8 @@ void* Lines::reserve(size_t bytes) {
   return data_;
 }
 
-void Rows::prepare(Pool& pool, const float* x, int count, int inputs, int stride, unsigned kinds) {
+void Rows::prepare(Pool& pool, const float* x, int count, int inputs, int stride, unsigned kinds,
+                   const Fill& fill) {
   count_ = count;
   view_ = {};
   view_.floats = x;
@@ -114,10 +115,11 @@ void Rows::prepare(Pool& pool, const float* x, int count, int inputs, int stride
   }
   view_.integers = integers;
   view_.halves = halves;
-  if (!integers && !halves) return;
+  if (!integers && !halves && !fill) return;
   const size_t grain = std::max(1, kPrepareValues / inputs);
   pool.run(static_cast<int>((rows + grain - 1) / grain), [&](int task, int) {
     const size_t first = task * grain, last = std::min(rows, first + grain);
+    if (fill) fill(static_cast<int>(first), static_cast<int>(last));
     for (size_t row = first; row < last; ++row) {
       if (integers) set().quantise(x + row * stride, inputs, integers + row * view_.blocks);
       if (halves) set().halve(x + row * stride, inputs, halves + row * view_.pairs);

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "forms.hpp"
@@ -58,8 +59,12 @@ struct RowsView {
 class Rows {
  public:
   // x: (count, inputs), leading dimension `stride` floats; it must stay until the products are done
-  // where `kinds` has kFloatRows. `kinds` is a set of bits from kind_of(form).
-  void prepare(Pool& pool, const float* x, int count, int inputs, int stride, unsigned kinds);
+  // where `kinds` has kFloatRows. `kinds` is a set of bits from kind_of(form). `fill(first, last)` is
+  // called before for rows that are not written yet, by the thread that converts them, while they are
+  // near.
+  using Fill = std::function<void(int first, int last)>;
+  void prepare(Pool& pool, const float* x, int count, int inputs, int stride, unsigned kinds,
+               const Fill& fill = {});
 
   int count() const { return count_; }
   const RowsView& view() const { return view_; }
