@@ -38,10 +38,11 @@ struct alignas(64) RowBlock {
   int8_t codes[kBlock];
   float scale;
   int32_t minus_128;    // -128 * sum of codes
-  int32_t minus_8;      // -8 * sum of codes
+  int32_t minus_16;     // -16 * sum of codes, and so on
+  int32_t minus_8;
   int32_t minus_32[2];  // -32 * sum of each half's codes
   float minus_sum;      // -(scale * sum of codes)
-  int32_t unused[2];
+  int32_t unused;
 };
 static_assert(sizeof(RowBlock) == 64, "one cache line a block");
 

@@ -223,7 +223,7 @@ struct FormI8P : FormI8 {
 struct FormI5 : Plain {
   static constexpr int kForm = PN_I5, kOffset = 16;
   static constexpr bool kWide = false;
-  static int32_t start(const RowBlock& row, int) { return 2 * row.minus_8; }
+  static int32_t start(const RowBlock& row, int) { return row.minus_16; }
 };
 
 struct FormI4 : Plain {

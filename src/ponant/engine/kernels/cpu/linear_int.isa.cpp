@@ -17,24 +17,40 @@ Panel parts_of(const uint8_t* data, const PanelLayout& layout) {
 template <class Form>
 constexpr int kStepLines = code_bytes(Form::kForm) / 64;
 
-// Bring nearer what comes next; behind the end of a panel that is the panel after this tile's.
+// Where a tile's next weights lie: the same panels' next steps, or those of the panels behind them.
 template <class Form, int P>
-inline void fetch(const Place& place, const Panel (&panels)[P], int block, int blocks,
-                  size_t panel_size, size_t low_plane) {
-  constexpr int kPlaneLines = code_stride(Form::kForm) / 64;
-  const int next = block + place.fetch.steps_ahead;
-  const size_t past = next < blocks ? 0 : P * panel_size;
-  const size_t step = past ? next - blocks : next;
-  for (int p = 0; p < P; ++p) {
-    const uint8_t* codes = panels[p].codes + past + step * code_stride(Form::kForm);
-    for (int line = place.fetch.first_line; line < place.fetch.last_line; ++line)
-      __builtin_prefetch(codes + line / kPlaneLines * low_plane + line % kPlaneLines * 64, 0, 2);
-    if (place.fetch.first_line == 0)
-      __builtin_prefetch(panels[p].scales + past + step * kScaleBytes, 0, 2);
+class Ahead {
+ public:
+  Ahead(const Place& place, const Panel (&panels)[P], int blocks, size_t panel_size, size_t low_plane)
+      : first_(place.fetch.first_line), last_(place.fetch.last_line), low_plane_(low_plane) {
+    const size_t step = place.end < blocks ? place.end : 0;
+    const size_t past = place.end < blocks ? 0 : P * panel_size;
+    for (int p = 0; p < P; ++p) {
+      codes_[p] = panels[p].codes + past + step * code_stride(Form::kForm);
+      scales_[p] = panels[p].scales + past + step * kScaleBytes;
+    }
   }
-  // Without an effect that GCC knows, it takes this function for one that may be left out.
-  asm volatile("");
-}
+
+  // Bring the next step nearer.
+  void fetch() {
+    if (first_ == last_) return;
+    constexpr int kPlaneLines = code_stride(Form::kForm) / 64;
+    for (int p = 0; p < P; ++p) {
+      for (int line = first_; line < last_; ++line)
+        __builtin_prefetch(codes_[p] + line / kPlaneLines * low_plane_ + line % kPlaneLines * 64, 0, 2);
+      if (first_ == 0) __builtin_prefetch(scales_[p], 0, 2);
+      codes_[p] += code_stride(Form::kForm);
+      scales_[p] += kScaleBytes;
+    }
+    // Without an effect that GCC knows, it takes this function for one that may be left out.
+    asm volatile("");
+  }
+
+ private:
+  int first_, last_;
+  size_t low_plane_;
+  const uint8_t *codes_[P], *scales_[P];
+};
 
 template <class Form, template <class> class Weights, int R, int P>
 void tile(const Place& place) {
@@ -55,8 +71,9 @@ void tile(const Place& place) {
       __builtin_prefetch(place.target(r, p), 1);  // a store that misses makes those behind it wait
     }
 
+  Ahead<Form, P> ahead(place, panels, blocks, layout.size, low_plane);
   for (int block = place.begin; block < place.end; ++block) {
-    if constexpr (R > 1) fetch<Form, P>(place, panels, block, blocks, layout.size, low_plane);
+    if constexpr (R > 1) ahead.fetch();
     for (int half = 0; half < Form::kScales; ++half) {
       Sums sums[R][P];
       for (int r = 0; r < R; ++r)

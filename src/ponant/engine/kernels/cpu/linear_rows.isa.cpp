@@ -67,6 +67,7 @@ void quantise_block(const float* x, RowBlock& block) {
   }
   const int32_t sum = sums[0] + sums[1];
   block.minus_128 = -128 * sum;
+  block.minus_16 = -16 * sum;
   block.minus_8 = -8 * sum;
   block.minus_32[0] = -32 * sums[0];
   block.minus_32[1] = -32 * sums[1];

@@ -9,9 +9,9 @@ namespace ponant {
 namespace PN_ISA {
 
 // What a tile brings nearer while it multiplies: lines first_line .. last_line - 1 of 64 bytes of each
-// step that lies `steps_ahead` steps on. The tiles that pass over the same weights share the next.
+// step that comes next. The tiles that pass over the same weights share the next.
 struct Fetch {
-  int steps_ahead, first_line, last_line;
+  int first_line, last_line;
 };
 
 // One tile's place: `rows` rows from row_begin on, panels from `panel` on, steps in [begin, end).
@@ -80,7 +80,7 @@ void walk_rows(const Tiles<R, P>& tiles, const Piece& piece, const Walk& walk, i
     const int rows = (piece.row_end - row + parts - part - 1) / (parts - part);
     // A full lone tile reads slowly enough for the processor to see what comes.
     const int lines = count == R ? 0 : walk.step_lines;
-    const Fetch fetch{end - begin, lines * part / parts, lines * (part + 1) / parts};
+    const Fetch fetch{lines * part / parts, lines * (part + 1) / parts};
     tiles.at[rows - 1][panels - 1]({&piece, row, panel, begin, end, fetch, walk.expanded});
     row += rows;
   }
