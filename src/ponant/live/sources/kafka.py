@@ -149,6 +149,12 @@ def _checked(config: KafkaConfig, context: Context) -> KafkaConfig:
     own_files_only(context, ca=config.ca)
     if context.network.everything:
         return config
+    if config.user and config.mechanism == "PLAIN" and config.security == "plaintext":
+        raise Forbidden(
+            "Without encryption PLAIN would send the password over the network for all to read. "
+            "Set security to tls or mechanism to SCRAM-SHA-512, or ask the operator to run: "
+            "ponant live add"
+        )
     for server in config.servers.split(","):
         if broker_name(server) not in _named(context):
             raise Forbidden(

@@ -16,6 +16,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ponant.live.sources import records
+from ponant.live.sources.kafka_faults import Noted
 from ponant.live.sources.port import Cursor, SourceFault
 from ponant.live.sources.thread import OneThread
 
@@ -26,11 +27,6 @@ _LOOK_SECONDS = 30.0  # between two looks for new partitions
 _AHEAD_KIB = 16 * 1024  # fetched ahead at most
 _LONGEST_KEY = 512
 _PORT = 9092  # librdkafka's, where none is said
-
-_DOWN = frozenset({"_ALL_BROKERS_DOWN"})
-_REFUSED = frozenset({"_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED"})
-_FORBIDDEN = frozenset({"TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"})
-_UNKNOWN = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION"})
 
 T = TypeVar("T")
 
@@ -139,8 +135,7 @@ class Topic:
         self._brokers = brokers
         self._batch = config.batch or batch
         self._settings = _settings(config, password) | (extra or {})
-        self._last_error: KafkaError | None = None
-        self._down: KafkaError | None = None
+        self._noted = Noted()
 
     async def entries(self, cursor: Cursor | None) -> AsyncGenerator[Entries]:
         """Yield messages from the cursor on; a yield without any tells a remark or a cursor.
@@ -174,19 +169,19 @@ class Topic:
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[tuple[Consumer, Callable[..., Any]]]:
         """A consumer and a way to call it: in its own thread, one call after the other."""
-        self._last_error = self._down = None
+        self._noted = Noted()
         thread = OneThread("kafka")
 
         async def call(function: Callable[..., T], *arguments: Any) -> T:
             try:
                 return await thread.call(function, *arguments)
             except KafkaException as e:
-                raise self._fault(e.args[0]) from e
+                raise self._noted.fault(e.args[0], self._config) from e
 
         try:
-            consumer = Consumer(self._settings | {"error_cb": self._note})
+            consumer = Consumer(self._settings | {"error_cb": self._noted.note})
         except KafkaException as e:
-            raise self._fault(e.args[0]) from e
+            raise self._noted.fault(e.args[0], self._config) from e
         try:
             yield consumer, call
         finally:
@@ -215,7 +210,7 @@ class Topic:
                 topic = cluster.topics[name]
             except KafkaException:
                 consumer.poll(0)
-                if self._down is not None or time.monotonic() > last:
+                if self._noted.down is not None or time.monotonic() > last:
                     raise
                 continue
             self._require_named(cluster)
@@ -239,8 +234,8 @@ class Topic:
         """Wait for a message, then take what is there already."""
         first = consumer.poll(_WAIT_SECONDS)
         if first is None:
-            if self._down is not None:
-                raise KafkaException(self._down)
+            if self._noted.down is not None:
+                raise KafkaException(self._noted.down)
             return []
         return [first, *consumer.consume(self._batch - 1, 0)]
 
@@ -276,7 +271,7 @@ class Topic:
     ) -> None:
         """Go on at the first message that is left where the wanted one is deleted."""
         if error.name() != "_AUTO_OFFSET_RESET":
-            raise self._fault(error)
+            raise self._noted.fault(error, self._config)
         number, _ = _place(message)
         begin, end = consumer.get_watermark_offsets(
             TopicPartition(self._config.topic, number), timeout=_ANSWER_SECONDS
@@ -292,30 +287,6 @@ class Topic:
                 position.ends[number] = max(position.ends[number], known[1])
         return sum(
             max(0, end - position.offsets.get(number, 0)) for number, end in position.ends.items()
-        )
-
-    def _note(self, error: KafkaError) -> None:
-        if error.name() in _DOWN | _REFUSED:
-            self._down = error
-        else:
-            self._last_error = error
-
-    def _fault(self, error: KafkaError) -> SourceFault:
-        noted, name = self._last_error, self._config.topic
-        names = {known.name() for known in (error, noted, self._down) if known is not None}
-        if names & _REFUSED:
-            return SourceFault(
-                f"Kafka at {self._config.servers} refused the user or the password. Set the "
-                "source's password anew."
-            )
-        if names & _FORBIDDEN:
-            return SourceFault(f"Kafka does not let this user read {name}. Ask for that right.")
-        if names & _UNKNOWN:
-            return SourceFault(f"Kafka has no topic {name}. Check its name, or create it.")
-        return SourceFault(
-            f"Kafka at {self._config.servers} cannot be read: "
-            f"{records.shortened((noted or error).str())}. Check the address and `security`, and "
-            "that it runs. What was read before answers."
         )
 
 
