@@ -53,6 +53,7 @@ def _source(embedder: Embedder) -> EmbedderSource:
 
 def test_the_process_starts_without_what_it_may_not_need() -> None:
     heavy = ["alembic", "duckdb", "httpx", "pydantic", "usearch", "watchfiles"]
+    heavy.append("sqlalchemy.dialects.postgresql")
     code = (
         f"import sys, ponant.live.process;print([name for name in {heavy} if name in sys.modules])"
     )

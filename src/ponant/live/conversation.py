@@ -32,6 +32,10 @@ _LONGEST_PAUSE = 10.0
 _EMBEDDER_PAUSE = 5.0
 _MOST_WAITING = 1000  # changes that a slow listener may be behind
 
+_PROCESS = (  # what is imported is no garbage: looking for some takes a tenth of the start
+    "import gc; gc.disable(); from ponant.live.process import main; main()"
+)
+
 _log = structlog.get_logger(__name__)
 _R = TypeVar("_R")
 
@@ -163,8 +167,8 @@ class Conversation:
         )
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "ponant.live.process",
+            "-c",
+            _PROCESS,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             env={name: value for name, value in os.environ.items() if name not in HIDDEN}

@@ -228,6 +228,7 @@ def main() -> None:
     configure_log(spec.log_level)
     sys.setswitchinterval(_TURN_SECONDS)
     gc.freeze()  # what was imported stays, and need not be looked through for garbage
+    gc.enable()
     for chatty in ("alembic", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     home = Path(spec.home)
@@ -292,7 +293,3 @@ def _end_with_parent() -> None:
     while os.read(0, 1024):
         pass
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

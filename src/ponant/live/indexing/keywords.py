@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from ponant.live.indexing import former, fts5, tsvector, words
+from ponant.live.indexing import former, fts5, words
 from ponant.live.indexing.languages import DEFAULT
 from ponant.live.indexing.wanted import Hits, Laid, Term, TermTables, Wanted
 from ponant.live.indexing.words import GENERATION, Question
@@ -177,7 +177,11 @@ def set_current(session: Session, scope: Scope, library_id: str) -> None:
 
 
 def _kept_by(session: Session) -> TermTables:
-    return tsvector if session.get_bind().dialect.name == "postgresql" else fts5
+    if session.get_bind().dialect.name != "postgresql":
+        return fts5
+    from ponant.live.indexing import tsvector  # noqa: PLC0415 - its dialect takes a while to import
+
+    return tsvector
 
 
 @cache
