@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from ponant.kit.errors import SetupError
 from ponant.live import storage
+from ponant.live.declarations import Declarations
 from ponant.live.indexing import access, pgvector
 from ponant.live.indexing.index import Index
 from ponant.live.indexing.pgvector import VectorTable
@@ -94,8 +96,8 @@ def test_vectors_move_between_memory_and_the_database(shelf: Shelf, tmp_path: Pa
     again = Index(database, clock, tmp_path / "other", pgvector.chosen(database, "auto"))
     again.load_last()  # without an embedder: nothing is embedded again
     assert again.identity == "test-embedder"
-    for text in ("Stored by the database.", "Stored in memory."):
-        assert _nearest(again, shelf.library_id, vector_of(text))[0] == text
+    for stored in ("Stored by the database.", "Stored in memory."):
+        assert _nearest(again, shelf.library_id, vector_of(stored))[0] == stored
     assert len(_nearest(again, shelf.library_id, query)) == 2
 
 
@@ -150,3 +152,56 @@ def test_the_extension_is_made_where_it_is_asked_for(shelf: Shelf) -> None:
     assert pgvector.chosen(database, "pgvector") is not None
     assert pgvector.chosen(database, "auto") is not None
     database.close()
+
+
+@pytest.mark.parametrize("version", [(0, 7), (0, 8)])
+def test_an_index_finds_nearly_all_that_is_nearest(shelf: Shelf, version: tuple[int, int]) -> None:
+    """Also for who may read a part: it goes on, or, before 0.8, all of the part is compared."""
+    texts = _paragraphs(1200)
+    for half in (0, 1):
+        access_list = ("group:board",) if half else None
+        shelf.put("\n\n".join(texts[half::2]), f"{half}.md", access=access_list)
+    table = VectorTable(shelf.index.database, version, approximate_from=1000)
+    shelf.index.table = table
+    assert shelf.index.keep_vectors(shelf.library_id) is None
+    with shelf.index.database.write() as session:  # so few rows are sooner read by another
+        session.execute(text("DROP INDEX ix_live_near_set"))
+    hits = 0
+    for number in range(20):
+        query = _query(number)
+        with shelf.index.database.read() as session:
+            session.execute(text("SET LOCAL enable_seqscan = off"))
+            session.execute(text("SELECT pg_stat_force_next_flush()"))
+            conditions = [access.readable(SCOPE)]
+            found = table.search(
+                session, SCOPE, [shelf.library_id], "test-embedder", query, conditions, 10
+            )
+            rows = access.passages(session, SCOPE, [row for row, _ in found])
+        exact = _exact(texts[::2], query)
+        hits += len({rows[row].text for row, _ in found} & set(exact))
+        assert [weight for _, weight in found] == sorted((w for _, w in found), reverse=True)
+    assert hits / 200 >= 0.95
+    with shelf.index.database.read() as session:
+        used = text("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'live_near_1'")
+        assert session.scalar(used) >= 20
+    shelf.put("One more after the index.", "more.md")
+    more = vector_of("One more after the index.")
+    assert _nearest(shelf.index, shelf.library_id, more)[0] == "One more after the index."
+
+
+def test_the_index_of_a_library_goes_with_it(shelf: Shelf) -> None:
+    shelf.put("One.", "one.md")
+    table = VectorTable(shelf.index.database, (0, 8), approximate_from=1)
+    table.keep(shelf.library_id, "test-embedder")
+    assert _indexes(shelf) == 1
+    table.keep(shelf.library_id, "test-embedder")
+    assert _indexes(shelf) == 1
+    Declarations(shelf.index.database, shelf.index.clock).delete_library(SCOPE, shelf.library_id)
+    table.keep(shelf.library_id, "test-embedder")
+    assert _indexes(shelf) == 0
+
+
+def _indexes(shelf: Shelf) -> int:
+    with shelf.index.database.read() as session:
+        count = text("SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%USING hnsw%'")
+        return session.scalar(count)

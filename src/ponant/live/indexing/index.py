@@ -102,8 +102,13 @@ class Index:
         return vectors
 
     def keep_vectors(self, library_id: str) -> Segment | None:
-        """Write a library's vectors into a file, where enough of them are in none."""
+        """Write a library's vectors into a file, where enough of them are in none.
+
+        Those that the database compares get an index there.
+        """
         vectors, identity = self._vectors.get(library_id), self.identity
+        if self.table is not None and identity is not None:
+            self.table.keep(library_id, identity)
         if vectors is None or identity is None or self.files is None:
             return None
         if not vectors.latest.is_unkept:
