@@ -114,12 +114,8 @@ class _Corpus:
     def _put(self, paragraphs: list[str], document_id: str | None) -> str:
         written = "\n\n".join(paragraphs)
         chunks = chunk(written, max_tokens=256)
-        vectors = {}
-        for one in chunks:
-            key = fingerprint(one.input)
-            vectors[key] = self._vectors.get(key)
-            if vectors[key] is None:
-                vectors[key] = self._vectors[key] = self._direction()
+        keys = [fingerprint(one.input) for one in chunks]
+        self._vectors |= {key: self._direction() for key in keys if key not in self._vectors}
         name = f"{len(self._documents)}.md"
         reading = Reading(
             path=name,
@@ -137,7 +133,7 @@ class _Corpus:
             reading,
             document_id=document_id,
             source_id=None,
-            vectors=vectors,
+            vectors={key: self._vectors[key] for key in keys},
             identity="made up",
         )
         return document

@@ -42,7 +42,7 @@ from ponant.store import Database, Scope, in_scope
 
 MODES = ("auto", "memory", "pgvector")
 
-APPROXIMATE_FROM = 20_000  # rows; fewer are compared one by one
+APPROXIMATE_FROM = 50_000  # rows; fewer are compared one by one
 
 _NEEDED = (0, 5)  # the first version with HNSW
 _ITERATES = (0, 8)  # the first that goes on in an index until enough rows fit the conditions
