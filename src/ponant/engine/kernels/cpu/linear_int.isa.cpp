@@ -65,11 +65,7 @@ void tile(const Place& place) {
     rows[r] = place.piece->rows->integers +
               static_cast<size_t>(place.source(r)) * place.piece->rows->blocks + place.begin;
   for (int p = 0; p < P; ++p) panels[p] = parts_of(place.panel_data(p, layout.size), layout);
-  for (int r = 0; r < R; ++r)
-    for (int p = 0; p < P; ++p) {
-      totals[r][p] = place.start(r, p);
-      __builtin_prefetch(place.target(r, p), 1);  // a store that misses makes those behind it wait
-    }
+  start(place, totals);
 
   Ahead<Form, P> ahead(place, panels, blocks, layout.size, low_plane);
   for (int block = place.begin; block < place.end; ++block) {
@@ -101,8 +97,7 @@ void tile(const Place& place) {
       }
     for (int r = 0; r < R; ++r) ++rows[r];
   }
-  for (int r = 0; r < R; ++r)
-    for (int p = 0; p < P; ++p) place.finish(r, p, totals[r][p]);
+  finish(place, totals);
 }
 
 template <class Form>
@@ -142,15 +137,15 @@ constexpr Tiles<kTileRows, kTilePanels> tiles_of() {
 template <class Form>
 void walk_form(const Piece& piece) {
   static constexpr auto packed = tiles_of<Form, Packed>();
-  constexpr int kChunk = 16;  // blocks: two panels of 8-bit codes fill 16 KB of cache
   constexpr int kNearBlocks = 12288;  // of rows: 768 KB
   const int blocks = block_count(piece.matrix->inputs);
-  Walk walk{blocks, kChunk, kStepLines<Form>, std::max(24, kNearBlocks / blocks)};
+  Walk walk{blocks, blocks, kStepLines<Form>, std::max(24, kNearBlocks / blocks)};
   if (piece.row_end - piece.row_begin <= kTileRows) return walk_tiles(packed, piece, walk);
   static constexpr auto expanded = tiles_of<Form, Expanded>();
-  constexpr int kMostChunk = 24;
+  constexpr int kMostChunk = 24;  // blocks: two panels of them take 27 to 30 KB of the first cache
   alignas(64) uint8_t memory[kMostChunk * kTilePanels * Expanded<Form>::kBytes];
-  if (walk.steps <= kMostChunk) walk.chunk = kMostChunk;
+  const int chunks = (blocks + kMostChunk - 1) / kMostChunk;
+  walk.chunk = (blocks + chunks - 1) / chunks;
   walk.expand = expand<Form>;
   walk.expanded = memory;
   walk_tiles(expanded, piece, walk);

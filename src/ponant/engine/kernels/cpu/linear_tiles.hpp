@@ -47,6 +47,35 @@ struct Place {
   }
 };
 
+// The sums of a tile before its first step. A whole tile, nearly every one, asks for no lanes.
+template <int R, int P>
+inline void start(const Place& place, Vec (&totals)[R][P]) {
+  const bool whole = place.lanes(P - 1) == kLanes;
+  const bool plain = whole && (place.begin || !place.piece->matrix->bias);
+  float* out = place.target(0, 0);
+  for (int r = 0; r < R; ++r, out += place.piece->stride)
+    for (int p = 0; p < P; ++p) {
+      __builtin_prefetch(out + p * kLanes, 1);  // a store that misses makes those behind it wait
+      if (!plain)
+        totals[r][p] = place.start(r, p);
+      else
+        totals[r][p] = place.begin ? Vec::load(out + p * kLanes) : Vec::zero();
+    }
+}
+
+// Writes them after its last step.
+template <int R, int P>
+inline void finish(const Place& place, const Vec (&totals)[R][P]) {
+  float* out = place.target(0, 0);
+  if (place.lanes(P - 1) == kLanes) {
+    for (int r = 0; r < R; ++r, out += place.piece->stride)
+      for (int p = 0; p < P; ++p) totals[r][p].store(out + p * kLanes);
+    return;
+  }
+  for (int r = 0; r < R; ++r)
+    for (int p = 0; p < P; ++p) place.finish(r, p, totals[r][p]);
+}
+
 using Tile = void (*)(const Place&);
 
 // The tiles of a form: [rows - 1][panels - 1].
