@@ -5,7 +5,8 @@ import pytest
 from ponant.engine.backlog import Backlog
 from ponant.engine.cache import PageTable
 from ponant.engine.port import QueueFull, Request
-from ponant.engine.scheduler import Scheduler, Sequence
+from ponant.engine.scheduler import Scheduler
+from ponant.engine.sequence import Sequence
 
 
 def request(name: str, prompt: int = 10, owner: str = "", max_tokens: int = 50) -> Request:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ponant.engine.cache import PAGE_TOKENS, PageTable
-from ponant.engine.scheduler import Scheduler, Sequence, Work
+from ponant.engine.scheduler import Scheduler
+from ponant.engine.sequence import Sequence, Work
 from ponant.engine.spill import Spill
 from tests.engine.page_audit import audit
 from tests.fakes.pages import FakePages, wait_for

@@ -8,7 +8,7 @@ import pytest
 
 from ponant.engine import spill
 from ponant.engine.cache import PAGE_TOKENS, PageTable
-from ponant.engine.scheduler import Sequence, Work
+from ponant.engine.sequence import Sequence, Work
 from ponant.engine.spill import Spill
 from tests.engine.page_audit import audit
 from tests.fakes.pages import FakePages, wait_for

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ponant.engine.cache import PAGE_TOKENS
 from ponant.engine.page_store import Reading
-from ponant.engine.scheduler import Sequence, Work
+from ponant.engine.sequence import Sequence, Work
 
 _MASK: Final = (1 << 64) - 1
 _MULTIPLIER: Final = 0x9E3779B97F4A7C15

@@ -10,8 +10,8 @@ import numpy as np
 from ponant.engine.decoder import NOT_A_NUMBER
 from ponant.engine.port import Constraint, Event, FinishReason, Request, Token, Usage
 from ponant.engine.sampling import NO_TOKEN, Draw, Mask, Sampler
-from ponant.engine.scheduler import Sequence as Tokens
-from ponant.engine.scheduler import Work
+from ponant.engine.sequence import Sequence as Tokens
+from ponant.engine.sequence import Work
 from ponant.engine.speculate import Speculator, StepCosts
 
 Emit = Callable[[Event], None]

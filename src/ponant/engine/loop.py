@@ -16,8 +16,9 @@ from ponant.engine.limits import admit, enter
 from ponant.engine.port import ConstraintFactory, EngineInfo, FinishReason, Request
 from ponant.engine.runner import Runner
 from ponant.engine.sampling import DrawRows, Mask, draw_rows
-from ponant.engine.scheduler import Scheduler, Work
-from ponant.engine.scheduler import Sequence as Tokens
+from ponant.engine.scheduler import Scheduler
+from ponant.engine.sequence import Sequence as Tokens
+from ponant.engine.sequence import Work
 from ponant.engine.speculate import StepCosts
 
 Turn = Callable[[], AbstractContextManager[None]]

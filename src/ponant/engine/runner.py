@@ -10,7 +10,7 @@ from ponant.engine.cache import PAGE_TOKENS
 from ponant.engine.decoder import Batch, Decoder, Floats, Indices
 from ponant.engine.port import Token
 from ponant.engine.sampling import Draw, DrawRows
-from ponant.engine.scheduler import Work
+from ponant.engine.sequence import Work
 
 # At once: a row of 262,144 takes a megabyte, and the C library maps and clears what is over 32 MiB
 # anew each time.

@@ -11,13 +11,14 @@ and is computed again later.
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
 
 from ponant.engine.cache import PAGE_TOKENS, PageTable, page_key, pages_for
 from ponant.engine.lease import Lease
 from ponant.engine.page_store import Reading
 from ponant.engine.radix import common_pages
+from ponant.engine.sequence import Sequence, Work
 from ponant.engine.turns import Turns
 
 TOKENS_A_STEP: Final = 512
@@ -25,83 +26,9 @@ MOST_RUNNING: Final = 64
 
 _LEAST_CHUNK: Final = 64  # tokens of a prompt, where several share a step
 _MOST_PROMPTS: Final = 4  # worked on at once, where they fill more than a step
-_LONGEST_TAIL: Final = 64  # new tokens of a sequence that still go before prompts
 _MOST_LOOKED_AT: Final = 32  # of those who wait, for one that may enter
 _WORTH_WAITING: Final = 4  # pages that another sequence is about to compute
 _OUTPUT_COST: Final = 2  # of a drawn token in a prompt's tokens, as in arXiv 2401.00588
-
-
-@dataclass(eq=False, slots=True)
-class Sequence:
-    """One request's tokens on their way through the model.
-
-    Attributes:
-        id: the request's.
-        scope: whose cached pages may be used.
-        tokens: prompt and output so far.
-        reuse: whether cached pages may stand in for computing.
-        computed: tokens whose keys and values are in the cache.
-        cached_tokens: tokens found in the cache when the sequence was first admitted.
-        owner: whose turn it is when this sequence runs; opaque.
-        priority: higher goes first.
-        tags: tokens at which something begins that may have to be forgotten, and its name.
-        prompt_length: how many of the first tokens were given.
-        arrival: its number among all that came; set by the scheduler.
-        charged: tokens that the owner was charged for.
-        key: the prompt's whole pages as bytes; set by the scheduler.
-    """
-
-    id: str
-    scope: str
-    tokens: list[int]
-    reuse: bool = True
-    computed: int = 0
-    cached_tokens: int | None = None
-    lease: Lease = field(default_factory=Lease)
-    owner: str = ""
-    priority: int = 0
-    tags: tuple[tuple[int, str], ...] = ()
-    prompt_length: int = field(init=False)
-    arrival: int = field(init=False, default=0)
-    charged: int = field(init=False, default=0)
-    key: bytes = field(init=False, default=b"")
-
-    def __post_init__(self) -> None:
-        self.prompt_length = len(self.tokens)
-
-    @property
-    def pending(self) -> int:
-        return len(self.tokens) - self.computed
-
-    @property
-    def decoding(self) -> bool:
-        """Whether only the newest tokens after the prompt are still to compute."""
-        length = len(self.tokens)
-        return self.prompt_length <= self.computed < length <= self.computed + _LONGEST_TAIL
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """Tokens ``start`` to ``start + count`` of a sequence, to run in one step.
-
-    Attributes:
-        drafts: guesses at what follows the sequence's last token; their rows come after it.
-    """
-
-    sequence: Sequence
-    start: int
-    count: int
-    drafts: tuple[int, ...] = ()
-
-    @property
-    def rows(self) -> int:
-        """Rows of the step that this takes."""
-        return self.count + len(self.drafts)
-
-    @property
-    def completes(self) -> bool:
-        """Whether the step reaches the last token, so that the next one can be drawn."""
-        return self.start + self.count == len(self.sequence.tokens)
 
 
 Propose = Callable[[Sequence, int], tuple[int, ...]]
