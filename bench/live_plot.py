@@ -25,12 +25,11 @@ _KINDS = ("word", "paraphrase")
 
 def main(results: Path, picture: Path) -> None:
     rows = json.loads(results.read_text())["rows"] if results.exists() else {}
-    figure, axes = plt.subplots(2, 2, figsize=(14, 9))
+    figure, axes = plt.subplots(2, 2, figsize=(14, 9), layout="constrained")
     _edits(axes[0][0], rows.get("fresh-2k"))
     _edits(axes[0][1], rows.get("fresh-100k"))
     _languages(axes[1][0], rows.get("languages"))
     _goals(axes[1][1], rows)
-    figure.tight_layout()
     picture.parent.mkdir(exist_ok=True)
     figure.savefig(picture, dpi=110)
 
@@ -73,7 +72,7 @@ def _languages(axis: Any, row: dict[str, Any] | None) -> None:
     axis.axhline(0.9, color="#c92a2a", linewidth=0.8)
     axis.set_xticks([group + 0.27 for group in range(len(languages))], languages, fontsize=7)
     axis.set_title("recall@5, section title to passage")
-    axis.legend(fontsize=7)
+    axis.legend(fontsize=7, loc="lower right")
 
 
 def _goals(axis: Any, rows: dict[str, Any]) -> None:
