@@ -89,7 +89,7 @@ class _Corpus:
         return taken * 1000
 
     def recall(self) -> float:
-        """The share of the ten nearest that a search by vector finds, over several."""
+        """The share of ten hits by vector that are among the fifty nearest, by numpy."""
         inputs = list(self._vectors)
         matrix, hits = np.stack(list(self._vectors.values())), 0
         for _ in range(_RECALLED):
@@ -101,7 +101,7 @@ class _Corpus:
         return hits / (10 * _RECALLED)
 
     def memory(self) -> float:
-        """MiB that this process holds, without what is only needed to ask."""
+        """MiB that this process holds, the vectors to compare with (`recall`) among them."""
         return psutil.Process().memory_info().rss / 2**20
 
     def _paragraph(self) -> str:
