@@ -1,6 +1,7 @@
 """A branch of a git repository, on this machine or on a server; only changed files are read."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -25,6 +26,7 @@ from ponant.live.sources.looking import Interval, checked_url, looked
 from ponant.live.sources.port import Batch, Content, Cursor, Found, SourceFault
 
 _TIMEOUT = 30.0  # seconds without a byte
+_SSH = re.compile(r"(git\+)?ssh(\+git)?://|[^/:]+@[^/:]+:(?!//)")  # or user@host:path
 _FOLLOWED = Ref(b"refs/heads/followed")
 
 
@@ -188,6 +190,12 @@ class GitSource:
 
 
 def _checked(config: GitConfig, context: Context) -> GitConfig:
+    if _SSH.match(config.repository):
+        raise BadRequest(
+            "Repositories are not followed over ssh. Name the https:// address of the same "
+            "repository, with a username and a token that may read it as the secret password.",
+            param="config.repository",
+        )
     if "://" not in config.repository:
         folder = context.roots.checked(config.repository, trusted=context.trusted)
         return msgspec.structs.replace(config, repository=str(folder))
