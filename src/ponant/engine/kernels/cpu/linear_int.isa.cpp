@@ -69,7 +69,7 @@ void tile(const Place& place) {
 
   Ahead<Form, P> ahead(place, panels, blocks, layout.size, low_plane);
   for (int block = place.begin; block < place.end; ++block) {
-    if constexpr (R > 1) ahead.fetch();
+    ahead.fetch();
     for (int half = 0; half < Form::kScales; ++half) {
       Sums sums[R][P];
       for (int r = 0; r < R; ++r)
