@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from ponant.serving.backend import CAPABILITIES
 from ponant.serving.echo import load_echo_tokenizer
 from ponant.text.grammar import constraint_factory, json_schema, lark, regex
 from ponant.text.tokenizer import load_tokenizer
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, tries
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -97,7 +98,7 @@ class HeldAnswer(Answer):
 
     def take(self, event: Event) -> None:
         super().take(event)
-        self.go.wait(20)
+        self.go.wait(PATIENCE)
 
 
 @pytest.fixture(
@@ -336,7 +337,7 @@ def test_cancelling_ends_a_request_and_no_other(subject: Subject) -> None:
     request = subject.request(max_tokens=900)
     subject.engine.submit(request, doomed.take)
     subject.engine.submit(subject.request(max_tokens=20), spared.take)
-    assert doomed.begun.wait(30)
+    assert doomed.begun.wait(PATIENCE)
     subject.engine.cancel(request.id)
     doomed.go.set()
     assert doomed.wait().last.finish is FinishReason.CANCELLED
@@ -427,16 +428,25 @@ def test_undeclared_capabilities_are_refused(subject: Subject) -> None:
             subject.engine.submit(subject.request(**fields), Answer().take)
 
 
+def _submit_for_ever(engine: Engine, subject: Subject) -> None:
+    for _ in tries():
+        engine.submit(subject.request(), Answer().take)
+        time.sleep(0.01)
+
+
 def test_closing_ends_what_is_in_flight(subject: Subject) -> None:
     engine = subject.open()
-    answer = Answer()
+    answer = HeldAnswer()
     engine.submit(subject.request(max_tokens=900), answer.take)
-    assert answer.begun.wait(30)
-    engine.close()
-    assert answer.wait(10).last.finish is FinishReason.ERROR
-    assert answer.last.error
+    assert answer.begun.wait(PATIENCE)
+    closing = threading.Thread(target=engine.close)
+    closing.start()
     with pytest.raises(ValueError, match="closed"):
-        engine.submit(subject.request(), Answer().take)
+        _submit_for_ever(engine, subject)
+    answer.go.set()
+    closing.join(PATIENCE)
+    assert answer.wait().last.finish is FinishReason.ERROR
+    assert answer.last.error
 
 
 @pytest.mark.parametrize(
