@@ -12,7 +12,7 @@ from ponant.api.libraries import owned
 from ponant.api.library_bodies import document_body, page_of
 from ponant.api.platform import Platform, Services
 from ponant.kit.errors import Forbidden
-from ponant.live.port import MetadataValue, Source
+from ponant.live.port import MetadataValue
 from ponant.live.sources.push import Pushed, PushedDeletion, PushedDocument
 
 router = APIRouter(prefix="/v1", tags=["sources"])
@@ -115,7 +115,8 @@ async def sign_in(
     source = await services.live.sources.sign_in(
         caller.scope, library_id, source_id, body.secrets, body.config
     )
-    return _builtins(source)
+    shown: dict[str, Any] = msgspec.to_builtins(source)
+    return shown
 
 
 @router.post("/libraries/{library_id}/push", summary="Push documents")
@@ -205,11 +206,6 @@ async def _check_keys(
                 f"Others push documents under {len(closed)} of these keys. Choose other keys, or "
                 "ask the library's owner to share it with you as an editor."
             ) from None
-
-
-def _builtins(source: Source) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(source)
-    return found
 
 
 def _pushed_body(pushed: Pushed) -> dict[str, Any]:

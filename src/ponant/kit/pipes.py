@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 
-def answers() -> Callable[[bytes], None]:
+def take_standard_output() -> Callable[[bytes], None]:
     """What writes to standard output whole; all else that prints goes to standard error from now.
 
     The process ends where nobody reads its answers any more.

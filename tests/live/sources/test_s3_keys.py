@@ -90,7 +90,7 @@ def test_a_key_that_changed_is_told_and_with_another_it_goes_on(
             there.delete("0.md")
             embedder.passages.clear()
 
-            sign_in: Any = knowledge.parts["sources"].sign_in  # type: ignore[attr-defined]
+            sign_in = knowledge.parts["sources"].sign_in
             wrong = {"secret_access_key": old[1]}, {"access_key_id": new[0]}
             await sign_in(SCOPE, library.id, source.id, *wrong)
             await _state(knowledge, library.id, "error")

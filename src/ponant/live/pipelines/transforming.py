@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ponant.kit import PonantError
-from ponant.kit.pipes import answers
+from ponant.kit.pipes import take_standard_output
 from ponant.live.pipelines.items import Document, Item
 from ponant.live.pipelines.loading import load
 from ponant.live.pipelines.plan import paths
@@ -102,7 +102,7 @@ def main() -> None:
     """Call what standard input says until it ends."""
     _end_with_parent()
     pipe = sys.stdin.buffer
-    send = answers()
+    send = take_standard_output()
     file = Path(os.fsdecode(pipe.readline()[:-1]))
     try:
         worker = Worker(file, send)

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from ponant.kit.pipes import answers
+from ponant.kit.pipes import take_standard_output
 from ponant.live.reading.confinement import allow_seconds, confine
 from ponant.live.reading.extracting import text_of
 from ponant.live.reading.refusal import Refusal
@@ -40,7 +40,7 @@ class Parsed(msgspec.Struct, frozen=True):
 def main() -> None:
     """Serve until standard input ends."""
     confine()
-    stdin, send = sys.stdin.buffer, answers()
+    stdin, send = sys.stdin.buffer, take_standard_output()
     while (message := read_frame(stdin)) is not None:
         task = msgspec.msgpack.decode(message, type=Parse)
         allow_seconds(task.seconds)

@@ -21,7 +21,7 @@ import structlog
 from ponant.kit import PonantError
 from ponant.kit.errors import BadRequest, StorageFull, Unavailable
 from ponant.kit.log import configure_log
-from ponant.kit.pipes import answers
+from ponant.kit.pipes import take_standard_output
 from ponant.live.calls import arguments_of
 from ponant.live.failure import Failure
 from ponant.live.relations import sql
@@ -140,7 +140,7 @@ def main() -> None:
     spec = msgspec.json.decode(pipe.readline(), type=TablesSpec)
     configure_log(spec.log_level)
     _limit(spec.memory)
-    worker = Worker(spec, answers())
+    worker = Worker(spec, take_standard_output())
     worker.open_all()
     while len(head := pipe.read(LENGTH)) == LENGTH:
         worker.take(decode_ask(pipe.read(int.from_bytes(head, "big"))))
