@@ -89,7 +89,7 @@ def main() -> None:
         prepare(given.peers, ("plot",))
         plot = [str(python(given.peers, "plot")), "-m", "bench.live_plot", str(_FILE), str(_PLOT)]
         subprocess.run(plot, check=True)
-        live_report.write(_FILE, _PAGE)
+        live_report.write(_FILE, _PAGE, _ROWS)
     if failed:
         raise SystemExit(f"These rows failed: {', '.join(failed)}.")
 

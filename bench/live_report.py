@@ -1,25 +1,32 @@
 """Writes what was measured into the decision that tells it, as tables in Markdown."""
 
 import json
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.report import replace_figures
 
 
-def write(results: Path, page: Path) -> None:
-    """Replace what stands between the page's two marks by the present figures."""
+def write(results: Path, page: Path, rows: Collection[str]) -> None:
+    """Replace what stands between the page's two marks by the present figures.
+
+    Args:
+        rows: the names of all there are, so that what was not measured is told too.
+    """
     told = json.loads(results.read_text())
     tables = (_row(name, row) for name, row in told["rows"].items())
-    replace_figures(page, "\n\n".join([_machine(told), *tables]))
+    absent = [name for name in rows if name not in told["rows"]]
+    replace_figures(page, "\n\n".join([_machine(told, absent), *tables]))
 
 
-def _machine(told: dict[str, Any]) -> str:
+def _machine(told: dict[str, Any], absent: Sequence[str]) -> str:
     machine = told["machine"]
     met = [met for row in told["rows"].values() for met in row["met"].values()]
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['system']}. "
         f"Of {len(met)} goals {sum(one is True for one in met)} are reached."
+        + (f" Not measured: {', '.join(absent)}." if absent else "")
     )
 
 

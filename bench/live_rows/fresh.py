@@ -26,8 +26,9 @@ from bench.live_rows.measured import Place, SharedEmbedder, Told, embedder, fold
 from bench.live_texts import manual, synthetic
 from bench.live_texts.edits import Edit, by_paraphrase, by_word
 
-_LONGEST = 20.0  # seconds that an edit may take to be seen
+_LONGEST = 10.0  # seconds that an edit may take to be seen
 _GAP = 0.002  # seconds between two questions
+_TRIALS = 100  # of each kind, one after another and at random times
 _MEAN_ARRIVAL = 0.15  # seconds between two edits that come at random
 _ROUNDS = 5
 _LOAD_SECONDS = 900.0
@@ -50,7 +51,7 @@ class Trial:
 
 def at_2k(place: Place) -> Told:
     """2,000 passages of a real manual in three languages."""
-    trials, count = (10, 300) if place.quick else (50, 2000)
+    trials, count = (10, 300) if place.quick else (_TRIALS, 2000)
     with folder("fresh") as work:
         names = [path.name for path in manual.write(work / "corpus", count)]
         told = _compare(place, work, names, count, trials, everyone=not place.quickest)
@@ -65,7 +66,7 @@ def at_100k(place: Place) -> Told:
     Ponant alone over the library that other rows share; peers with ``--full``, since they take long
     to load it.
     """
-    trials = 10 if place.quick else 50
+    trials = 10 if place.quick else _TRIALS
     count = passages(place)
     told = _beside_100k(place, count, trials) if place.full else _alone_100k(count, trials)
     told.measure = f"file saved → search sees it, {count:,} passages"

@@ -19,6 +19,7 @@ from tests.server import home_with_models, serving
 
 from bench.live_rows.measured import MODELS, Place, Told, folder
 from bench.live_texts.facts import Fact, facts, write
+from ponant.assistant.grounding.prompt import documents_do_not_say
 
 _MODEL = "starter"
 _SUPPORT = 0.7
@@ -72,6 +73,11 @@ _UNKNOWN = [
     "wembrit",
     "tolquad",
 ]
+_BESIDE = [
+    "Who wrote {} and in which year?",
+    "Under which licence is {} published?",
+    "What does a year of support for {} cost?",
+]
 
 
 @dataclass
@@ -87,7 +93,8 @@ class Answer:
 
     @property
     def is_silent(self) -> bool:
-        return not any(cited for _, cited in self.sentences)
+        """Whether it says nothing but that the documents do not say."""
+        return self.text == documents_do_not_say("What is it?")
 
 
 def grounded(place: Place) -> Told:
@@ -112,7 +119,7 @@ def grounded(place: Place) -> Told:
         **_citations(answers),
         "said that the documents do not, unanswerable": _share(one.is_silent for one in silent),
         "old fact stated after its edit": sum(
-            _says(answer, old.text) and not _says(answer, new)
+            _still_says(answer, old, new)
             for old, new, answer in zip(known, changed, again, strict=True)
         ),
         "new fact stated after its edit": _share(
@@ -203,7 +210,7 @@ def _in_step(client: httpx.Client, library: str) -> None:
 def _unanswerable(count: int) -> list[str]:
     """Of things that no text names, and of facts that no text about a thing gives."""
     unknown = [f"What is {word}{number}?" for number, word in enumerate(_UNKNOWN)]
-    beside = [f"Who wrote {fact.key} and in which year?" for fact in facts(count)]
+    beside = [_BESIDE[n % len(_BESIDE)].format(fact.key) for n, fact in enumerate(facts(count))]
     return [*unknown, *beside][:count]
 
 
@@ -253,6 +260,12 @@ def _supports(passages: Sequence[str], text: str) -> bool:
 def _says(answer: Answer, fact: str) -> bool:
     wanted = _words(fact)
     return len(wanted & _words(answer.text)) >= _SAYS * len(wanted)
+
+
+def _still_says(answer: Answer, old: Fact, new: str) -> bool:
+    """Whether it says half of the words by which the old fact differs from the new one."""
+    only = _words(old.text) - _words(new) - _words(old.question)
+    return bool(only) and len(only & _words(answer.text)) >= _SAYS * len(only)
 
 
 def _words(text: str) -> set[str]:

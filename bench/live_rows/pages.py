@@ -17,7 +17,7 @@ from bench.live_texts.facts import facts, write
 
 def kept(place: Place) -> Told:
     """Cold and warm by turns, question by question."""
-    count = 4 if place.quick else 20
+    count = 4 if place.quick else 100
     told = Told("time to the first token: passages never read, and read before")
     cold, warm = [], []
     with folder("pages") as work:

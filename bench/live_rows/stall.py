@@ -16,7 +16,7 @@ from bench.live_texts import synthetic
 
 _DELAY = 0.005
 _PARAGRAPHS = 1000
-_EDITS = 5
+_EDITS = 20
 _LONGEST = 60.0
 
 

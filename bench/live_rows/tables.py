@@ -27,7 +27,7 @@ from ponant.store import Scope
 _SCOPE = Scope("org_bench", "wsp_bench", "per_bench")
 _ROWS, _CUSTOMERS, _REGIONS = 1_000_000, 10_000, 50
 _BATCH = 50_000
-_CHANGES = 30
+_CHANGES = 100
 _TOTAL = """
     SELECT region, sum(amount) AS total FROM sales JOIN customers USING (customer) GROUP BY region
 """
