@@ -21,6 +21,7 @@ from ponant.engine.kernels.library import (
     Form,
     library,
 )
+from ponant.engine.kernels.memory import Slabs
 from ponant.engine.kernels.packing import PackedMatrix, Pool, pack
 from ponant.engine.models.spec import Floats, Linear
 
@@ -59,6 +60,7 @@ class KernelBert:
     def __init__(self, weights: BertWeights, threads: int, form: Form | None) -> None:
         self._weights = weights
         self._pool = Pool(threads)
+        self._slabs = Slabs()
         self._packed: list[PackedMatrix] = []
         self._kept: list[NDArray[np.float32]] = []
         self._words = np.ascontiguousarray(weights.words.raw())
@@ -134,7 +136,7 @@ class KernelBert:
         )
 
     def _matrix(self, linear: Linear, form: Form | None) -> CMatrix:
-        packed = pack(linear.matrix, form, self._pool, bias=linear.bias)
+        packed = pack(linear.matrix, form, self._pool, bias=linear.bias, slabs=self._slabs)
         self._packed.append(packed)
         return packed.c
 

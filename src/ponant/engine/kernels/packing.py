@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ponant.engine.kernels.library import CMatrix, Form, library
+from ponant.engine.kernels.memory import Slabs
 from ponant.engine.models.spec import Floats, Matrix
 from ponant.engine.weights.quantised import FORMATS
 
@@ -35,7 +36,6 @@ _IN_PLANES: Final = {"Q8_0": Form.I8P}
 _TYPES: Final = {kind.name: number for number, kind in FORMATS.items()}
 _PANEL: Final = 16  # outputs
 _CHUNK_BYTES: Final = 8 << 20  # packed at a time
-_HUGE_PAGE: Final = 2 << 20
 
 
 class Pool:
@@ -74,10 +74,17 @@ class PackedMatrix:
         c: the matrix for calls into the library; valid as long as this object lives.
     """
 
-    def __init__(self, form: Form, outputs: int, inputs: int, bias: Floats | None = None) -> None:
+    def __init__(
+        self,
+        form: Form,
+        outputs: int,
+        inputs: int,
+        bias: Floats | None = None,
+        slabs: Slabs | None = None,
+    ) -> None:
         self.form, self.outputs, self.inputs = form, outputs, inputs
         self.bytes = packed_size(form, outputs, inputs)
-        self._memory = _allocate(self.bytes)
+        self._memory = (slabs or Slabs()).take(self.bytes)
         self._bias = None if bias is None else np.ascontiguousarray(bias, np.float32)
         self.c = CMatrix(
             form=form,
@@ -126,12 +133,18 @@ def packed_size(form: Form, outputs: int, inputs: int) -> int:
 
 
 def pack(
-    matrix: Matrix, form: Form | None, pool: Pool, *, bias: Floats | None = None
+    matrix: Matrix,
+    form: Form | None,
+    pool: Pool,
+    *,
+    bias: Floats | None = None,
+    slabs: Slabs | None = None,
 ) -> PackedMatrix:
     """Bring a weight into memory.
 
     Args:
         form: None keeps the file's values as they are; F32, BF16 and I8 are made from them.
+        slabs: of the model whose matrix it is; None gives it memory of its own.
 
     Raises:
         ValueError: the kernels do not read the file's format, or cannot make the form.
@@ -140,7 +153,7 @@ def pack(
     wanted = lossless if form is None else form
     if wanted is None:
         raise ValueError(f"The kernels do not read weights of the format {matrix.format}.")
-    packed = PackedMatrix(wanted, matrix.outputs, matrix.inputs, bias)
+    packed = PackedMatrix(wanted, matrix.outputs, matrix.inputs, bias, slabs)
     if wanted in (lossless, _IN_PLANES.get(matrix.format)):
         _pack_raw(matrix, packed, pool)
     else:
@@ -203,16 +216,3 @@ def _forget(stored: NDArray[np.uint8]) -> None:
     size = (first + stored.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - start
     if size > 0 and hasattr(mmap, "MADV_DONTNEED"):
         owner.madvise(mmap.MADV_DONTNEED, start, size)
-
-
-def _allocate(size: int) -> NDArray[np.uint8]:
-    """Zeroed pages that go back to the system with the array; whole huge pages where they fit."""
-    large = size >= _HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE")
-    # Private, since the system gives memory that may be shared no huge pages unless it is told to.
-    kind = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    pages = mmap.mmap(-1, size + _HUGE_PAGE if large else size, flags=kind)
-    memory = np.frombuffer(pages, np.uint8)
-    start = -memory.ctypes.data % _HUGE_PAGE if large else 0
-    if large:
-        pages.madvise(mmap.MADV_HUGEPAGE, start, size // _HUGE_PAGE * _HUGE_PAGE)
-    return memory[start : start + size]

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import numpy as np
 
 from ponant.engine.kernels.library import CFeedForward, CLayer, CMatrix, CModel, CRope, Form
+from ponant.engine.kernels.memory import Slabs
 from ponant.engine.kernels.packing import LOSSLESS, PackedMatrix, Pool, pack, packed_size
 from ponant.engine.models.spec import (
     Attention,
@@ -57,6 +58,7 @@ class Weights:
         self._forms = {id(matrix): packed for matrix, packed in _matrices(spec, form)}
         self._pool = pool
         self._progress = progress
+        self._slabs = Slabs()
         self._packed: dict[int, PackedMatrix] = {}
         self._vectors: list[Floats] = []
         self._parts: list[ctypes.Array[CFeedForward]] = []
@@ -162,7 +164,7 @@ class Weights:
 
     def _pack(self, matrix: Matrix) -> PackedMatrix:
         try:
-            return pack(matrix, self._forms[id(matrix)], self._pool)
+            return pack(matrix, self._forms[id(matrix)], self._pool, slabs=self._slabs)
         except OSError as e:
             if e.errno != errno.ENOMEM:
                 raise

@@ -5,9 +5,14 @@
 #include <cstdlib>
 #include <new>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "isa.hpp"
 #include "linear_isa.hpp"
 #include "pool.hpp"
+#include "shares.hpp"
 #include "tiled.hpp"
 
 namespace ponant {
@@ -27,6 +32,7 @@ constexpr int kFewRows = 24;             // up to here weights are read once, by
 constexpr int kRowBlock = 192;           // rows whose activations stay in the second cache
 constexpr size_t kTaskBytes = 64 << 10;  // least weights for a task, so that handing out is cheap
 constexpr int kTasksPerThread = 6;       // enough to even out what other processes take
+constexpr size_t kHugePage = 2 << 20;    // one of them spares 512 faults and as many looks at tables
 constexpr int kPrepareValues = 16384;    // a task's; fewer are not worth waking a thread
 
 const LinearSet& set() { return linear_set(); }
@@ -90,9 +96,14 @@ void* Lines::reserve(size_t bytes) {
   if (bytes <= bytes_) return data_;
   std::free(data_);
   bytes_ = 0;
-  data_ = std::aligned_alloc(64, whole_lines(bytes));
+  const size_t page = bytes < kHugePage ? 64 : kHugePage;
+  const size_t whole = (bytes + page - 1) / page * page;
+  data_ = std::aligned_alloc(page, whole);
   if (!data_) throw std::bad_alloc();
-  bytes_ = whole_lines(bytes);
+#if defined(MADV_HUGEPAGE)
+  if (page == kHugePage) madvise(data_, whole, MADV_HUGEPAGE);
+#endif
+  bytes_ = whole;
   return data_;
 }
 
@@ -148,8 +159,10 @@ void multiply(Pool& pool, const Rows& rows, const int* index, int n, const Produ
     cuts[i] = cut_product(products[i], n, pool.threads());
     tasks += cuts[i].tasks;
   }
-  pool.run(tasks, [&](int task, int) {
+  Shares shares(tasks, pool.threads());
+  pool.run(tasks, [&](int, int thread) {
     const Cut* cut = cuts;
+    int task = shares.next(thread);
     for (; task >= cut->tasks; ++cut) task -= cut->tasks;
     run_task(*cut, task, rows.view(), index, n);
   });
