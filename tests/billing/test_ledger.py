@@ -28,6 +28,7 @@ from ponant.store import Database
 from tests.databases import address
 from tests.fakes.accounts import add_organisation, add_person
 from tests.fakes.clock import START, FakeClock
+from tests.patience import PATIENCE
 
 DAY = timedelta(days=1)
 
@@ -127,6 +128,40 @@ def test_every_field_comes_back_as_it_went_in(ledger: Ledger) -> None:
     ledger.record(odd)
     ledger.record(odd)
     assert {field.name for field in fields(UsageEvent)} >= {"estimated", "latency_ms"}
+
+
+def test_no_event_waits_for_a_disk_that_stalls(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalls, moves = threading.Event(), threading.Event()
+
+    def settle() -> None:
+        stalls.set()
+        moves.wait(2 * PATIENCE)
+
+    monkeypatch.setattr(database, "settle", settle)
+    ledger.record(made_event())
+    assert stalls.wait(PATIENCE)
+    recorded = threading.Thread(target=ledger.record, args=[made_event("use_2")])
+    recorded.start()
+    recorded.join(PATIENCE)
+    waits = recorded.is_alive()
+    moves.set()
+    recorded.join()
+    assert not waits
+
+
+def test_the_disk_has_everything_when_the_ledger_is_closed(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled: list[float] = []
+    monkeypatch.setattr(
+        database, "settle", lambda: settled.append(total(ledger, workspace(), "requests"))
+    )
+    for number in range(3):
+        ledger.record(made_event(f"use_{number}"))
+    ledger.close()
+    assert settled[-1] == 3
 
 
 def test_many_threads_commit_in_few_groups(ledger: Ledger, database: Database) -> None:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import httpx
@@ -178,3 +179,30 @@ def test_chat_in_the_terminal(home: Path) -> None:
     with serving(home) as server:
         told = server.run("chat", "What is the capital of France?").stdout
     assert "Paris" in told
+
+
+def test_what_stays_is_not_searched_for_garbage_again(tmp_path: Path) -> None:
+    code = """
+        import asyncio, gc, types
+        import uvicorn
+        from ponant.cli import serve
+
+        gc.disable()
+        waiting = [["a model"], []]
+        models = types.SimpleNamespace(waiting=lambda: waiting.pop(0))
+        services = types.SimpleNamespace(models=models, live=types.SimpleNamespace(ready=True))
+        server = serve._Server(uvicorn.Config(None), services)
+        while waiting:
+            asyncio.run(server.on_tick(1))
+        print(len(gc.get_objects()), gc.get_freeze_count())
+    """
+    said = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+        cwd=tmp_path,
+    ).stdout
+    searched, kept = map(int, said.split())
+    assert searched < kept / 10

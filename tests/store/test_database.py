@@ -88,6 +88,19 @@ def test_a_write_that_settles_later_leaves_the_next_one_as_it_was(numbers: Datab
         assert session.scalar(text("SELECT max(number) FROM numbers")) == 7
 
 
+def test_a_write_that_settles_later_leaves_the_merging_to_who_settles(numbers: Database) -> None:
+    file = Path(numbers.engine.url.database or "")
+    with numbers.write() as session:
+        session.execute(text("CREATE TABLE large (content BLOB)"))
+    before = file.stat().st_size
+    for _ in range(300):
+        with numbers.write(soon=True) as session:
+            session.execute(text("INSERT INTO large VALUES (randomblob(20000))"))
+    assert file.stat().st_size == before
+    numbers.settle()
+    assert file.stat().st_size > before
+
+
 def test_a_write_commits_at_its_end_and_rolls_back_when_it_raises(numbers: Database) -> None:
     add(numbers, 1)
     with pytest.raises(IntegrityError), numbers.write() as session:

@@ -1,14 +1,14 @@
 """The append-only record of what was used: one writer that commits in groups.
 
 One thread takes all events that came while the last group was being written and commits them
-together. What was acknowledged outlives this process however it ends; the disk is waited for at
-most a tenth of a second later (waiting takes 4 ms on a common disk, longer than all else that a
-request costs here), so a loss of power takes that much with it.
+together. What was acknowledged outlives this process however it ends; the disk is waited for a
+tenth of a second later (waiting takes 4 ms on a common disk, longer than all else that a request
+costs here, and a hundred times that on a busy one), so a loss of power takes that much with it. A
+second thread does the waiting, so that no answer does.
 """
 
 import asyncio
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -43,7 +43,9 @@ class Ledger:
         self._database = database
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._writer: threading.Thread | None = None
+        self._threads: tuple[threading.Thread, threading.Thread] | None = None
+        self._unsettled = threading.Event()
+        self._ended = threading.Event()
         self._closed = False
 
     def record(self, event: UsageEvent) -> None:
@@ -69,13 +71,14 @@ class Ledger:
             return repository.summary(session, caller.scope, since, until, by, person)
 
     def close(self) -> None:
-        """Write what is waiting and end the writer."""
+        """Write what is waiting, wait for the disk and end the threads."""
         with self._lock:
             self._closed = True
-            writer, self._writer = self._writer, None
-        if writer is not None:
+            threads, self._threads = self._threads, None
+        if threads is not None:
             self._queue.put(None)
-            writer.join()
+            for thread in threads:
+                thread.join()
 
     def _submit(self, event: UsageEvent) -> "Future[None]":
         done: Future[None] = Future()
@@ -84,38 +87,41 @@ class Ledger:
         with self._lock:
             if self._closed:
                 raise Unavailable("Ponant is shutting down. Try again in a moment.", retry_after=5)
-            if self._writer is None:
-                self._writer = threading.Thread(target=self._write, name="ledger", daemon=True)
-                self._writer.start()
+            if self._threads is None:
+                self._threads = self._started()
             self._queue.put((event, done))
         return done
 
+    def _started(self) -> tuple[threading.Thread, threading.Thread]:
+        writer = threading.Thread(target=self._write, name="ledger", daemon=True)
+        settler = threading.Thread(target=self._settle, name="ledger-disk", daemon=True)
+        writer.start()
+        settler.start()
+        return writer, settler
+
     def _write(self) -> None:
-        due: float | None = None  # when the disk must have what was written
         last = False
         while not last:
-            try:
-                wait = None if due is None else max(0.0, due - time.monotonic())
-                first = self._queue.get(timeout=wait)
-            except Empty:
-                self._settle()
-                due = None
-                continue
+            first = self._queue.get()
             if first is None:
                 break
             group, last = self._gather(first)
             self._commit(group)
-            due = due or time.monotonic() + _SETTLE_SECONDS
-            if time.monotonic() >= due:
-                self._settle()
-                due = None
-        self._settle()
+            self._unsettled.set()
+        self._ended.set()
+        self._unsettled.set()
 
     def _settle(self) -> None:
-        try:
-            self._database.settle()
-        except OSError:
-            log.exception("the disk does not take the ledger")
+        """Wait for the disk after what was written, and once more at the end."""
+        ended = False
+        while not ended:
+            self._unsettled.wait()
+            self._unsettled.clear()
+            ended = self._ended.wait(_SETTLE_SECONDS)
+            try:
+                self._database.settle()
+            except OSError:
+                log.exception("the disk does not take the ledger")
 
     def _gather(self, first: _Entry) -> tuple[list[_Entry], bool]:
         """What waits behind ``first``, and whether the end was among it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import os
 import socket
 from collections.abc import Iterator
@@ -73,11 +74,39 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
             timeout_graceful_shutdown=5,
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(uvicorn.Server(config).serve(sockets=[listener]))
+            runner.run(_Server(config, services).serve(sockets=[listener]))
     except KeyboardInterrupt:
         pass
     finally:
         file.unlink(missing_ok=True)
+
+
+class _Server(uvicorn.Server):
+    """A server that looks once through what stays as long as it does, and then no more.
+
+    Some 200,000 objects are there once the models are. A search for garbage among them held up
+    everybody for a tenth of a second, every few hundred requests.
+    """
+
+    def __init__(self, config: uvicorn.Config, services: Platform) -> None:
+        super().__init__(config)
+        self._services = services
+        self._settled = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        _keep_what_is_there()
+
+    async def on_tick(self, counter: int) -> bool:
+        if not self._settled and self._services.live.ready and not self._services.models.waiting():
+            self._settled = True
+            _keep_what_is_there()  # with what the models brought
+        return await super().on_tick(counter)
+
+
+def _keep_what_is_there() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 @contextmanager

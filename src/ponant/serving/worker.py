@@ -5,6 +5,7 @@ lifeline: when it ends, whoever started the worker is gone, and so is the worker
 """
 
 import asyncio
+import gc
 import os
 import sys
 import threading
@@ -247,6 +248,8 @@ async def run(spec: WorkerSpec) -> int:
         except (PonantError, ValueError, OSError, ImportError, MemoryError) as e:
             await _report(socket, e)
             return 1
+        gc.collect()
+        gc.freeze()  # the model stays: searching it for garbage would hold up every answer
         await worker.serve()
     return 0
 

@@ -25,6 +25,8 @@ _AWAY = frozenset({"08", "57"})  # classes of PostgreSQL's codes: lost connectio
 _FULL = "53100"
 _WAIT_SECONDS = 30
 _RETRY_SECONDS = 0.01
+_MERGE_PAGES = 1000  # of the write-ahead log, SQLite's own measure
+_MERGE_WRITES = 250  # of a few pages each
 
 
 class Database:
@@ -35,7 +37,7 @@ class Database:
 
     SQLite runs in WAL mode with ``synchronous=FULL``: what a `write` block returned from is on
     disk. A `write` opens with BEGIN IMMEDIATE, since a read that turns into a write fails at once
-    when another writer came between. ``write(soon=True)`` does not wait for the disk: what it
+    when another writer came between. ``write(soon=True)`` never waits for the disk: what it
     returned from outlives this process, and a loss of power once `settle` was called (PostgreSQL
     waits for the disk at each).
 
@@ -61,6 +63,7 @@ class Database:
             self.engine = _engine(url)
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        self._unmerged = 0  # writes that did not wait, since the last merge
         self._readers = self.engine.execution_options(**reading)
 
     @property
@@ -98,6 +101,7 @@ class Database:
         engine = self.engine.execution_options(ponant_mode="soon" if soon else "write")
         with _plain_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
+        self._unmerged += soon
 
     @contextmanager
     def write_over(self) -> Iterator[Session]:
@@ -107,14 +111,14 @@ class Database:
                 session.execute(text("PRAGMA secure_delete = ON"))
             yield session
         if not self.is_server:
-            raw = self.engine.raw_connection()  # no transaction may be open around it
-            try:
-                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                raw.close()
+            self._merge("TRUNCATE")
 
     def settle(self) -> None:
-        """Wait until the disk has what ``write(soon=True)`` wrote."""
+        """Wait until the disk has what ``write(soon=True)`` wrote; writers need not wait meanwhile.
+
+        Raises:
+            OSError: the disk does not take it.
+        """
         if self.is_server or not self.engine.url.database:
             return
         try:
@@ -125,6 +129,19 @@ class Database:
             os.fsync(log)
         finally:
             os.close(log)
+        if self._unmerged >= _MERGE_WRITES:
+            self._unmerged = 0
+            self._merge("PASSIVE")
+
+    def _merge(self, how: str) -> None:
+        """Bring the write-ahead log into the database."""
+        raw = self.engine.raw_connection()  # no transaction may be open around it
+        try:
+            raw.cursor().execute(f"PRAGMA wal_checkpoint({how})")
+        except sqlite3.OperationalError as e:
+            raise OSError(f"The write-ahead log cannot be merged: {e}.") from e
+        finally:
+            raw.close()
 
     def migrate(self, name: str) -> None:
         """Bring the tables up to date with the migrations in ``store/migrations/<name>``.
@@ -257,6 +274,9 @@ def _begin_sqlite(connection: Connection) -> None:
     cursor = connection.connection.cursor()
     cursor.execute(f"PRAGMA query_only={'ON' if mode == 'read' else 'OFF'}")
     if mode != "read":
-        cursor.execute(f"PRAGMA synchronous={'NORMAL' if mode == 'soon' else 'FULL'}")
+        soon = mode == "soon"
+        cursor.execute(f"PRAGMA synchronous={'NORMAL' if soon else 'FULL'}")
+        # Who brings the log past its measure merges it, and waits for the disk.
+        cursor.execute(f"PRAGMA wal_autocheckpoint={0 if soon else _MERGE_PAGES}")
     cursor.execute("BEGIN IMMEDIATE" if mode in {"write", "soon"} else "BEGIN")
     cursor.close()
