@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Row, bindparam, delete, distinct, func, select, update
+from sqlalchemy import Executable, Row, bindparam, delete, distinct, func, select, update
 from sqlalchemy.orm import Session, undefer
 
 from ponant.kit.errors import NotFound
@@ -17,12 +18,13 @@ from ponant.live.tables import (
     SourceRow,
     TombstoneRow,
 )
-from ponant.store import Scope, ScopeKind, in_scope, insert, scoped
+from ponant.store import Scope, ScopeKind, in_scope, insert_into, scoped
 
 _Item = TypeVar("_Item")
 
 # Statements of every change and question are built once: building takes longer than running them.
 _LIBRARY = select(LibraryRow).where(LibraryRow.id == bindparam("library_id"), scoped(LibraryRow))
+_REACHED = _LIBRARY.with_only_columns(LibraryRow.version)
 _VERSION = (
     update(LibraryRow)
     .where(LibraryRow.id == bindparam("library_id"), scoped(LibraryRow))
@@ -39,6 +41,13 @@ _DOCUMENT = select(DocumentRow).where(
     DocumentRow.id == bindparam("document_id"),
     DocumentRow.library_id == bindparam("library_id"),
     scoped(DocumentRow),
+)
+_STANDING = _DOCUMENT.with_only_columns(
+    DocumentRow.state,
+    DocumentRow.content_hash,
+    DocumentRow.version,
+    DocumentRow.access_id,
+    DocumentRow.access_by_hand,
 )
 _OUTLINES = (
     select(
@@ -61,6 +70,16 @@ _UNBURY = delete(TombstoneRow).where(
 _DELETE_PASSAGES = delete(PassageRow).where(
     PassageRow.id.in_(bindparam("some", expanding=True)), scoped(PassageRow)
 )
+
+
+class DocumentStanding(NamedTuple):
+    """What a document's next version depends on."""
+
+    state: str
+    content_hash: str
+    version: int
+    access_id: int | None
+    access_by_hand: bool
 
 
 class Outline(NamedTuple):
@@ -110,8 +129,25 @@ def library(session: Session, scope: Scope, library_id: str) -> LibraryRow:
     """
     asked = scope.parameters(ScopeKind.WORKSPACE) | {"library_id": library_id}
     if (row := session.scalar(_LIBRARY, asked)) is None:
-        raise NotFound(f"There is no library {library_id}. List the libraries to see which exist.")
+        raise _no_library(library_id)
     return row
+
+
+def reached(session: Session, scope: Scope, library_id: str) -> int:
+    """The version of a library.
+
+    Raises:
+        NotFound: there is none by that id in this workspace.
+    """
+    asked = scope.parameters(ScopeKind.WORKSPACE) | {"library_id": library_id}
+    version: int | None = session.connection().scalar(_REACHED, asked)
+    if version is None:
+        raise _no_library(library_id)
+    return version
+
+
+def _no_library(library_id: str) -> NotFound:
+    return NotFound(f"There is no library {library_id}. List the libraries to see which exist.")
 
 
 def set_version(
@@ -231,8 +267,25 @@ def document(
     statement = _DOCUMENT.options(undefer(DocumentRow.text)) if whole else _DOCUMENT
     named = {"library_id": library_id, "document_id": document_id}
     if (row := session.scalar(statement, scope.parameters(ScopeKind.WORKSPACE) | named)) is None:
-        raise NotFound(f"There is no document {document_id} in this library; it may be deleted.")
+        raise _no_document(document_id)
     return row
+
+
+def standing(session: Session, scope: Scope, library_id: str, document_id: str) -> DocumentStanding:
+    """What the next version of a document depends on.
+
+    Raises:
+        NotFound: there is none by that id in this library.
+    """
+    named = {"library_id": library_id, "document_id": document_id}
+    asked = scope.parameters(ScopeKind.WORKSPACE) | named
+    if (row := session.connection().execute(_STANDING, asked).first()) is None:
+        raise _no_document(document_id)
+    return DocumentStanding(*row)
+
+
+def _no_document(document_id: str) -> NotFound:
+    return NotFound(f"There is no document {document_id} in this library; it may be deleted.")
 
 
 def passages(session: Session, scope: Scope, document_id: str) -> list[PassageRow]:
@@ -248,7 +301,7 @@ def passages(session: Session, scope: Scope, document_id: str) -> list[PassageRo
 def outlines(session: Session, scope: Scope, document_id: str) -> list[Outline]:
     """A document's passages in the order of its text, without it."""
     asked = scope.parameters(ScopeKind.WORKSPACE) | {"document_id": document_id}
-    return [Outline(*row) for row in session.execute(_OUTLINES, asked)]
+    return [Outline(*row) for row in session.connection().execute(_OUTLINES, asked)]
 
 
 def passage(session: Session, scope: Scope, passage_id: str) -> int | None:
@@ -305,12 +358,16 @@ def bury(
     ]
     if not rows:
         return
-    statement = insert(session, TombstoneRow)
-    kept = statement.on_conflict_do_update(
+    session.connection().execute(_burying(session.get_bind().dialect.name), rows)
+
+
+@cache
+def _burying(dialect: str) -> Executable:
+    statement = insert_into(dialect, TombstoneRow)
+    return statement.on_conflict_do_update(
         index_elements=["passage_id"],
         set_={"state": statement.excluded.state, "at": statement.excluded.at},
     )
-    session.connection().execute(kept, rows)
 
 
 def forget_tombstones(session: Session, scope: Scope, before: datetime) -> None:

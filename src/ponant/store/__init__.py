@@ -3,7 +3,7 @@
 from ponant.store.database import Database
 from ponant.store.scope import Scope, ScopeKind, in_scope, scoped, scoped_text
 from ponant.store.tables import Base, UtcDateTime
-from ponant.store.upserts import insert
+from ponant.store.upserts import insert, insert_into
 
 __all__ = [
     "Base",
@@ -13,6 +13,7 @@ __all__ = [
     "UtcDateTime",
     "in_scope",
     "insert",
+    "insert_into",
     "scoped",
     "scoped_text",
 ]

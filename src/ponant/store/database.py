@@ -65,6 +65,8 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
         self._unmerged = 0  # writes that did not wait, since the last merge
         self._readers = self.engine.execution_options(**reading)
+        self._writers = self.engine.execution_options(ponant_mode="write")
+        self._soon = self.engine.execution_options(ponant_mode="soon")
 
     @property
     def is_server(self) -> bool:
@@ -98,7 +100,7 @@ class Database:
             StorageFull: the disk is full; nothing of the block was stored.
             Unavailable: another process kept the database locked, or the server does not answer.
         """
-        engine = self.engine.execution_options(ponant_mode="soon" if soon else "write")
+        engine = self._soon if soon else self._writers
         with _plain_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
         self._unmerged += soon

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
 
 def insert(session: Session, table: Any) -> "sqlite.Insert | postgresql.Insert":
     """An INSERT that may be told what to do where the row is there already."""
-    if session.get_bind().dialect.name == "postgresql":
+    return insert_into(session.get_bind().dialect.name, table)
+
+
+def insert_into(dialect: str, table: Any) -> "sqlite.Insert | postgresql.Insert":
+    """As `insert`, for a statement that is built once for each kind of database."""
+    if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - takes a while, for few homes
 
         return postgresql.insert(table)

@@ -159,6 +159,49 @@ def test_a_folder_tells_of_what_changed_since_it_was_looked_at(tmp_path: Path) -
     asyncio.run(run())
 
 
+def test_a_folder_reads_with_the_look_and_again_what_is_written_after_it(tmp_path: Path) -> None:
+    root, runs = tmp_path / "documents", 0
+    root.mkdir()
+
+    async def aside(function: Any, *arguments: Any) -> Any:
+        nonlocal runs
+        runs += 1
+        return await asyncio.to_thread(function, *arguments)
+
+    async def saved(batches: Any, text: str) -> Batch:
+        """What events tell of a file; before the watching has begun everything is looked at."""
+        for _ in tries():
+            (root / "a.md").write_text(text)
+            batch: Batch = await anext(batches)
+            if not batch.complete:
+                return batch
+        raise AssertionError("no event told of it")
+
+    async def run() -> None:
+        source = FolderSource(root, tmp_path / "home", aside)
+        async with aclosing(source.batches(None)) as batches:
+            for _ in tries():  # the events of an earlier save may come late
+                (found,) = (await saved(batches, "It opens at nine.")).changes
+                before = runs
+                assert isinstance(found, Found)
+                assert (await found.read()).data == b"It opens at nine."
+                if runs == before:
+                    break
+            assert runs == before, "it was read with the look"
+
+            batch = await saved(batches, "It opens at ten.")
+            (found,) = batch.changes
+            (root / "a.md").write_text("It opens at eleven.")
+            for _ in tries():
+                if batch.stale is None or batch.stale():
+                    break
+                await asyncio.sleep(0.02)
+            assert isinstance(found, Found)
+            assert (await found.read()).data == b"It opens at eleven."
+
+    asyncio.run(run())
+
+
 def test_a_log_goes_on_from_its_cursor(installation: Installation) -> None:
     begun: list[int] = []
 

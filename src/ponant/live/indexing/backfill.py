@@ -77,18 +77,22 @@ class Backfill:
                 identity = self._gate.identity or ""  # of the embedder that the next line asks
                 found = await self._embedded(rows)
                 if storing is not None:
-                    self._ingestion.publish(scope, await storing)
+                    self._publish(scope, await storing)
                 put = self._ingestion.index.put_vectors
                 write = self._ingestion.write(put, scope, library_id, identity, found)
                 storing, stored = asyncio.ensure_future(write), set(found)
             if storing is not None:
-                self._ingestion.publish(scope, await storing)
+                self._publish(scope, await storing)
         finally:
             if storing is not None:
                 await asyncio.gather(storing, return_exceptions=True)
         # What was stored since the last look is counted already, and its turn comes next.
         if not self._ingestion.waiting.is_set() and self._ingestion.lacking.pop(library_id, 0):
             self._announce(scope, library_id)
+
+    def _publish(self, scope: Scope, moved: Moved) -> None:
+        self._ingestion.settling.stored()
+        self._ingestion.publish(scope, moved)
 
     async def _tell(self, scope: Scope, library_id: str, least: int) -> None:
         missing = await self._ingestion.aside(self._queries.missing_vectors, scope, library_id)

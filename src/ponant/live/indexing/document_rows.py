@@ -62,7 +62,7 @@ def update_document(move: Move, scope: Scope, document_id: str, reading: Reading
     Raises:
         NotFound: the document is gone.
     """
-    row = repository.document(move.session, scope, move.library_id, document_id)
+    row = repository.standing(move.session, scope, move.library_id, document_id)
     is_first = row.state == "pending" and not row.content_hash
     list_id = row.access_id
     if not row.access_by_hand:

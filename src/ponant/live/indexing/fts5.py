@@ -1,9 +1,10 @@
 """Terms in SQLite's FTS5, weighed by its BM25."""
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, TableClause, bindparam, insert, literal_column, select
+from sqlalchemy import ColumnElement, Insert, TableClause, bindparam, insert, literal_column, select
 from sqlalchemy.orm import Session
 
 from ponant.live.indexing.wanted import Hits, Laid, Term, Wanted
@@ -23,7 +24,12 @@ def write(session: Session, slot: TableClause, key: str, laid: Sequence[Laid]) -
         }
         for one in laid
     ]
-    session.execute(insert(slot), rows)
+    session.connection().execute(_inserting(slot), rows)
+
+
+@cache
+def _inserting(slot: TableClause) -> Insert:
+    return insert(slot)
 
 
 def matching(

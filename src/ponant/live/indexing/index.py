@@ -85,7 +85,7 @@ class Index:
         self, session: Session, scope: Scope, library_id: str, identity: str, newest: int
     ) -> LibraryVectors:
         """A library's vectors from its file, and from live.db what the file lacks."""
-        version = repository.library(session, scope, library_id).version
+        version = repository.reached(session, scope, library_id)
         vectors = LibraryVectors(version - 1)
         there = vector_rows.embedded_rows(session, scope, library_id, identity)
         inputs = {row: key for row, (_, key) in there.items()}
@@ -151,12 +151,13 @@ class Index:
                 the one in use (``identity``) are left out.
 
         Returns:
-            The document's id, and the version that shows it.
+            The document's id, and the version that shows it; the disk has it once
+            `Database.settle` was called.
 
         Raises:
             NotFound: the library or the document is gone.
         """
-        with self._moving(scope, library_id) as move:
+        with self._moving(scope, library_id, soon=True) as move:
             if document_id is None:
                 document_id = insert_document(move, scope, source_id, reading)
             else:
@@ -224,8 +225,11 @@ class Index:
         Args:
             rows: by passage row id, what was embedded (`input_hash`) and its vector. Passages
                 that went in the meantime are left out.
+
+        Returns:
+            The version that has them; the disk has it once `Database.settle` was called.
         """
-        with self._moving(scope, library_id) as move:
+        with self._moving(scope, library_id, soon=True) as move:
             there = repository.passages_at(move.session, scope, library_id, list(rows))
             kept = [row for row in there if rows[row.id][0] == row.input_hash]
             by_hash = {row.input_hash: rows[row.id][1].tobytes() for row in kept}
@@ -368,14 +372,18 @@ class Index:
         return {key: np.frombuffer(v, np.float32) for key, v in stored.items()} | dict(given)
 
     @contextmanager
-    def _moving(self, scope: Scope, library_id: str) -> Iterator[Move]:
-        """A transaction that ends with the library's next version, in SQL and in memory."""
+    def _moving(self, scope: Scope, library_id: str, *, soon: bool = False) -> Iterator[Move]:
+        """A transaction that ends with the library's next version, in SQL and in memory.
+
+        Args:
+            soon: whether the disk may have it a little later.
+        """
         vectors: LibraryVectors | None = None
         version = 0
         try:
-            with self.database.write() as session:
-                row = repository.library(session, scope, library_id)
-                version = row.version + 1
+            with self.database.write(soon=soon) as session:
+                before = repository.reached(session, scope, library_id)
+                version = before + 1
                 move = Move(session, library_id, version, self.clock.now())
                 yield move
                 if self.table is not None and self.identity is not None:
@@ -383,7 +391,7 @@ class Index:
                 faults.point("changed")
                 more = len(move.added) - len(move.removed)
                 repository.set_version(session, scope, library_id, version, move.now, more)
-                vectors = self._library_vectors(library_id, row.version)
+                vectors = self._library_vectors(library_id, before)
                 if vectors is not None:
                     vectors.stage(version, move.removed, Rows.of(move.vectors), move.access)
                 faults.point("staged")

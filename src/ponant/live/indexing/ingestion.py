@@ -17,6 +17,7 @@ from ponant.live import faults
 from ponant.live.indexing import vector_rows
 from ponant.live.indexing.embedding import EmbeddingGate, Vector
 from ponant.live.indexing.index import Index, Moved, Reading
+from ponant.live.indexing.settling import Settling
 from ponant.live.reading.chunking import Chunk, chunk, most_tokens, split
 from ponant.live.reading.media import is_code
 from ponant.live.reading.parsing import Parser, UnreadableDocument
@@ -66,6 +67,7 @@ class Ingestion:
 
     Attributes:
         waiting: set when passages lack vectors.
+        settling: what is searched for already, on its way to the disk.
         lacking: how many do, by library; near enough to tell progress by.
     """
 
@@ -77,6 +79,7 @@ class Ingestion:
         self.publish = publish
         self.waiting = asyncio.Event()
         self.lacking: Counter[str] = Counter()
+        self.settling = Settling(index.database)
         self._parser = Parser()
         self._writer = ThreadPoolExecutor(1, "live-writer")
         self._helpers = ThreadPoolExecutor(2, "live-helper")
@@ -94,6 +97,7 @@ class Ingestion:
     async def close(self) -> None:
         await self._parser.close()
         self._writer.shutdown(wait=True)
+        await self.settling.close()
         self._helpers.shutdown(wait=False, cancel_futures=True)
 
     async def take(
@@ -109,6 +113,8 @@ class Ingestion:
         hurry: bool = False,
     ) -> Known:
         """Store what a file holds; one that cannot be read is marked, its old text stays.
+
+        It is searched for when this returns, and on the disk once it is settled.
 
         Args:
             about: what the source says of it besides.
@@ -142,7 +148,12 @@ class Ingestion:
             chunks=chunks,
             about=about,
         )
-        vectors = {} if hurry or identity is None else await self._vectors(identity, missing)
+        vectors: dict[str, Vector] = {}
+        if missing and not hurry and identity is not None:
+            # Meanwhile there is time to tell the language, which the transaction asks for.
+            vectors, _ = await asyncio.gather(
+                self._vectors(identity, missing), self.aside(_language, reading)
+            )
         faults.point("embedded")
         document_id, moved = await self.write(
             self.index.put_document,
@@ -156,6 +167,7 @@ class Ingestion:
             cursor=cursor,
         )
         faults.point("stored")
+        self.settling.stored()
         if moved.lacking:
             self.lacking[home.library_id] += moved.lacking
             self.waiting.set()
@@ -276,3 +288,7 @@ class Ingestion:
         with self.index.database.read() as session:
             known = vector_rows.known(session, scope, identity, list(inputs))
         return {key: text for key, text in inputs.items() if key not in known}
+
+
+def _language(reading: Reading) -> str:
+    return reading.language

@@ -259,7 +259,7 @@ def _first_generation(session: Session, library_id: str) -> int:
 
 def _wording(session: Session, scope: Scope, library_id: str) -> Wording | None:
     asked = scope.parameters(ScopeKind.WORKSPACE) | {"library_id": library_id}
-    found = session.execute(_WORDING, asked).first()
+    found = session.connection().execute(_WORDING, asked).first()
     return None if found is None else Wording(found[0], found[1], tuple(found[2]))
 
 

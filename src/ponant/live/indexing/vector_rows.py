@@ -1,15 +1,16 @@
 """Reads and writes vectors in live.db, and which passages lack one."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Executable, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from ponant.live.indexing.vectors import Rows
 from ponant.live.repository import batches
 from ponant.live.tables import PassageRow, VectorRow
-from ponant.store import Scope, ScopeKind, in_scope, insert, scoped
+from ponant.store import Scope, ScopeKind, in_scope, insert_into, scoped
 
 _KNOWN = select(VectorRow.input_hash, VectorRow.vector).where(
     VectorRow.input_hash.in_(bindparam("some", expanding=True)),
@@ -25,7 +26,7 @@ def known(session: Session, scope: Scope, identity: str, hashes: Sequence[str]) 
     found: set[str] = set()
     for some in batches(hashes):
         asked = {**scope.parameters(ScopeKind.WORKSPACE), "some": some, "identity": identity}
-        found.update(session.scalars(_NAMES, asked))
+        found.update(session.connection().scalars(_NAMES, asked))
     return found
 
 
@@ -36,7 +37,7 @@ def known_vectors(
     found: dict[str, bytes] = {}
     for some in batches(hashes):
         asked = {**scope.parameters(ScopeKind.WORKSPACE), "some": some, "identity": identity}
-        found.update((key, vector) for key, vector in session.execute(_KNOWN, asked))
+        found.update((key, vector) for key, vector in session.connection().execute(_KNOWN, asked))
     return found
 
 
@@ -137,7 +138,7 @@ def store_vectors(
     """Keep vectors under what was embedded; those already there stay."""
     if vectors:
         session.connection().execute(
-            insert(session, VectorRow).on_conflict_do_nothing(),
+            _keeping(session.get_bind().dialect.name),
             [
                 {
                     "workspace_id": scope.workspace_id,
@@ -148,3 +149,8 @@ def store_vectors(
                 for key, vector in vectors.items()
             ],
         )
+
+
+@cache
+def _keeping(dialect: str) -> Executable:
+    return insert_into(dialect, VectorRow).on_conflict_do_nothing()

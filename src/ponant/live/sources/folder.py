@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from watchfiles import Change, awatch
 
+from ponant.live.reading.parsing import UnreadableDocument
 from ponant.live.sources import files, inotify, mounts
 from ponant.live.sources.files import Scan, Seen
 from ponant.live.sources.kind import Aside, Context, Kind, Secrets
@@ -26,6 +27,8 @@ _RETRY_SECONDS = 0.5  # while a folder is missing or cannot be read
 _REWATCH_SECONDS = 60.0  # where the system had no watches to give
 _MOST_HINTS = 200  # with more events at once, a look at everything is no dearer
 _MOST_NEWER = 8  # changed files that may be taken in before the rest of a look
+_MOST_AHEAD = 8  # changed files that are read with the look at them
+_LARGEST_AHEAD = 2**18  # bytes of such a file
 
 
 class FolderConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -53,6 +56,9 @@ class FolderSource:
         self._is_private = private_inside(home, root)
         self._hints: dict[str, None] = {}  # what events told of and was not read since, in order
         self._news: dict[str, None] = {}  # those of them that came after the last look
+        self._ahead: dict[
+            str, Content
+        ] = {}  # what was read with the last look, unless told of since
         self._woken = asyncio.Event()
         self._last = Scan({}, 0, ())
         self._looked = 0.0  # when the whole folder was last seen; 0 is never
@@ -109,8 +115,9 @@ class FolderSource:
         """What events told of where that is little and known; else everything."""
         hints = list(reversed(self._hints))  # the latest first
         self._news.clear()
+        self._ahead = {}
         if self._last.files and 0 < len(hints) <= _MOST_HINTS and self._pause:
-            glanced = await self._aside(files.glance, self._root, self._is_private, hints)
+            glanced = await self._glanced(hints)
             if glanced is not None and not self._folder_went(glanced):
                 return self._some(glanced, hints)
         return await self._everything(hints)
@@ -122,11 +129,27 @@ class FolderSource:
             return None
         self._news.clear()
         self._woken.clear()
-        glanced = await self._aside(files.glance, self._root, self._is_private, news)
+        glanced = await self._glanced(news)
         if glanced is None or self._folder_went(glanced):
             self._woken.set()  # so that everything is looked at soon
             return None
         return self._some(glanced, news)
+
+    async def _glanced(self, paths: Sequence[str]) -> dict[str, Seen | None] | None:
+        """As `files.glance`; what the first small files hold is read in the same go."""
+        seen, self._ahead = await self._aside(self._glance, paths)
+        return seen
+
+    def _glance(
+        self, paths: Sequence[str]
+    ) -> tuple[dict[str, Seen | None] | None, dict[str, Content]]:
+        seen = files.glance(self._root, self._is_private, paths)
+        ahead: dict[str, Content] = {}
+        for path, one in list((seen or {}).items())[:_MOST_AHEAD]:
+            if one is not None and one.size <= _LARGEST_AHEAD:
+                with contextlib.suppress(OSError, UnreadableDocument):  # told when its turn comes
+                    ahead[path] = files.read(self._root, path, self._is_private)
+        return seen, ahead
 
     def _folder_went(self, glanced: dict[str, Seen | None]) -> bool:
         """Whether a place that is gone had files inside, of which no event tells."""
@@ -196,6 +219,7 @@ class FolderSource:
             stale=self._is_stale,
             newer=self._newer,
             seen=len(self._last.files),
+            kept=True,
         )
 
     @property
@@ -222,6 +246,9 @@ class FolderSource:
 
     async def _read(self, path: str) -> Content:
         self._forget((path,))  # a later event tells of a later write
+        ahead = self._ahead.pop(path, None)
+        if ahead is not None and not self._news:
+            return ahead
         return await self._aside(files.read, self._root, path, self._is_private)
 
     async def _watch(self) -> None:

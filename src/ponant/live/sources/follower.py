@@ -2,6 +2,8 @@
 
 A batch is taken in one document after the other, each in a transaction that also stores where the
 source goes on, and the next batch is asked for only then: that is all the back-pressure there is.
+What is stored is searched for at once; the disk has it before a source is asked for more that would
+not tell it again.
 What somebody saves meanwhile overtakes the rest of a long batch.
 A source that fails is shown with its reason and asked again, with growing pauses; what it held
 when last read answers meanwhile.
@@ -104,7 +106,7 @@ class Follower:
         return count
 
     async def take_now(self, changes: Sequence[Found | Gone]) -> list[PushOutcome]:
-        """Take pushed changes in; each is stored when this returns."""
+        """Take pushed changes in; the disk has each when this returns."""
         await self._loaded.wait()
         async with self._alone:
             outcomes = [
@@ -112,6 +114,7 @@ class Follower:
                 for number, one in enumerate(changes)
             ]
             self._note(Batch(changes=(), complete=False), 0)
+        await self._ingestion.settling.settled()
         return outcomes
 
     async def _follow_until_fault(self) -> float | None:
@@ -144,6 +147,8 @@ class Follower:
             while (batch := await self._next(batches)) is not None:
                 async with self._alone:
                     await self._apply(batch)
+                if not batch.kept:
+                    await self._ingestion.settling.settled()
                 self.state.interval = source.interval
                 self._pause = _FIRST_PAUSE
 

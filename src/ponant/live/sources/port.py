@@ -126,6 +126,8 @@ class Batch:
             where nothing did, or where only a look at everything can tell.
         seen: how many documents the source has, where the changes do not tell.
         waiting: how many are known to follow in later batches.
+        kept: the place has it all when it is asked again, so that the next batch need not wait
+            until the disk has this one.
     """
 
     changes: Sequence[Found | Gone]
@@ -138,6 +140,7 @@ class Batch:
     newer: "Callable[[], Awaitable[Batch | None]] | None" = None
     seen: int | None = None
     waiting: int = 0
+    kept: bool = False
 
 
 class DocumentSource(Protocol):
