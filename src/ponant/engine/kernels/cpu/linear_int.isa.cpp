@@ -154,6 +154,9 @@ void walk_form(const Piece& piece) {
 }  // namespace
 
 void multiply_integers(const Piece& piece) {
+#if PN_LEVEL >= 2
+  if (piece.row_end - piece.row_begin == 1) return multiply_row(piece);
+#endif
   switch (piece.matrix->form) {
     case PN_I8:
       return walk_form<FormI8>(piece);

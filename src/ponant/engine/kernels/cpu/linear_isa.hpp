@@ -43,6 +43,7 @@ const LinearSet& linear_set();
   void quantise(const float*, int, RowBlock*); \
   void halve(const float*, int, uint32_t*);   \
   void multiply_integers(const Piece&);       \
+  void multiply_row(const Piece&);            \
   void multiply_floats(const Piece&);         \
   void screen(const Screening&);              \
   }
