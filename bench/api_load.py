@@ -4,6 +4,10 @@
 
 The model is echo, whose engine costs next to nothing. The load comes over raw sockets from this
 process, so that the client's own work stays small; its processor time is told beside the figures.
+
+Just before each row the engine is called directly, in this process, by requests that arrive in the
+same pattern: a burst waits for an engine, too. What a request took is lessened by the median of
+what direct ones took, in bursts of those at the same place; never by a slow moment of theirs.
 """
 
 import asyncio
@@ -15,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from queue import SimpleQueue
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -24,6 +27,7 @@ from tests.server import ADMIN_KEY, Server, serving
 from ponant.engine import Event, Request, Sampling
 from ponant.engine.backends.echo import ANSWER, BEGIN, END, EchoEngine
 from ponant.hub.manifest import Manifest, write_manifest
+from ponant.kit import new_id
 
 _RATE = 20.0  # requests a second
 _OPEN = 200
@@ -33,18 +37,14 @@ _TEXT = "The west wind!"
 
 
 def main() -> None:
-    direct, paced = statistics.median(_direct()), statistics.median(_direct(_PACE, 10))
-    print(
-        f"engine alone: p50 {1000 * direct:.2f} ms, at {_PACE:.0f} tokens/s {1000 * paced:.2f} ms"
-    )
     with tempfile.TemporaryDirectory(prefix="ponant-bench-") as folder:
         home = Path(folder) / "home"
         home.mkdir(mode=0o700)
         _placeholder(home)
         with serving(home) as server:
-            asyncio.run(_measure(server, _at_once, direct))
+            asyncio.run(_measure(server, _at_once, EchoEngine()))
         with serving(home, {"PONANT_ECHO_RATE": str(_PACE)}) as server:
-            asyncio.run(_measure(server, _at_a_pace, paced))
+            asyncio.run(_measure(server, _at_a_pace, EchoEngine(rate=_PACE)))
 
 
 def _placeholder(home: Path) -> None:
@@ -55,37 +55,35 @@ def _placeholder(home: Path) -> None:
     write_manifest(model, Manifest(id="none", kind="generate", format="gguf", file="model.gguf"))
 
 
-def _direct(rate: float = 0.0, count: int = 100) -> list[float]:
+Ask = Callable[[], Awaitable[float]]
+Pattern = Callable[[Ask], Awaitable[list[float]]]
+
+
+async def _directly(engine: EchoEngine) -> float:
     """Seconds from submit to the last event of the engine in this process."""
-    engine = EchoEngine(rate=rate)
-    prompt = [BEGIN, *_TEXT.encode(), ANSWER]
-    times = []
-    for number in range(count):
-        done: SimpleQueue[Event] = SimpleQueue()
-        begin = time.perf_counter()
-        engine.submit(
-            Request(
-                id=f"r{number}",
-                prompt=prompt,
-                max_tokens=64,
-                sampling=Sampling(temperature=0),
-                stop_tokens=(END,),
-            ),
-            done.put,
-        )
-        while done.get().finish is None:
-            pass
-        times.append(time.perf_counter() - begin)
-    engine.close()
-    return times[count // 10 :]
+    loop = asyncio.get_running_loop()
+    took: asyncio.Future[float] = loop.create_future()
+    request = Request(
+        id=new_id("gen"),
+        prompt=[BEGIN, *_TEXT.encode(), ANSWER],
+        max_tokens=64,
+        sampling=Sampling(temperature=0),
+        stop_tokens=(END,),
+    )
+
+    def emit(event: Event) -> None:
+        if event.finish is not None:
+            loop.call_soon_threadsafe(took.set_result, time.perf_counter() - begin)
+
+    begin = time.perf_counter()
+    engine.submit(request, emit)
+    return await took
 
 
-Ask = Callable[..., Awaitable[float]]
+Rows = Callable[[Ask, Ask, Ask], Awaitable[None]]
 
 
-async def _measure(
-    server: Server, rows: Callable[[Ask, float], Awaitable[None]], direct: float
-) -> None:
+async def _measure(server: Server, rows: Rows, engine: EchoEngine) -> None:
     port = int(server.url.rsplit(":", 1)[1])
     pool = [await asyncio.open_connection("127.0.0.1", port) for _ in range(_BURST + 10)]
     free = asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]]()
@@ -102,28 +100,35 @@ async def _measure(
             free.put_nowait(connection)
 
     await asyncio.gather(*(ask() for _ in range(20)))
-    await rows(ask, direct)
+    await asyncio.gather(*(_directly(engine) for _ in range(20)))
+    await rows(ask, lambda: ask(stream=True), lambda: _directly(engine))
+    engine.close()
 
 
-async def _at_once(ask: Ask, direct: float) -> None:
-    await _row("one after another", lambda: _in_turn(ask), direct)
-    await _row("open, 20 a second", lambda: _open(ask), direct)
-    await _row("burst of 50", lambda: _burst(ask), direct)
-    await _row("streams, 20 a second", lambda: _open(lambda: ask(stream=True)), direct)
+async def _at_once(ask: Ask, stream: Ask, directly: Ask) -> None:
+    await _row("one after another", _in_turn, ask, directly)
+    await _row("open, 20 a second", _open, ask, directly)
+    await _row("burst of 50", _bursts, ask, directly, places=_BURST)
+    await _row("streams, 20 a second", _open, stream, directly)
 
 
-async def _at_a_pace(ask: Ask, direct: float) -> None:
+async def _at_a_pace(ask: Ask, stream: Ask, directly: Ask) -> None:
     """Streams as a model writes them: many side by side, each token in an event of its own."""
-    await _row("streams of 20 tokens/s", lambda: _open(lambda: ask(stream=True)), direct)
+    del ask
+    await _row("streams of 20 tokens/s", _open, stream, directly)
 
 
-async def _row(name: str, run: Callable[[], Awaitable[list[float]]], direct: float) -> None:
+async def _row(name: str, pattern: Pattern, ask: Ask, directly: Ask, places: int = 1) -> None:
+    alone = await pattern(directly)
+    usual = [statistics.median(alone[place::places]) for place in range(places)]
     began, cpu = time.perf_counter(), time.process_time()
-    times = sorted(1000 * (t - direct) for t in await run())
+    asked = await pattern(ask)
     busy = (time.process_time() - cpu) / (time.perf_counter() - began)
+    times = sorted(1000 * (t - usual[n % places]) for n, t in enumerate(asked))
     print(
         f"{name:24} p50 {statistics.median(times):7.2f} ms   p99 "
         f"{times[int(0.99 * (len(times) - 1))]:7.2f} ms   max {times[-1]:7.2f}   "
+        f"directly {1000 * statistics.median(alone):7.2f}   "
         f"load generator {100 * busy:.0f} % of a core"
     )
 
@@ -141,7 +146,7 @@ async def _open(ask: Ask) -> list[float]:
     return list(await asyncio.gather(*tasks))
 
 
-async def _burst(ask: Ask) -> list[float]:
+async def _bursts(ask: Ask) -> list[float]:
     times: list[float] = []
     for _ in range(10):
         times += await asyncio.gather(*(ask() for _ in range(_BURST)))

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -24,7 +25,8 @@ from ponant.accounts import Accounts, Principal, Role
 from ponant.billing import GroupBy, Ledger, UsageEvent, usage_event
 from ponant.engine import Usage
 from ponant.kit.errors import Conflict, StorageFull, Unavailable
-from ponant.store import Database
+from ponant.store import Appender, Database
+from ponant.store.appending import Row
 from tests.databases import address
 from tests.fakes.accounts import add_organisation, add_person
 from tests.fakes.clock import START, FakeClock
@@ -164,28 +166,33 @@ def test_the_disk_has_everything_when_the_ledger_is_closed(
     assert settled[-1] == 3
 
 
-def test_many_threads_commit_in_few_groups(ledger: Ledger, database: Database) -> None:
+def test_many_threads_commit_in_few_groups(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     commits: list[object] = []
-    slow = threading.Event()
+    slow, add = threading.Event(), Appender.add
 
-    @events.listens_for(database.engine, "commit")
-    def count(connection: object) -> None:
+    def count(appender: Appender, rows: Sequence[Row]) -> None:
         slow.wait(0.02)
-        commits.append(connection)
+        commits.append(appender)
+        add(appender, rows)
 
+    monkeypatch.setattr(Appender, "add", count)
     with ThreadPoolExecutor(50) as pool:
         list(pool.map(ledger.record, [made_event(f"use_{number}") for number in range(200)]))
     assert total(ledger, workspace(), "requests") == 200
     assert len(commits) < 100
 
 
-def test_an_event_that_cannot_be_stored_fails_alone(ledger: Ledger, database: Database) -> None:
-    hold, held = threading.Event(), threading.Event()
+def test_an_event_that_cannot_be_stored_fails_alone(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, held, add = threading.Event(), threading.Event(), Appender.add
 
-    @events.listens_for(database.engine, "commit")
-    def wait(_connection: object) -> None:
+    def wait(appender: Appender, rows: Sequence[Row]) -> None:
         held.set()
         hold.wait(10)
+        add(appender, rows)
+
+    monkeypatch.setattr(Appender, "add", wait)
 
     bad = made_event("use_bad", model=None)
     with ThreadPoolExecutor(8) as pool:
@@ -203,16 +210,15 @@ def test_an_event_that_cannot_be_stored_fails_alone(ledger: Ledger, database: Da
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_full_disk_is_told_and_loses_nothing(ledger: Ledger, database: Database) -> None:
     ledger.record(made_event())
-    limits: list[int] = []
 
-    @events.listens_for(database.engine, "begin")
-    def fill(connection: Any) -> None:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
-        limits.append(connection.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar())
+    @events.listens_for(database.engine, "checkout")
+    def fill(connection: Any, *_: object) -> None:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages}")
 
     with pytest.raises(StorageFull):
         ledger.record(made_event("use_large", model="m" * 100_000))
-    events.remove(database.engine, "begin", fill)
+    events.remove(database.engine, "checkout", fill)
     assert total(ledger, workspace(), "requests") == 1
 
 

@@ -24,7 +24,7 @@ from ponant.billing import repository
 from ponant.billing.schemas import GroupBy, UsageEvent, UsageSum
 from ponant.kit import Clock
 from ponant.kit.errors import Conflict, Unavailable
-from ponant.store import Database
+from ponant.store import Appender, Database
 
 _LARGEST_GROUP = 500
 _SETTLE_SECONDS = 0.1
@@ -41,6 +41,7 @@ class Ledger:
         self.clock = clock
         self.tokens: Counter[tuple[str, str]] = Counter()  # by model and kind, since the start
         self._database = database
+        self._appender = Appender(database, repository.TABLE)
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._threads: tuple[threading.Thread, threading.Thread] | None = None
@@ -156,8 +157,7 @@ class Ledger:
     def _store(self, events: Sequence[UsageEvent]) -> set[int]:
         """Write what is new; returns the places of events that contradict one on record."""
         try:  # ids are made afresh, so nearly always all of them are new
-            with self._database.write(soon=True) as session:
-                repository.add(session, events, self.clock.now())
+            self._appender.add(repository.rows(events, self.clock.now()))
         except IntegrityError:
             return self._store_apart(events)
         self._count(events)

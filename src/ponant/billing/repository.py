@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, cast, func, insert, select
 from sqlalchemy.orm import Session
@@ -16,23 +17,28 @@ _GROUPS: dict[GroupBy, ColumnElement[object]] = {
     GroupBy.KEY: UsageRow.__table__.c.key_id,
 }
 
-_TABLE = UsageRow.metadata.tables[UsageRow.__tablename__]
+TABLE = UsageRow.metadata.tables[UsageRow.__tablename__]
 _FIELDS = tuple(UsageEvent.__dataclass_fields__)
 
 
 def known(session: Session, workspace_id: str, event_ids: Sequence[str]) -> dict[str, UsageEvent]:
     """The events of a workspace that are on record under these ids."""
-    rows = session.scalars(
+    found = session.scalars(
         select(UsageRow).where(
             in_scope(UsageRow, Scope(workspace_id=workspace_id)), UsageRow.event_id.in_(event_ids)
         )
     )
-    return {row.event_id: _event(row) for row in rows}
+    return {row.event_id: _event(row) for row in found}
 
 
 def add(session: Session, events: Sequence[UsageEvent], now: datetime) -> None:
-    rows = [{name: getattr(event, name) for name in _FIELDS} for event in events]
-    session.execute(insert(_TABLE), [row | {"received_at": now} for row in rows])
+    session.execute(insert(TABLE), rows(events, now))
+
+
+def rows(events: Sequence[UsageEvent], now: datetime) -> list[dict[str, Any]]:
+    """The events as rows of `TABLE`."""
+    received = {"received_at": now}
+    return [{name: getattr(event, name) for name in _FIELDS} | received for event in events]
 
 
 def summary(
@@ -68,8 +74,8 @@ def summary(
     )
     if person_id is not None:
         statement = statement.where(UsageRow.person_id == person_id)
-    rows = session.execute(statement).mappings()
-    return [UsageSum(**{**row, "group": str(row["group"] or "")}) for row in rows]
+    found = session.execute(statement).mappings()
+    return [UsageSum(**{**row, "group": str(row["group"] or "")}) for row in found]
 
 
 def _total(column: ColumnElement[int], name: str) -> ColumnElement[int]:

@@ -1,11 +1,13 @@
 """Database sessions, scopes and migrations."""
 
+from ponant.store.appending import Appender
 from ponant.store.database import Database
 from ponant.store.scope import Scope, ScopeKind, in_scope, scoped, scoped_text
 from ponant.store.tables import Base, UtcDateTime
 from ponant.store.upserts import insert, insert_into
 
 __all__ = [
+    "Appender",
     "Base",
     "Database",
     "Scope",

@@ -63,7 +63,7 @@ class Database:
             self.engine = _engine(url)
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
-        self._unmerged = 0  # writes that did not wait, since the last merge
+        self.unmerged = 0  # writes that did not wait, since the last merge
         self._readers = self.engine.execution_options(**reading)
         self._writers = self.engine.execution_options(ponant_mode="write")
         self._soon = self.engine.execution_options(ponant_mode="soon")
@@ -86,7 +86,7 @@ class Database:
         Raises:
             Unavailable: the server does not answer.
         """
-        with _plain_errors(), Session(self._readers, expire_on_commit=False) as session:
+        with plain_errors(), Session(self._readers, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -101,9 +101,9 @@ class Database:
             Unavailable: another process kept the database locked, or the server does not answer.
         """
         engine = self._soon if soon else self._writers
-        with _plain_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
+        with plain_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
-        self._unmerged += soon
+        self.unmerged += soon
 
     @contextmanager
     def write_over(self) -> Iterator[Session]:
@@ -131,8 +131,8 @@ class Database:
             os.fsync(log)
         finally:
             os.close(log)
-        if self._unmerged >= _MERGE_WRITES:
-            self._unmerged = 0
+        if self.unmerged >= _MERGE_WRITES:
+            self.unmerged = 0
             self._merge("PASSIVE")
 
     def _merge(self, how: str) -> None:
@@ -155,7 +155,7 @@ class Database:
             StorageFull: the disk is full; the tables are as they were.
         """
         try:
-            with _plain_errors():
+            with plain_errors():
                 if self._versions(name) != [_newest(name)]:
                     self._upgrade(name)
         except DatabaseError as e:
@@ -225,7 +225,8 @@ def _engine(url: str) -> Engine:
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
+def plain_errors() -> Iterator[None]:
+    """Say of SQLAlchemy's errors in plain words what people can do something about."""
     try:
         yield
     except OperationalError as e:
@@ -274,6 +275,12 @@ def _begin_sqlite(connection: Connection) -> None:
     mode = connection.get_execution_options().get("ponant_mode")
     # The driver's own cursor: these need nothing of what a statement of ours passes through.
     cursor = connection.connection.cursor()
+    begin(cursor, mode)
+    cursor.close()
+
+
+def begin(cursor: Any, mode: str | None) -> None:
+    """Open a transaction of SQLite's: ``read``, ``write`` or ``soon``."""
     cursor.execute(f"PRAGMA query_only={'ON' if mode == 'read' else 'OFF'}")
     if mode != "read":
         soon = mode == "soon"
@@ -281,4 +288,3 @@ def _begin_sqlite(connection: Connection) -> None:
         # Who brings the log past its measure merges it, and waits for the disk.
         cursor.execute(f"PRAGMA wal_autocheckpoint={0 if soon else _MERGE_PAGES}")
     cursor.execute("BEGIN IMMEDIATE" if mode in {"write", "soon"} else "BEGIN")
-    cursor.close()
