@@ -24,7 +24,17 @@ from bench import engine_report
 from bench.engine_models.catalogue import MODELS, Model, make
 from bench.engine_peers.environments import prepare, python
 from bench.engine_peers.setups import BUILT, SERVER
-from bench.engine_rows import api, beside, cached, grounded, growth, quality, resources, speed
+from bench.engine_rows import (
+    api,
+    beside,
+    cached,
+    grounded,
+    growth,
+    quality,
+    resources,
+    speed,
+    structured,
+)
 from bench.harness import QUICK, RESULTS, Figures, merge
 
 _FILE: Final = RESULTS / "engine.json"
@@ -32,6 +42,7 @@ _DOCS: Final = Path(__file__).parent.parent / "docs"
 _PLOT: Final = _DOCS / "engine.png"
 _PAGE: Final = _DOCS / "decisions" / "0009-engine-figures.md"
 _SPEED: Final = ("starter", "llama-1b-q4_k_m", "llama-1b-q8_0")
+_STARTED: Final = (*_SPEED, "mistral-7b-q4_k_m")
 _LLAMA: Final = (BUILT, SERVER)
 
 Row = Callable[[Model], Figures | Iterable[Figures]]
@@ -40,15 +51,18 @@ _ROWS: Final[dict[str, tuple[Row, tuple[str, ...]]]] = {
     "decode": (speed.decode, _SPEED),
     "streams": (speed.streams, _SPEED),
     "perplexity": (quality.perplexity, ("starter",)),
+    "forms": (quality.forms, ("starter",)),
     "quoting": (grounded.quoting, ("starter",)),
     "free": (grounded.free, ("starter",)),
     "cached": (cached.seen_before, ("starter",)),
+    "shaped": (structured.one, ("starter",)),
+    "shaped-streams": (structured.many, ("starter",)),
     "beside": (beside.decode, ("starter",)),
     "api": (api.overhead, ("starter",)),
     "growth-prefill": (growth.prefill, ("starter",)),
     "growth-streams": (growth.streams, ("starter",)),
     "memory": (resources.memory, tuple(MODELS)),
-    "start": (resources.first_token, tuple(MODELS)),
+    "start": (resources.first_token, _STARTED),
 }
 """Every row with the models it is measured on."""
 

@@ -5,9 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from bench.engine_models.catalogue import MODELS
+from bench.engine_peers.setups import everyone
 from bench.report import replace_figures
 
 _AMONG_PEERS: Final = ("prefill", "decode", "streams", "perplexity", "memory", "start")
+_SHAPED: Final = ("shaped", "shaped-streams")
 _GROWTH: Final = {"growth-prefill": "prompt tokens", "growth-streams": "streams"}
 _GOALS: Final[Mapping[str, Mapping[str, float]]] = {
     "prefill": {"best_peer": 1.3, "best_llama": 5},
@@ -34,11 +37,16 @@ def write(results: Path, page: Path) -> None:
 def _tables(machine: Mapping[str, Any], rows: Mapping[str, Row]) -> Iterator[str]:
     instructions = ", ".join(machine["instructions"])
     yield f"{machine['processor']}, {machine['cores']} cores, {instructions}; {machine['system']}."
+    yield "\n".join(f"- {one.setup.name}: {one.settings}." for one in everyone(MODELS["starter"]))
     for model in dict.fromkeys(row["model"] for row in rows.values()):
         if found := {name: row for name in _AMONG_PEERS if (row := rows.get(f"{name} {model}"))}:
             yield from _among_peers(model, found)
+    if row := rows.get("forms starter"):
+        yield from _by_form(row)
     if own := {name: row for name in _OWN_GOALS if (row := rows.get(f"{name} starter"))}:
         yield from _against_itself(own)
+    if shaped := [row for name in _SHAPED if (row := rows.get(f"{name} starter"))]:
+        yield from _shaped(shaped)
     for name, unit in _GROWTH.items():
         if row := rows.get(f"{name} starter"):
             yield from _growing(row, unit)
@@ -97,6 +105,32 @@ def _against_itself(rows: Mapping[str, Row]) -> Iterator[str]:
     yield "\n".join(lines)
     if notes:
         yield "\n".join(notes)
+
+
+def _by_form(row: Row) -> Iterator[str]:
+    """Perplexity by weight form, a form a line."""
+    names = list(row["values"])
+    yield f"### The starter's perplexity in each of GGUF's formats ({row.get('taken')})"
+    lines = [_head("form", *names, "ours of llama.cpp's")]
+    for form, *found in zip(row["notes"]["forms"], *row["values"].values(), strict=True):
+        lines.append(
+            _line([form, *(f"{value:.3f}" for value in found), f"{found[0] / found[1]:.4f}"])
+        )
+    yield "\n".join(lines)
+
+
+def _shaped(rows: Iterable[Row]) -> Iterator[str]:
+    """Answers that a grammar shapes, of the speed of free ones."""
+    yield "### Answers shaped by a grammar, tokens/s"
+    lines: list[str] = []
+    for row in rows:
+        lines = lines or [_head("measure", *row["medians"])]
+        cells = [f"{row['measure']} ({_taken(row)})"]
+        for name, median in row["medians"].items():
+            of = f" ({1 / row['ratios'][name]:.2f} of free)" if name in row["ratios"] else ""
+            cells.append(f"{_number(median)}{of}")
+        lines.append(_line(cells))
+    yield "\n".join(lines)
 
 
 def _growing(row: Row, unit: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.engine_peers.contender import CHECKOUT, HOME
-from bench.engine_peers.environments import python
+from bench.engine_peers.environments import llama_environment, python
 
 FOLDER: Final = HOME / "models"
 STARTER: Final = CHECKOUT / ".models-cache" / "models" / "starter" / "model.gguf"
@@ -48,13 +48,22 @@ MODELS: Final = {
         Model("llama-1b-q4_k_m", FOLDER / "llama-1b-q4_k_m.gguf", _exports("llama-1b"), 120_000),
         Model("llama-1b-q8_0", FOLDER / "llama-1b-q8_0.gguf", _exports("llama-1b"), 120_000),
         Model("mistral-7b-q4_k_m", FOLDER / "mistral-7b-q4_k_m.gguf", {}, 32_000),
+        Model("mistral-24b-q4_k_m", FOLDER / "mistral-24b-q4_k_m.gguf", {}, 131_000),
     )
 }
+FORMS: Final = {
+    form: Model(f"starter-{form}", FOLDER / f"starter-{form}.gguf", {}, 200_000, real=True)
+    for form in ("q4_0", "q4_k", "q5_0", "q5_k", "q6_k", "q8_0")
+}
+"""The starter in each of GGUF's block formats."""
 
 
 def make(model: Model) -> None:
     """Write whichever of a model's forms are missing."""
     FOLDER.mkdir(parents=True, exist_ok=True)
+    if model in FORMS.values():
+        _missing(model.gguf, lambda: _requantised(model.gguf))
+        return
     _missing(model.gguf, lambda: _random(model.gguf))
     for form, folder in model.openvino.items():
         _missing(folder, functools.partial(_export, model, form, folder))
@@ -74,6 +83,14 @@ def _missing(path: Path, write: Callable[[], None]) -> None:
 def _random(path: Path) -> None:
     name, _, form = path.stem.rpartition("-")
     _module("bench.engine_models.llama", "gguf", name, form, str(STARTER), str(path))
+
+
+def _requantised(path: Path) -> None:
+    module = "bench.engine_models.requantise"
+    arguments = [str(STARTER), path.stem.removeprefix("starter-"), str(path)]
+    environment = {**os.environ, **llama_environment()}
+    command = [str(python("llama")), "-m", module, *arguments]
+    subprocess.run(command, check=True, cwd=CHECKOUT, env=environment, stderr=subprocess.DEVNULL)
 
 
 def _export(model: Model, form: str, folder: Path) -> None:

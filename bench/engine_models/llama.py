@@ -66,6 +66,19 @@ CONFIGURATIONS: Final = {
         rope_theta=1e6,
         tied=False,
     ),
+    # mistralai/Mistral-Small-24B-Base-2501
+    "mistral-24b": Configuration(
+        width=5120,
+        layers=40,
+        heads=32,
+        key_value_heads=8,
+        head_size=128,
+        inner=32768,
+        vocabulary=131072,
+        context=32768,
+        rope_theta=1e8,
+        tied=False,
+    ),
 }
 _ORIGINAL_CONTEXT: Final = 8192
 _LOW, _HIGH = 1.0, 4.0  # llama3 scaling's low and high frequency factors

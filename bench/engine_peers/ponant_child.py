@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.engine_peers.child import Answer, serve
-from ponant.engine import Event, Request, Sampling
+from ponant.engine import ConstraintFactory, Event, Request, Sampling
 from ponant.engine.backends.native import NativeEngine
+from ponant.text.grammar import choice, constraint_factory
+from ponant.text.tokenizer import load_tokenizer
 
 
 class Ponant:
@@ -19,17 +22,20 @@ class Ponant:
     def __init__(self, options: dict[str, Any]) -> None:
         known = inspect.signature(NativeEngine).parameters
         extra = {name: value for name, value in options.get("engine", {}).items() if name in known}
+        model = Path(options["model"])
+        grammars = options.get("engine", {}).get("grammars", False)
         self._engine = NativeEngine(
-            Path(options["model"]),
+            model,
             # Its cache holds several contexts at once, which the streams share.
             context_length=options["context"] * max(1, options.get("streams", 1) // 4),
             threads=options["threads"],
+            constraints=_constraints(model) if grammars else None,
             **extra,
         )
         self._names = (f"r{number}" for number in itertools.count())
 
     def generate(self, prompts: Sequence[list[int]], tokens: int, **options: Any) -> list[Answer]:
-        """Options: ``scope``, whose pages are shared, ``temperature`` and ``seed``."""
+        """Options: ``scope``, whose pages are shared, ``temperature``, ``seed`` and ``grammar``."""
         runs = [_Run(self._request(prompt, tokens, **options)) for prompt in prompts]
         started = time.perf_counter()
         for run in runs:
@@ -59,6 +65,7 @@ class Ponant:
         scope: str = "",
         temperature: float = 0.0,
         seed: int | None = None,
+        grammar: str | None = None,
     ) -> Request:
         name = next(self._names)
         return Request(
@@ -66,8 +73,17 @@ class Ponant:
             prompt=prompt,
             max_tokens=tokens,
             sampling=Sampling(temperature=temperature, seed=seed),
+            grammar=grammar,
             cache_scope=scope or name,  # nothing is shared between requests unless it is asked for
         )
+
+
+def _constraints(model: Path) -> ConstraintFactory:
+    """Grammars over a model's vocabulary, ready to use."""
+    with tempfile.TemporaryDirectory() as folder:
+        factory = constraint_factory(load_tokenizer(model, Path(folder)))
+    factory(choice(["a"]))
+    return factory
 
 
 class _Run:

@@ -1,7 +1,8 @@
 """Decoding while the embedder works through passages, each against itself alone.
 
 Both run in worker processes of their own, as a server starts them, and are asked through the same
-ports. The passages are the real text in pieces of a passage's usual length, enough for 10,000.
+ports. The passages are the real text in pieces of a passage's usual length, the first of 10,000
+that the embedder gets to while the stream decodes; it is stopped with the stream.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ def decode(model: Model) -> Figures:
 
 
 async def _measure() -> Figures:
-    figures = Figures("decode while 10,000 passages are embedded", "tokens/s", ours=_DECODE[0])
+    figures = Figures("decode while passages are embedded", "tokens/s", ours=_DECODE[0])
     figures.values = {name: [] for name in _DECODE}
     embedded: dict[str, list[float]] = {name: [] for name in _EMBED}
     async with _models() as models:

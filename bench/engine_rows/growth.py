@@ -83,7 +83,7 @@ def _curves(
     figures: Figures, model: Model, sizes: Sequence[_Size], once: Measure, **options: int
 ) -> Iterator[Figures]:
     """By turns at every size; the values kept are those of the last size so far."""
-    entrants: list[Entrant] = [ours(model), *openvino(model)[:1], built(model)]
+    entrants: list[Entrant] = [ours(model), *openvino(model), built(model)]
     with ExitStack() as stack:
         engines = {
             entrant.setup.name: stack.enter_context(entrant.start(**options))
