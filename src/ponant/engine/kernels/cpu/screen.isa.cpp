@@ -16,19 +16,20 @@ namespace {
 constexpr float kMiddle = 120.5f;  // the codes' offset less the middle of the lower four bits
 
 #if PN_LEVEL >= 2
+// The upper codes of a byte stay where they are: their products are sixteen times as large.
 Vec upper_products(const uint8_t* codes, const int8_t* row) {
-  const __m512i mask = _mm512_set1_epi8(15);
-  __m512i sums = _mm512_setzero_si512();
+  const __m512i low = _mm512_set1_epi8(15), high = _mm512_set1_epi8(-16);
+  __m512i even = _mm512_setzero_si512(), odd = even;
+#pragma GCC unroll 4
   for (int c = 0; c < 4; ++c) {
     int32_t first, second;
     std::memcpy(&first, row + 8 * c, 4);
     std::memcpy(&second, row + 8 * c + 4, 4);
     const __m512i both = _mm512_loadu_si512(codes + c * 64);
-    const __m512i next = _mm512_and_si512(_mm512_srli_epi16(both, 4), mask);
-    sums = _mm512_dpbusd_epi32(sums, _mm512_and_si512(both, mask), _mm512_set1_epi32(first));
-    sums = _mm512_dpbusd_epi32(sums, next, _mm512_set1_epi32(second));
+    even = _mm512_dpbusd_epi32(even, _mm512_and_si512(both, low), _mm512_set1_epi32(first));
+    odd = _mm512_dpbusd_epi32(odd, _mm512_and_si512(both, high), _mm512_set1_epi32(second));
   }
-  return {_mm512_cvtepi32_ps(sums)};
+  return {_mm512_cvtepi32_ps(_mm512_add_epi32(even, _mm512_srai_epi32(odd, 4)))};
 }
 #else
 Vec upper_products(const uint8_t* codes, const int8_t* row) {
@@ -45,7 +46,40 @@ Vec upper_products(const uint8_t* codes, const int8_t* row) {
 }
 #endif
 
-float upper_of(const Screening& task, int panel) {
+constexpr int kAhead[] = {16, 32, 48, 64, 96};  // blocks; see linear_row.isa.cpp
+constexpr int kTimes = sizeof(kAhead) / sizeof(*kAhead);
+
+// Asks for the upper bits and scales of blocks that come, in the order in which they are read.
+class Ahead {
+ public:
+  void start(const uint8_t* panels, const PanelLayout& layout, int blocks, int ahead) {
+    const size_t panel = ahead / blocks, block = ahead % blocks;
+    codes_ = panels + panel * layout.size + block * kLowBytes;
+    scales_ = panels + panel * layout.size + layout.scales + block * kScaleBytes;
+    blocks_ = blocks;
+    left_ = blocks - static_cast<int>(block);
+    size_ = layout.size;
+  }
+
+  void fetch() {
+    for (int line = 0; line < kLowBytes; line += 64) __builtin_prefetch(codes_ + line);
+    __builtin_prefetch(scales_);
+    asm volatile("");  // without an effect that GCC knows, it leaves this out
+    codes_ += kLowBytes;
+    scales_ += kScaleBytes;
+    if (--left_) return;
+    codes_ += size_ - static_cast<size_t>(blocks_) * kLowBytes;
+    scales_ += size_ - static_cast<size_t>(blocks_) * kScaleBytes;
+    left_ = blocks_;
+  }
+
+ private:
+  const uint8_t *codes_, *scales_;
+  int blocks_, left_;
+  size_t size_;
+};
+
+float upper_of(const Screening& task, int panel, Ahead (&ahead)[kTimes]) {
   const PanelLayout layout = panel_layout(PN_I8P, task.matrix->inputs);
   const int blocks = block_count(task.matrix->inputs);
   const uint8_t* codes = static_cast<const uint8_t*>(task.matrix->data) + panel * layout.size;
@@ -53,6 +87,7 @@ float upper_of(const Screening& task, int panel) {
   const float* energies = task.energies + static_cast<size_t>(task.row) * blocks;
   Vec value = Vec::zero(), spread = Vec::zero();
   for (int block = 0; block < blocks; ++block) {
+    for (Ahead& place : ahead) place.fetch();
     const Vec scale = Vec::from_half(codes + layout.scales + block * kScaleBytes);
     const Vec products = upper_products(codes + static_cast<size_t>(block) * kLowBytes,
                                         row[block].codes);
@@ -75,8 +110,13 @@ float upper_of(const Screening& task, int panel) {
 }  // namespace
 
 void screen(const Screening& task) {
+  const PanelLayout layout = panel_layout(PN_I8P, task.matrix->inputs);
+  const auto* data = static_cast<const uint8_t*>(task.matrix->data) + task.panel_begin * layout.size;
+  Ahead ahead[kTimes];
+  for (int i = 0; i < kTimes; ++i)
+    ahead[i].start(data, layout, block_count(task.matrix->inputs), kAhead[i]);
   for (int panel = task.panel_begin; panel < task.panel_end; ++panel)
-    task.uppers[panel] = upper_of(task, panel);
+    task.uppers[panel] = upper_of(task, panel, ahead);
 }
 
 }  // namespace PN_ISA
