@@ -56,7 +56,8 @@ def _bars(axis: Any, rows: dict[str, Any]) -> None:
     )
     axis.set_title(next(iter(rows.values()))["measure"])
     axis.set_ylabel("speed, best peer = 1")
-    axis.legend(fontsize=7)
+    axis.set_ylim(top=1.35 * axis.get_ylim()[1])  # the legend stands above the bars
+    axis.legend(fontsize=7, ncols=2, loc="upper left")
 
 
 def _curves(axis: Any, row: dict[str, Any] | None, label: str) -> None:
