@@ -31,11 +31,10 @@ struct Workspace {
   }
 };
 
-// f(first, last) over `rows`, in parallel where there is work enough: tasks of about 16,000 values.
+// f(first, last) over `rows` of `width` values, in parallel where there is work enough.
 template <class F>
 void for_rows(Pool& pool, int rows, int width, F&& f) {
-  constexpr int kValues = 16384;
-  const int grain = width >= kValues ? 1 : kValues / width;
+  const int grain = rows_per_task(rows, width, pool.threads());
   const int tasks = (rows + grain - 1) / grain;
   pool.run(tasks, [&](int task, int) {
     const int first = task * grain;

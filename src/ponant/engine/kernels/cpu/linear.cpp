@@ -29,11 +29,11 @@ constexpr LinearSet kSets[] = {
 };
 
 constexpr int kFewRows = 24;             // up to here weights are read once, by one task
-constexpr int kRowBlock = 192;           // rows whose activations stay in the second cache
+constexpr int kRowBlocks = 12288;        // blocks of rows that stay in the second cache: 768 KB
+constexpr int kLeastRows = 192;          // that share weights taken apart once
 constexpr size_t kTaskBytes = 64 << 10;  // least weights for a task, so that handing out is cheap
 constexpr int kTasksPerThread = 6;       // enough to even out what other processes take
 constexpr size_t kHugePage = 2 << 20;    // one of them spares 512 faults and as many looks at tables
-constexpr int kPrepareValues = 16384;    // a task's; fewer are not worth waking a thread
 
 const LinearSet& set() { return linear_set(); }
 
@@ -55,7 +55,10 @@ int panels_per_task(const pn_matrix& matrix, int panels, int row_blocks, int thr
 
 Cut cut_product(const Product& product, int rows, int threads) {
   Cut cut{&product, panel_count(product.matrix->outputs), 0, 1, 0};
-  if (rows > kFewRows) cut.row_blocks = ceiling(rows, kRowBlock);
+  if (rows > kFewRows) {
+    const int near = std::max(kLeastRows, kRowBlocks / block_count(product.matrix->inputs));
+    cut.row_blocks = ceiling(rows, near);
+  }
   cut.group = panels_per_task(*product.matrix, cut.panels, cut.row_blocks, threads);
   cut.tasks = cut.row_blocks * ceiling(cut.panels, cut.group);
   return cut;
@@ -127,7 +130,7 @@ void Rows::prepare(Pool& pool, const float* x, int count, int inputs, int stride
   view_.integers = integers;
   view_.halves = halves;
   if (!integers && !halves && !fill) return;
-  const size_t grain = std::max(1, kPrepareValues / inputs);
+  const size_t grain = rows_per_task(count, inputs, pool.threads());
   pool.run(static_cast<int>((rows + grain - 1) / grain), [&](int task, int) {
     const size_t first = task * grain, last = std::min(rows, first + grain);
     if (fill) fill(static_cast<int>(first), static_cast<int>(last));

@@ -30,7 +30,14 @@ struct Codes {
   }
   Codes low() const { return {_mm512_and_si512(v, _mm512_set1_epi8(15))}; }
   Codes high() const { return {_mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15))}; }
-  Codes over(const Codes& low) const { return {_mm512_or_si512(_mm512_slli_epi16(v, 4), low.v)}; }
+  // Its halves of bytes moved; what comes from the byte beside is not looked at.
+  Codes up() const { return {_mm512_slli_epi16(v, 4)}; }
+  Codes down() const { return {_mm512_srli_epi16(v, 4)}; }
+  // The upper halves of its bytes with the lower ones of `low`.
+  Codes with_low_of(const Codes& low) const {
+    constexpr int kSelect = 0xca;  // a bit of the second where the first is set, else of the third
+    return {_mm512_ternarylogic_epi32(_mm512_set1_epi8(15), low.v, v, kSelect)};
+  }
 };
 
 struct Sums {
@@ -89,9 +96,11 @@ struct Codes {
     return {_mm256_or_si256(a, high.a), _mm256_or_si256(b, high.b)};
   }
   Codes high() const { return Codes{_mm256_srli_epi16(a, 4), _mm256_srli_epi16(b, 4)}.low(); }
-  Codes over(const Codes& low) const {
-    return {_mm256_or_si256(_mm256_slli_epi16(a, 4), low.a),
-            _mm256_or_si256(_mm256_slli_epi16(b, 4), low.b)};
+  Codes up() const { return {_mm256_slli_epi16(a, 4), _mm256_slli_epi16(b, 4)}; }
+  Codes down() const { return {_mm256_srli_epi16(a, 4), _mm256_srli_epi16(b, 4)}; }
+  Codes with_low_of(const Codes& low) const {
+    const Codes upper = masked(static_cast<char>(0xf0)), lower = low.low();
+    return {_mm256_or_si256(upper.a, lower.a), _mm256_or_si256(upper.b, lower.b)};
   }
 };
 
@@ -154,9 +163,15 @@ struct Codes {
     for (int i = 0; i < 64; ++i) codes.v[i] = static_cast<uint8_t>(v[i] >> 4);
     return codes;
   }
-  Codes over(const Codes& low) const {
+  Codes up() const {
     Codes codes;
-    for (int i = 0; i < 64; ++i) codes.v[i] = static_cast<uint8_t>(v[i] << 4 | low.v[i]);
+    for (int i = 0; i < 64; ++i) codes.v[i] = static_cast<uint8_t>(v[i] << 4);
+    return codes;
+  }
+  Codes down() const { return high(); }
+  Codes with_low_of(const Codes& low) const {
+    Codes codes;
+    for (int i = 0; i < 64; ++i) codes.v[i] = static_cast<uint8_t>((v[i] & 240) | (low.v[i] & 15));
     return codes;
   }
 };
@@ -260,7 +275,7 @@ inline Codes four_inputs(const uint8_t* block, size_t low_plane, int c) {
   if constexpr (Form::kForm == PN_I8P) {
     const Codes high = Codes::load(block + c / 2 * 64);
     const Codes low = Codes::load(block + low_plane + c / 2 * 64);
-    return c % 2 ? high.high().over(low.high()) : high.low().over(low.low());
+    return c % 2 ? high.with_low_of(low.down()) : high.up().with_low_of(low);
   }
   if constexpr (kHigh == 4) return Codes::load(block + c * 64);
   const Codes both = Codes::load(block + c / 2 * 64);

@@ -22,7 +22,9 @@ template <class Form, int P>
 class Ahead {
  public:
   Ahead(const Place& place, const Panel (&panels)[P], int blocks, size_t panel_size, size_t low_plane)
-      : first_(place.fetch.first_line), last_(place.fetch.last_line), low_plane_(low_plane) {
+      : first_(place.fetch.first_line),
+        last_(place.fetch.last_line),
+        second_plane_(low_plane - code_stride(Form::kForm)) {
     const size_t step = place.end < blocks ? place.end : 0;
     const size_t past = place.end < blocks ? 0 : P * panel_size;
     for (int p = 0; p < P; ++p) {
@@ -34,10 +36,12 @@ class Ahead {
   // Bring the next step nearer.
   void fetch() {
     if (first_ == last_) return;
-    constexpr int kPlaneLines = code_stride(Form::kForm) / 64;
+    constexpr unsigned kPlaneLines = code_stride(Form::kForm) / 64;
     for (int p = 0; p < P; ++p) {
-      for (int line = first_; line < last_; ++line)
-        __builtin_prefetch(codes_[p] + line / kPlaneLines * low_plane_ + line % kPlaneLines * 64, 0, 2);
+      for (unsigned line = first_; line < last_; ++line) {
+        const bool second = Form::kForm == PN_I8P && line >= kPlaneLines;
+        __builtin_prefetch(codes_[p] + line * size_t{64} + (second ? second_plane_ : 0), 0, 2);
+      }
       if (first_ == 0) __builtin_prefetch(scales_[p], 0, 2);
       codes_[p] += code_stride(Form::kForm);
       scales_[p] += kScaleBytes;
@@ -47,8 +51,8 @@ class Ahead {
   }
 
  private:
-  int first_, last_;
-  size_t low_plane_;
+  unsigned first_, last_;
+  size_t second_plane_;  // from where the first would go on to where the second begins
   const uint8_t *codes_[P], *scales_[P];
 };
 

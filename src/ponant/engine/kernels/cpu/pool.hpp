@@ -60,4 +60,14 @@ class Pool {
   std::vector<std::thread> workers_;
 };
 
+// Rows of `width` values that a task takes: about 16,000 values, or fewer so that every thread has some
+// where all together are worth sharing.
+inline int rows_per_task(int rows, int width, int threads) {
+  constexpr int kValues = 16384, kLeastShared = 4096;
+  const int most = width < kValues ? kValues / width : 1;
+  if (static_cast<int64_t>(rows) * width < kLeastShared) return rows < 1 ? 1 : rows;
+  const int fair = (rows + threads - 1) / threads;
+  return fair < most ? fair : most;
+}
+
 }  // namespace ponant
