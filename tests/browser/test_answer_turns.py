@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.chatting import (
     add_folder,
@@ -74,17 +74,53 @@ def test_an_edit_marks_the_answer_and_a_new_one_cites_the_new_text(
     recorder.save()
 
 
-def test_a_deletion_marks_the_answer(page: Page, shared: Server, handbook: Handbook) -> None:
+def test_a_deletion_marks_the_answer_and_hides_what_the_document_said(
+    page: Page, shared: Server, handbook: Handbook
+) -> None:
     sign_in(page, shared)
     add_folder(page, handbook.folder)
     turn = ask(page, QUESTION)
     (number,) = cited_numbers(turn)
+    source = turn.get_by_role("button", name=f"Source {number}", exact=True)
+    panel = page.get_by_role("region", name="Source", exact=True)
+    source.click()
+    expect(panel.get_by_role("mark")).to_contain_text("08:30")
 
     handbook.remove()
     mark = turn.get_by_text(re.compile(rf"Source {number} went away \d+ \w+ ago"))
     expect(mark).to_be_visible()
+    _says_deleted(panel)
 
+    panel.get_by_role("button", name="Close source").click()
+    source.click()
+    _says_deleted(panel)
+    page.reload()
+    turn = answered(page, QUESTION)
+    turn.get_by_role("button", name=f"Source {number}", exact=True).click()
+    _says_deleted(panel)
+
+
+def _says_deleted(panel: Locator) -> None:
+    """The panel of an open source says that its document was deleted, and not what stood there."""
+    expect(panel).to_contain_text("The document was deleted")
+    expect(panel).to_contain_text("what it said is no longer shown")
+    expect(panel.get_by_text("As the answer read it")).to_have_count(0)
+    expect(panel.get_by_role("mark")).to_have_count(0)
+    expect(panel).not_to_contain_text("08:30")
+    expect(panel).not_to_contain_text("reception desk")
+
+
+def test_a_passage_that_is_cut_out_of_its_document_is_shown_as_it_was_read(
+    page: Page, shared: Server, handbook: Handbook
+) -> None:
+    sign_in(page, shared)
+    add_folder(page, handbook.folder)
+    turn = ask(page, QUESTION)
+    (number,) = cited_numbers(turn)
     turn.get_by_role("button", name=f"Source {number}", exact=True).click()
     panel = page.get_by_role("region", name="Source", exact=True)
+
+    (handbook.folder / handbook.name).write_text("# Lending\n\nBooks are lent for four weeks.\n")
+
     expect(panel.get_by_text("As the answer read it")).to_be_visible()
     expect(panel).to_contain_text("08:30")

@@ -77,6 +77,7 @@ export function ChatScreen({ id }: { id: string | null }) {
       </div>
       {opened && openedTurn ? (
         <SourcePanel
+          conversation={id}
           citation={opened.citation}
           read={openedTurn.sources?.find((source) => source.number === opened.citation.number)}
           state={evidence.get(evidenceKey(opened.citation))}

@@ -4,13 +4,15 @@ import { X } from "lucide-react";
 import { useEffect, useMemo, useRef, type ReactNode } from "react";
 
 import { api } from "@/api/client";
-import type { AnswerSource, PassageInDocument, PassageState } from "@/api/types";
-import type { Citation } from "@/chat/turns";
+import type { AnswerSource, PassageInDocument, PassageState, Withheld } from "@/api/types";
+import { cited, CLOSED, fromHistory, type Citation } from "@/chat/turns";
+import { evidenceKey } from "@/live/evidence";
 import { keys } from "@/live/events";
 import { ago, useNow } from "@/live/time";
 import { Button } from "@/ui/button";
 
 interface SourcePanelProps {
+  conversation: string | null;
   citation: Citation;
   /** The passage as the answer read it, where the server kept it. */
   read: AnswerSource | undefined;
@@ -18,9 +20,11 @@ interface SourcePanelProps {
   onClose: () => void;
 }
 
-export function SourcePanel({ citation, read, state, onClose }: SourcePanelProps) {
+export function SourcePanel({ conversation, citation, read, state, onClose }: SourcePanelProps) {
   const heading = useRef<HTMLHeadingElement>(null);
-  const closed = citation.withheld === "closed";
+  const gone = state?.state === "gone";
+  const withheld = useWithheld(conversation, citation, gone);
+  const closed = withheld === "closed";
   const { data, error, isPending } = useQuery({
     queryKey: [...keys.passage, citation.id, citation.library_id],
     queryFn: () => api.passages.get(citation.id, citation.library_id),
@@ -43,7 +47,10 @@ export function SourcePanel({ citation, read, state, onClose }: SourcePanelProps
   }, [onClose]);
 
   const stale = state !== undefined && state.state !== "current";
-  const version = closed ? undefined : (data?.document.version ?? read?.document_version);
+  // What was read before stays at hand when it can be read no more, and is not to be shown then.
+  const found = gone || error ? undefined : data;
+  const shown = found?.document.version ?? read?.document_version;
+  const title = closed ? CLOSED : citation.title;
 
   return (
     <section
@@ -56,7 +63,7 @@ export function SourcePanel({ citation, read, state, onClose }: SourcePanelProps
             Source {citation.number}
           </h2>
           <p className="text-sm [overflow-wrap:anywhere] text-quiet">
-            {version ? `${citation.title}, version ${version}` : citation.title}
+            {shown && withheld === null ? `${title}, version ${shown}` : title}
           </p>
         </div>
         <Button kind="quiet" size="icon" aria-label="Close source" onClick={onClose}>
@@ -69,19 +76,45 @@ export function SourcePanel({ citation, read, state, onClose }: SourcePanelProps
         tabIndex={0}
         className="min-h-0 flex-1 overflow-y-auto px-6 py-5 text-sm leading-relaxed"
       >
-        {closed ? <ClosedNote /> : <StaleNote state={state} />}
-        {stale && !closed ? <AsRead read={read} /> : null}
-        {isPending && !closed ? <p className="text-quiet">Opening the document</p> : null}
-        {error && state?.state !== "gone" ? <p>{error.message}</p> : null}
-        {data && stale ? (
-          <Titled title={`The document now, version ${data.document.version}`}>
-            <Passage found={data} />
+        {closed ? <ClosedNote /> : <StaleNote state={state} deleted={withheld === "gone"} />}
+        {stale && withheld === null ? <AsRead read={read} /> : null}
+        {isPending && !closed && !gone ? <p className="text-quiet">Opening the document</p> : null}
+        {error && !gone ? <p>{error.message}</p> : null}
+        {found && stale ? (
+          <Titled title={`The document now, version ${found.document.version}`}>
+            <Passage found={found} />
           </Titled>
         ) : null}
-        {data && !stale ? <Passage found={data} /> : null}
+        {found && !stale ? <Passage found={found} /> : null}
       </div>
     </section>
   );
+}
+
+/**
+ * Whether the server still hands out what a citation says; undefined until that is known.
+ *
+ * A passage that went away was cut out of a document that is still there, or its document was
+ * deleted, or closed to the reader: the chat on the screen is older than that, its history is not.
+ */
+function useWithheld(
+  conversation: string | null,
+  citation: Citation,
+  gone: boolean,
+): Withheld | null | undefined {
+  const { data } = useQuery({
+    queryKey: [...keys.passage, "history", conversation],
+    queryFn: () => api.conversations.history(conversation ?? ""),
+    retry: false,
+    enabled: gone && conversation !== null && citation.withheld === undefined,
+    gcTime: 0,
+  });
+  if (citation.withheld !== undefined) return citation.withheld;
+  if (!gone) return null;
+  const same = fromHistory(data?.entries ?? [])
+    .flatMap(cited)
+    .find((one) => evidenceKey(one) === evidenceKey(citation));
+  return same && (same.withheld ?? null);
 }
 
 function ClosedNote() {
@@ -93,10 +126,18 @@ function ClosedNote() {
   );
 }
 
-function StaleNote({ state }: { state: PassageState | undefined }) {
+function StaleNote({ state, deleted }: { state: PassageState | undefined; deleted: boolean }) {
   const now = useNow();
+  const when = state?.changed_at ? ` ${ago(state.changed_at, now)}` : "";
+  if (deleted) {
+    return (
+      <p className="border-l-2 border-warm bg-warm-soft px-3 py-2">
+        The document was deleted{when}, so what it said is no longer shown. Answer again to see what
+        the documents say now.
+      </p>
+    );
+  }
   if (!state || state.state === "current") return null;
-  const when = state.changed_at ? ` ${ago(state.changed_at, now)}` : "";
   const what = state.state === "gone" ? "went away" : "changed";
   return (
     <p className="mb-4 border-l-2 border-warm bg-warm-soft px-3 py-2">
