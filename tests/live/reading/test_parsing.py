@@ -252,3 +252,14 @@ async def _child(parser: Parser) -> asyncio.subprocess.Process:
 
     (child,) = await eventually(children, bool)
     return child._process
+
+
+def test_a_parser_that_raises_says_no_word_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its exit status was taken for the watchdog's, which ends what takes too long."""
+    monkeypatch.setattr(parsing, "frame", lambda message: struct.pack(">I", 1) + b"\xc1")
+
+    async def use(parser: Parser) -> None:
+        with pytest.raises(UnreadableDocument, match="it broke its parser"):
+            await parser.text(b"<p>Hello.</p>", "text/html")
+
+    _with_parser(use)

@@ -82,7 +82,9 @@ def test_a_walk_passes_over_hidden_files_private_places_and_links_out_of_it(tree
     (tree / "home" / "models" / "card.md").write_text("x")
     inside = files.scan(tree / "root", private_inside(tree / "home", tree / "root"))
     assert list(inside.files) == ["b/d.md"]
-    assert inside.faults == ("secret.md is a link that leads out of the folder",)
+    assert inside.faults == (
+        "secret.md is a link that leads out of the folder; put the file there",
+    )
     found = files.scan(tree, private_inside(tree / "home", tree))
     assert set(found.files) == {"out/secret.md", "root/b/d.md", "root/secret.md"}
     assert found.others == 1

@@ -18,6 +18,9 @@ MOST_RATIO = 100  # times as large unpacked, where that is more than `_HARMLESS`
 _HARMLESS = 50 * 2**20
 _CHUNK = 2**20
 
+_UNPACK = "Unpack it and add the files that you need."
+_SPLIT = "Split it, or unpack it and add the files that you need."
+
 
 def check(data: bytes) -> None:
     """Refuse what would unpack to too much; anything that is no ZIP file passes.
@@ -58,15 +61,18 @@ def _check(found: list[zipfile.ZipInfo], size: int) -> None:
     unpacked = sum(member.file_size for member in found)
     packed = sum(member.compress_size for member in found)
     if len(found) > MOST_MEMBERS:
-        raise Refusal(f"it holds {len(found):,} files, and the most is {MOST_MEMBERS:,}")
+        raise Refusal(f"it holds {len(found):,} files, and the most is {MOST_MEMBERS:,}", _SPLIT)
     if packed > size:
-        raise Refusal("its files overlap, as those of a ZIP bomb do")
+        raise Refusal("its files overlap, as those of a ZIP bomb do", _UNPACK)
     if unpacked > MOST_BYTES:
         raise Refusal(
-            f"it unpacks to {unpacked // 2**20:,} MiB, and the most is {MOST_BYTES // 2**20}"
+            f"it unpacks to {unpacked // 2**20:,} MiB, and the most is {MOST_BYTES // 2**20}",
+            _SPLIT,
         )
     if unpacked > max(_HARMLESS, MOST_RATIO * size):
-        raise Refusal(f"it unpacks to {unpacked // max(1, size):,} times its size, as a bomb does")
+        raise Refusal(
+            f"it unpacks to {unpacked // max(1, size):,} times its size, as a bomb does", _UNPACK
+        )
     if any(member.flag_bits & 1 for member in found):
         raise Refusal("it is locked by a password", "Add it without one.")
 
@@ -77,7 +83,7 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> b
         while piece := file.read(_CHUNK):
             content += piece
             if len(content) > left:
-                raise Refusal(f"it unpacks to more than {MOST_BYTES // 2**20} MiB")
+                raise Refusal(f"it unpacks to more than {MOST_BYTES // 2**20} MiB", _SPLIT)
     return bytes(content)
 
 

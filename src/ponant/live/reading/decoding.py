@@ -56,7 +56,7 @@ def decode(data: bytes) -> str:
             raise Refusal(f"its text is longer than {LONGEST_TEXT:,} characters")
         if "\0" not in text[:4096]:
             return clean(text)
-    raise Refusal("it is not text")
+    raise Refusal("it is not text in any encoding that can be told", "Save it as UTF-8.")
 
 
 def clean(text: str) -> str:

@@ -20,6 +20,8 @@ _TESSDATA = (
     "/opt/homebrew/share/tessdata",
 )
 _NO_LANGUAGES = "Install Tesseract with its languages, such as Debian's tesseract-ocr."
+_MEMORY = "it needs more memory than a document may take"
+_NO_THREAD = "Resource temporarily unavailable"  # no memory for the stack of one
 _MARKUP = frozenset(MARKED_UP.values())
 _IMAGES = frozenset(PICTURES.values())
 _MAIL = frozenset(MAIL.values())
@@ -72,7 +74,11 @@ def _extract(data: bytes, kind: str) -> str:
     except KreuzbergError as e:
         raise _refusal(str(e)) from e
     except MemoryError as e:
-        raise Refusal("it needs more memory than a document may take") from e
+        raise Refusal(_MEMORY) from e
+    except RuntimeError as e:
+        if _NO_THREAD not in str(e):
+            raise
+        raise Refusal(_MEMORY) from e
     return _without_front_matter(str(found.content))
 
 

@@ -7,6 +7,7 @@ hangs.
 """
 
 import faulthandler
+import os
 import struct
 import sys
 from typing import BinaryIO
@@ -18,6 +19,8 @@ from ponant.live.reading.confinement import allow_seconds, confine
 from ponant.live.reading.extracting import text_of
 from ponant.live.reading.refusal import Refusal
 
+# What a process that cannot even answer exits with; the watchdog's exit status is 1.
+OUT_OF_MEMORY, BROKEN = 3, 4
 _WALL = 2.0  # times the computing time that a file may take on a busy machine
 
 
@@ -40,6 +43,7 @@ class Parsed(msgspec.Struct, frozen=True):
 def main() -> None:
     """Serve until standard input ends."""
     confine()
+    sys.excepthook = _end
     stdin, send = sys.stdin.buffer, take_standard_output()
     while (message := read_frame(stdin)) is not None:
         task = msgspec.msgpack.decode(message, type=Parse)
@@ -48,6 +52,11 @@ def main() -> None:
         parsed = parse(task)
         faulthandler.cancel_dump_traceback_later()
         send(frame(msgspec.msgpack.encode(parsed)))
+
+
+def _end(kind: type[BaseException], *_: object) -> None:
+    """Tell by the exit status what nothing caught; to end in order takes memory, too."""
+    os._exit(OUT_OF_MEMORY if issubclass(kind, MemoryError) else BROKEN)
 
 
 def parse(task: Parse) -> Parsed:

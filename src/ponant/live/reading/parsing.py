@@ -13,9 +13,9 @@ import msgspec
 from ponant.live.reading.confinement import MEMORY_BYTES
 from ponant.live.reading.decoding import LONGEST_TEXT, as_utf8
 from ponant.live.reading.media import LARGEST_FILE, MEDIA_TYPES, PICTURES, is_plain
-from ponant.live.reading.parser import Parse, Parsed, frame
+from ponant.live.reading.parser import OUT_OF_MEMORY, Parse, Parsed, frame
 
-__all__ = ["LARGEST_FILE", "MEDIA_TYPES", "Parser", "UnreadableDocument"]
+__all__ = ["LARGEST_FILE", "MEDIA_TYPES", "Parser", "UnreadableDocument", "too_large"]
 
 SECONDS = 60.0  # of computing that a file may take
 _PICTURE_SECONDS = 240.0  # where pages may have to be looked at: a third of a second each
@@ -30,6 +30,12 @@ _PICTURED = frozenset(PICTURES.values()) | {MEDIA_TYPES[".pdf"], MEDIA_TYPES[".z
 
 class UnreadableDocument(Exception):
     """A file that cannot be turned into text; the message says why and what to do."""
+
+
+def too_large(thing: str, size: int) -> UnreadableDocument:
+    """What to say of something that is larger than `LARGEST_FILE` bytes."""
+    most = LARGEST_FILE // 2**20
+    return UnreadableDocument(f"The {thing} has {size // 2**20} MiB; the most is {most}. Split it.")
 
 
 class Parser:
@@ -54,10 +60,7 @@ class Parser:
             UnreadableDocument: the file is damaged, of another kind, or asks too much.
         """
         if len(data) > LARGEST_FILE:
-            raise UnreadableDocument(
-                f"The file has {len(data) // 2**20} MiB; the most is {LARGEST_FILE // 2**20}. "
-                "Split it."
-            )
+            raise too_large("file", len(data))
         if is_plain(media_type) and (text := await _decoded(data)) is not None:
             return text
         seconds = self._seconds or (_PICTURE_SECONDS if media_type in _PICTURED else SECONDS)
@@ -180,7 +183,7 @@ def _cause(code: int | None, seconds: float) -> str:
     """What ended a parser process, from its exit status."""
     if code == -signal.SIGXCPU or code == 1:  # the system's limit, or the watchdog's
         return f"reading it took longer than {seconds:.0f} seconds"
-    if code == -signal.SIGABRT:
+    if code in (-signal.SIGABRT, OUT_OF_MEMORY):
         return f"it needs more memory than the {MEMORY_BYTES // 2**30} GiB that a document may take"
     return "it broke its parser"
 

@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ponant.live.reading.parsing import LARGEST_FILE, MEDIA_TYPES, UnreadableDocument
+from ponant.live.reading.parsing import (
+    LARGEST_FILE,
+    MEDIA_TYPES,
+    UnreadableDocument,
+    too_large,
+)
 from ponant.live.sources.port import Content
 
 _SETTLED_NS = 20_000_000  # a later write within the file system's tick would look the same
@@ -58,7 +63,7 @@ def scan(root: Path, is_private: Callable[[Path], bool]) -> Scan:
             else:
                 files[path] = _regular(path, entry.stat(follow_symlinks=False))
         except _LeadsOut:
-            faults.append(f"{path} is a link that leads out of the folder")
+            faults.append(f"{path} is a link that leads out of the folder; put the file there")
         except OSError:
             continue  # gone since it was listed
     return Scan(files, others, tuple(faults), links)
@@ -167,13 +172,13 @@ def _walk(
         except OSError as e:
             if folder == root:
                 raise
-            faults.append(f"{folder.relative_to(root)}: {e.strerror}")
+            faults.append(f"{folder.relative_to(root)}: {e.strerror}; let Ponant read it")
             continue
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if not _is_text(entry.name):
-                faults.append("a name that is not text")
+                faults.append("a name that is not text; rename the file")
                 continue
             if entry.is_dir(follow_symlinks=False):
                 if not is_private(Path(entry.path)):
@@ -203,7 +208,9 @@ def read(root: Path, path: str, is_private: Callable[[Path], bool] | None = None
     except FileNotFoundError:
         raise
     except OSError as e:
-        raise UnreadableDocument(f"The file cannot be read: {e.strerror}.") from e
+        raise UnreadableDocument(
+            f"The file cannot be read: {e.strerror}. Let Ponant read it."
+        ) from e
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or not _is_inside(root, full, status):
@@ -211,9 +218,7 @@ def read(root: Path, path: str, is_private: Callable[[Path], bool] | None = None
         if link and (full.resolve() != full or _of_link(root / path) != link):
             raise FileNotFoundError(full)  # another place by now; the next look sees it
         if status.st_size > LARGEST_FILE:
-            raise UnreadableDocument(
-                f"The file has {status.st_size // 2**20} MiB; the most is {LARGEST_FILE // 2**20}."
-            )
+            raise too_large("file", status.st_size)
         begun = time.time_ns()
         data = file.read(LARGEST_FILE + 1)
         after = os.fstat(handle)

@@ -26,6 +26,7 @@ _EVENT_DEBOUNCE = 50  # milliseconds that events are held back at most
 _RETRY_SECONDS = 0.5  # while a folder is missing or cannot be read
 _REWATCH_SECONDS = 60.0  # where the system had no watches to give
 _MOST_HINTS = 200  # with more events at once, a look at everything is no dearer
+_MOST_NAMED = 3  # places that cannot be read, of which a source's state tells one by one
 _MOST_NEWER = 8  # changed files that may be taken in before the rest of a look
 _MOST_AHEAD = 8  # changed files that are read with the look at them
 _LARGEST_AHEAD = 2**18  # bytes of such a file
@@ -310,7 +311,8 @@ def _remark(found: Scan) -> str:
     if found.others:
         remarks.append(f"{found.others} files of other kinds are left out.")
     if found.faults:
-        remarks.append(f"{len(found.faults)} places cannot be read: {found.faults[0]}.")
+        named = ". ".join(found.faults[:_MOST_NAMED])
+        remarks.append(f"{len(found.faults)} places cannot be read: {named}.")
     return " ".join(remarks)
 
 

@@ -19,7 +19,7 @@ from dulwich.repo import Repo
 
 from ponant.kit.errors import BadRequest
 from ponant.kit.network import proxy
-from ponant.live.reading.parsing import LARGEST_FILE, UnreadableDocument
+from ponant.live.reading.parsing import LARGEST_FILE, too_large
 from ponant.live.sources.files import media_type
 from ponant.live.sources.kind import Context, Kind, Secrets, secret
 from ponant.live.sources.looking import Interval, checked_url, looked
@@ -183,9 +183,7 @@ class GitSource:
             raise FileNotFoundError(sha.decode())
         data = blob.as_raw_string()
         if len(data) > LARGEST_FILE:
-            raise UnreadableDocument(
-                f"The file has {len(data) // 2**20} MiB; the most is {LARGEST_FILE // 2**20}."
-            )
+            raise too_large("file", len(data))
         return Content.of(data, sha.decode())
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from ponant.kit.errors import Forbidden
 from ponant.kit.network import Network
 from ponant.live.port import MetadataValue
-from ponant.live.reading.parsing import LARGEST_FILE, UnreadableDocument
+from ponant.live.reading.parsing import LARGEST_FILE, too_large
 from ponant.live.sources.imap_mailbox import Head, ImapConfig, Mailbox, Place, faults, port_of
 from ponant.live.sources.kind import Context, Kind, Secrets, own_files_only, secret
 from ponant.live.sources.port import Batch, Content, Cursor, Found, Gone, SourceFault
@@ -99,10 +99,7 @@ class ImapSource:
 
         async def read() -> Content:
             if head.size > LARGEST_FILE:
-                raise UnreadableDocument(
-                    f"The message has {head.size // 2**20} MiB; the most is "
-                    f"{LARGEST_FILE // 2**20}."
-                )
+                raise too_large("message", head.size)
             data = await self._ask(thread, mailbox.message, place)
             if data is None:
                 raise FileNotFoundError(_key(place))

@@ -14,7 +14,7 @@ from obstore.store import S3Store
 
 from ponant.kit.errors import BadRequest
 from ponant.kit.network import proxy
-from ponant.live.reading.parsing import LARGEST_FILE, UnreadableDocument
+from ponant.live.reading.parsing import LARGEST_FILE, too_large
 from ponant.live.sources.files import media_type
 from ponant.live.sources.kind import Context, Kind, Secrets, secret
 from ponant.live.sources.looking import Interval, checked_url, looked
@@ -123,9 +123,7 @@ class S3Source:
 
     async def _read(self, store: Any, path: str, size: int) -> Content:
         if size > LARGEST_FILE:
-            raise UnreadableDocument(
-                f"The object has {size // 2**20} MiB; the most is {LARGEST_FILE // 2**20}."
-            )
+            raise too_large("object", size)
         try:
             answer = await obstore.get_async(store, path)
             data = bytes(await answer.bytes_async())
