@@ -1,5 +1,6 @@
 """Runs a described decoder on the compiled kernels: packs its weights once, owns its cache."""
 
+import mmap
 from typing import Final
 
 import numpy as np
@@ -7,7 +8,6 @@ import numpy as np
 from ponant.engine.decoder import Batch, Floats, Indices, Shape
 from ponant.engine.errors import ModelTooLarge
 from ponant.engine.kernels.library import CBatch, CCache, CModel, Form, library
-from ponant.engine.kernels.memory import mapped
 from ponant.engine.kernels.packing import Pool
 from ponant.engine.kernels.weights import Progress, WeightForm, Weights, measure
 from ponant.engine.models.spec import DecoderSpec
@@ -205,10 +205,12 @@ class _Cache:
     def __init__(self, model: CModel, form: Form, pages: int) -> None:
         self._page_bytes = int(library().pn_page_size(model, form))
         self.nbytes = self._page_bytes * (pages + 1)
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
         try:
-            self._bytes = mapped(self.nbytes, reserve=False)
+            self._memory = mmap.mmap(-1, self.nbytes, flags=flags)
         except (OSError, OverflowError) as e:
             raise MemoryError(f"{self.nbytes} bytes cannot be mapped") from e
+        self._bytes = np.frombuffer(self._memory, np.uint8)
         self.described = CCache(form, pages + 1, self._bytes.ctypes.data)
 
     def page(self, number: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
@@ -218,3 +220,4 @@ class _Cache:
     def close(self) -> None:
         self.described = CCache()
         self._bytes = np.empty(0, np.uint8)
+        self._memory.close()

@@ -30,7 +30,7 @@ class Slabs:
         """
         whole = -(-size // _LINE) * _LINE
         if whole > len(self._left):
-            slab = mapped(max(whole, _SLAB))
+            slab = _mapped(max(whole, _SLAB))
             if whole >= _SLAB:
                 return slab[:size]
             self._left = slab
@@ -38,19 +38,10 @@ class Slabs:
         return taken
 
 
-def mapped(size: int, *, reserve: bool = True) -> NDArray[np.uint8]:
-    """Zeroed pages, none of which is touched yet; huge ones as far as the system has them.
-
-    Args:
-        reserve: the system may refuse what it could not give if all of it were touched.
-
-    Raises:
-        OSError, OverflowError: there is no room for them.
-    """
+def _mapped(size: int) -> NDArray[np.uint8]:
+    """Zeroed pages, none of which is touched yet; huge ones as far as the system has them."""
     # Private, since the system gives memory that may be shared no huge pages unless it is told to.
     kind = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    if not reserve:
-        kind |= getattr(mmap, "MAP_NORESERVE", 0)
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         return np.frombuffer(mmap.mmap(-1, size, flags=kind), np.uint8)
     pages = mmap.mmap(-1, size + _HUGE_PAGE, flags=kind)
