@@ -210,3 +210,20 @@ def test_an_error_keeps_the_values_of_its_statement_to_itself(tmp_path: Path) ->
     with pytest.raises(OperationalError) as failed, database.read() as session:
         session.execute(text("SELECT * FROM missing WHERE key = :key"), {"key": "pnt_4711"})
     assert "4711" not in str(failed.value)
+
+
+def test_reads_do_not_compile_their_statements_again(numbers: Database) -> None:
+    compiled: list[int] = []
+
+    def authorize(action: int, *_: object) -> int:
+        if action == sqlite3.SQLITE_SELECT:  # told of once, when a statement is compiled
+            compiled.append(action)
+        return sqlite3.SQLITE_OK
+
+    with numbers.read() as session:
+        driver: Any = session.connection().connection.dbapi_connection
+        driver.set_authorizer(authorize)
+    for number in range(3):
+        assert stored(numbers) == list(range(number))
+        add(numbers, number)
+    assert len(compiled) == 1

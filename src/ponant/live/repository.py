@@ -25,6 +25,9 @@ _Item = TypeVar("_Item")
 # Statements of every change and question are built once: building takes longer than running them.
 _LIBRARY = select(LibraryRow).where(LibraryRow.id == bindparam("library_id"), scoped(LibraryRow))
 _REACHED = _LIBRARY.with_only_columns(LibraryRow.version)
+_STATE = select(LibraryRow.id, LibraryRow.version, LibraryRow.as_of, LibraryRow.passages).where(
+    LibraryRow.id == bindparam("library_id"), scoped(LibraryRow)
+)
 _VERSION = (
     update(LibraryRow)
     .where(LibraryRow.id == bindparam("library_id"), scoped(LibraryRow))
@@ -80,6 +83,15 @@ class DocumentStanding(NamedTuple):
     version: int
     access_id: int | None
     access_by_hand: bool
+
+
+class LibraryState(NamedTuple):
+    """What a search needs to know of a library."""
+
+    id: str
+    version: int
+    as_of: datetime
+    passages: int
 
 
 class Outline(NamedTuple):
@@ -144,6 +156,18 @@ def reached(session: Session, scope: Scope, library_id: str) -> int:
     if version is None:
         raise _no_library(library_id)
     return version
+
+
+def library_state(session: Session, scope: Scope, library_id: str) -> LibraryState:
+    """What a search needs to know of a library.
+
+    Raises:
+        NotFound: there is none by that id in this workspace.
+    """
+    asked = scope.parameters(ScopeKind.WORKSPACE) | {"library_id": library_id}
+    if (row := session.connection().execute(_STATE, asked).first()) is None:
+        raise _no_library(library_id)
+    return LibraryState(*row)
 
 
 def _no_library(library_id: str) -> NotFound:

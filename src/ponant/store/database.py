@@ -27,6 +27,7 @@ _WAIT_SECONDS = 30
 _RETRY_SECONDS = 0.01
 _MERGE_PAGES = 1000  # of the write-ahead log, SQLite's own measure
 _MERGE_WRITES = 250  # of a few pages each
+_MOST_READERS = 15  # connections that read at the same time
 
 
 class Database:
@@ -52,19 +53,20 @@ class Database:
 
     def __init__(self, url: str, schema: str = "ponant") -> None:
         self.schema = schema
-        reading: dict[str, Any] = {"ponant_mode": "read"}
         if url.startswith("postgres"):
             # Imported where it is used: its driver takes a while, and most homes have files.
             from ponant.store import postgres  # noqa: PLC0415
 
             self.engine: Engine = postgres.engine(url, schema)
-            reading |= postgres.READING
+            self._readers: Engine = self.engine.execution_options(**postgres.READING)
         else:
             self.engine = _engine(url)
-            event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
+            # Connections of their own: SQLite compiles every statement of a connection anew after
+            # one is told whether it may write.
+            readers = _engine(url, pool_size=_MOST_READERS, max_overflow=0)
+            event.listen(readers, "connect", _keep_from_writing)
+            self._readers = readers.execution_options(ponant_mode="read")
         self.unmerged = 0  # writes that did not wait, since the last merge
-        self._readers = self.engine.execution_options(**reading)
         self._writers = self.engine.execution_options(ponant_mode="write")
         self._soon = self.engine.execution_options(ponant_mode="soon")
 
@@ -206,6 +208,7 @@ class Database:
         return self.engine.url.render_as_string(hide_password=True)
 
     def close(self) -> None:
+        self._readers.dispose()
         self.engine.dispose()
 
 
@@ -214,14 +217,24 @@ def _newest(name: str) -> str:
     return max(path.stem for path in (_MIGRATIONS / name / "versions").glob("[0-9]*.py"))
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, **pool: int) -> Engine:
     if not url.startswith("sqlite"):
         raise SetupError("The address of a database must start with postgresql:// (or sqlite:///).")
     # Named parameters reach the driver as they are, so what a statement is bound to can be told
     # from its text.
     waits = {"timeout": _WAIT_SECONDS, "check_same_thread": False}
     # The values of a statement that failed may be secrets: they stay out of its error.
-    return create_engine(url, paramstyle="named", connect_args=waits, hide_parameters=True)
+    engine = create_engine(
+        url,
+        paramstyle="named",
+        connect_args=waits,
+        hide_parameters=True,
+        pool_use_lifo=True,  # the last one still has its pages and statements at hand
+        **pool,
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
 @contextmanager
@@ -257,6 +270,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
+def _keep_from_writing(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA query_only=ON")
+
+
 def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
     # SQLite does not wait its usual time where two processes open a new file at once.
     deadline = time.monotonic() + _WAIT_SECONDS
@@ -280,8 +297,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def begin(cursor: Any, mode: str | None) -> None:
-    """Open a transaction of SQLite's: ``read``, ``write`` or ``soon``."""
-    cursor.execute(f"PRAGMA query_only={'ON' if mode == 'read' else 'OFF'}")
+    """Open a transaction of SQLite's: ``read`` on a connection for reading, ``write``, ``soon``."""
     if mode != "read":
         soon = mode == "soon"
         cursor.execute(f"PRAGMA synchronous={'NORMAL' if soon else 'FULL'}")

@@ -66,6 +66,19 @@ def readable_by(*, marked: bool) -> ColumnElement[bool]:
     return or_(DocumentRow.access_id.is_(None), DocumentRow.access_id.in_(lists))
 
 
+def within_library(*, marked: bool) -> tuple[ColumnElement[bool], ...]:
+    """What the caller may read of a library's passages and their documents, both joined.
+
+    For a statement that is built once: it runs with ``asked(scope, library_id=…)``.
+    """
+    return (
+        PassageRow.library_id == bindparam("library_id"),
+        scoped(PassageRow),
+        scoped(DocumentRow),
+        readable_by(marked=marked),
+    )
+
+
 def asked(scope: Scope, **values: object) -> dict[str, object]:
     """What a statement runs with that `readable_by` is part of."""
     marks = {"marks": scope.marks} if scope.marks else {}
@@ -162,7 +175,8 @@ def passages(session: Session, scope: Scope, rows: Sequence[int]) -> dict[int, R
 
     Each with its ``position`` and with ``readers``, the name of its access list or None.
     """
-    found = session.execute(_passages(marked=bool(scope.marks)), asked(scope, rows=rows))
+    statement = _passages(marked=bool(scope.marks))
+    found = session.connection().execute(statement, asked(scope, rows=rows)).all()
     return {one.id: one for one in found}
 
 

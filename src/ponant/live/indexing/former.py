@@ -3,21 +3,14 @@
 import re
 from collections.abc import Collection
 
-from sqlalchemy import (
-    ColumnElement,
-    bindparam,
-    column,
-    delete,
-    literal_column,
-    select,
-    table,
-)
+from sqlalchemy import bindparam, column, delete, literal_column, select, table
 from sqlalchemy.orm import Session
 
+from ponant.live.indexing import access
 from ponant.live.indexing.languages import FUNCTION_WORDS
+from ponant.live.indexing.wanted import Hits, Place
 from ponant.live.indexing.words import spaced
 from ponant.live.tables import DocumentRow, PassageRow
-from ponant.store import Scope, in_scope
 
 _TERM = re.compile(r"\w+")
 _MOST_TERMS = 24
@@ -28,21 +21,14 @@ _COMMON = frozenset().union(
 _TABLE = table("live_keywords", column("rowid"), column("rank"))
 
 
-def search(
-    session: Session,
-    scope: Scope,
-    library_id: str,
-    query: str,
-    conditions: Collection[ColumnElement[bool]],
-    limit: int,
-) -> list[tuple[int, float]]:
+def search(session: Session, place: Place, query: str, limit: int) -> Hits:
     """As `keywords.search`, over what is not laid out anew yet."""
     found = list(dict.fromkeys(_TERM.findall(spaced(query).lower())))
     telling = ([term for term in found if term not in _COMMON] or found)[:_MOST_TERMS]
     if not telling:
         return []
     words = " OR ".join(f'"{term}"' for term in telling)
-    expression = f'library : ("{library_id}") AND {{name heading body}} : ({words})'
+    expression = f'library : ("{place.library_id}") AND {{name heading body}} : ({words})'
     statement = (
         select(_TABLE.c.rowid, _TABLE.c.rank)
         .select_from(_TABLE)
@@ -51,15 +37,14 @@ def search(
         .where(
             literal_column("live_keywords").op("MATCH")(bindparam("expression", expression)),
             _TABLE.c.rank.op("MATCH")(_WEIGHTS),
-            PassageRow.library_id == library_id,
-            in_scope(PassageRow, scope),
-            in_scope(DocumentRow, scope),
-            *conditions,
+            *access.within_library(marked=bool(place.scope.marks)),
+            *place.conditions,
         )
         .order_by(_TABLE.c.rank)
         .limit(limit)
     )
-    return [(row, -rank) for row, rank in session.execute(statement)]
+    asked = access.asked(place.scope, library_id=place.library_id)
+    return [(row, -rank) for row, rank in session.execute(statement, asked)]
 
 
 def drop(session: Session, rows: Collection[int]) -> None:

@@ -1,13 +1,24 @@
 """Terms in SQLite's FTS5, weighed by its BM25."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Insert, TableClause, bindparam, insert, literal_column, select
+from sqlalchemy import (
+    Insert,
+    Integer,
+    Select,
+    TableClause,
+    bindparam,
+    insert,
+    literal,
+    literal_column,
+    select,
+)
 from sqlalchemy.orm import Session
 
-from ponant.live.indexing.wanted import Hits, Laid, Term, Wanted
+from ponant.live.indexing import access
+from ponant.live.indexing.wanted import Hits, Laid, Place, Term, Wanted
 from ponant.live.tables import DocumentRow, PassageRow
 
 _WEIGHTS = "bm25(1.0, 2.0, 1.0)"  # name, heading, text
@@ -36,25 +47,36 @@ def matching(
     session: Session,
     slot: TableClause,
     wanted: Wanted,
-    conditions: Collection[ColumnElement[Any]],
+    place: Place,
     limit: int,
 ) -> Hits:
     """As `TermTables.matching`."""
-    statement = (
+    statement = _matching(slot, marked=bool(place.scope.marks))
+    if place.conditions:
+        statement = statement.where(*place.conditions)
+    asked = access.asked(place.scope, library_id=place.library_id)
+    asked |= {"expression": _expression(wanted), "most": limit}
+    found = session.connection().execute(statement, asked).all()
+    return [(row, -rank) for row, rank in found]
+
+
+@cache
+def _matching(slot: TableClause, *, marked: bool) -> Select[Any]:
+    """Built once, since building it takes longer than running it over thousands of passages."""
+    return (
         select(slot.c.rowid, slot.c.rank)
         .select_from(slot)
         .join(PassageRow, PassageRow.id == slot.c.rowid)
         .join(DocumentRow, DocumentRow.id == PassageRow.document_id)
         .where(
-            literal_column(slot.name).op("MATCH")(bindparam("expression", _expression(wanted))),
-            slot.c.rank.op("MATCH")(_WEIGHTS),
-            *conditions,
+            literal_column(slot.name).op("MATCH")(bindparam("expression")),
+            slot.c.rank.op("MATCH")(literal(_WEIGHTS)),
+            *access.within_library(marked=marked),
         )
         # The index itself yields in this order, so what lies behind the limit is never joined.
         .order_by(slot.c.rank)
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
     )
-    return [(row, -rank) for row, rank in session.execute(statement)]
 
 
 def _written(key: str, terms: Sequence[str]) -> str:

@@ -32,9 +32,10 @@ from sqlalchemy.orm import Session
 
 from ponant.live.indexing import former, fts5, words
 from ponant.live.indexing.languages import DEFAULT
-from ponant.live.indexing.wanted import Hits, Laid, Term, TermTables, Wanted
+from ponant.live.indexing.wanted import Hits, Laid, Place, Term, TermTables, Wanted
 from ponant.live.indexing.words import GENERATION, Question
-from ponant.live.tables import DocumentRow, LibraryRow, PassageRow, PlaceRow, WordsRow
+from ponant.live.repository import LibraryState
+from ponant.live.tables import LibraryRow, PassageRow, PlaceRow, WordsRow
 from ponant.store import Scope, ScopeKind, in_scope, scoped
 
 MOST_POSTINGS = 6_000  # entries that the rarest words may bring as candidates
@@ -112,32 +113,27 @@ def drop(session: Session, rows: Collection[int]) -> None:
 def search(
     session: Session,
     scope: Scope,
-    library: LibraryRow,
+    library: LibraryRow | LibraryState,
     query: str,
     conditions: Collection[ColumnElement[bool]],
     limit: int,
 ) -> Hits:
-    """Passage rows and their weight, the best first.
+    """Rows of passages that the caller may read, and their weight, the best first.
 
     Args:
         conditions: on `DocumentRow`, joined to the passages.
     """
     known = _wording(session, scope, library.id) or _unwritten(session, library.id)
     asked = words.question(query, known.languages)
-    inside = [
-        PassageRow.library_id == library.id,
-        in_scope(PassageRow, scope),
-        in_scope(DocumentRow, scope),
-        *conditions,
-    ]
+    place = Place(scope, library.id, conditions)
     found: Hits = []
     for generation in {GENERATION, known.generation} - {0}:
         slot = _slot(generation)
         wanted = _wanted(session, slot, known.key, asked, library.passages)
         if wanted is not None:
-            found += _kept_by(session).matching(session, slot, wanted, inside, limit)
+            found += _kept_by(session).matching(session, slot, wanted, place, limit)
     if known.generation == 0:
-        found += former.search(session, scope, library.id, query, conditions, limit)
+        found += former.search(session, place, query, limit)
     return sorted(found, key=lambda one: (-one[1], one[0]))[:limit]
 
 
@@ -235,7 +231,7 @@ def _counts(
 ) -> dict[str, int]:
     """In how many passages each whole term stands; those that stand in none are left out."""
     written = [key + form for form in forms if not form.endswith("*")]
-    found = session.execute(_counting(slot.name), {"written": written})
+    found = session.connection().execute(_counting(slot.name), {"written": written}).all()
     return {term.removeprefix(key): count for term, count in found}
 
 

@@ -24,6 +24,7 @@ from ponant.live.indexing.index import Index
 from ponant.live.indexing.surroundings import with_highlights, with_neighbours
 from ponant.live.indexing.vectors import Bitmap, Snapshot
 from ponant.live.port import Hit, SearchOptions, SearchResult
+from ponant.live.repository import LibraryState
 from ponant.live.tables import LibraryRow
 from ponant.store import Scope
 
@@ -99,7 +100,7 @@ def ranked(
 ) -> tuple[SearchResult, Ranking]:
     """The same, and the two lists that it comes of."""
     with index.database.read() as session:
-        libraries = {key: repository.library(session, scope, key) for key in library_ids}
+        libraries = {key: repository.library_state(session, scope, key) for key in library_ids}
         versions = {key: row.version for key, row in libraries.items()}
         wanted = None if options.filters is None else condition(options.filters)
         by_keyword: list[tuple[int, float]] = []
@@ -113,7 +114,7 @@ def ranked(
         if index.table is not None:
             by_vector = _in_table(session, scope, index, versions, meaning, wanted)
         ranks = _fuse(by_keyword, by_vector)
-        best = sorted(ranks, key=lambda row: (-ranks[row].score, row))
+        best = [row for _, row in sorted((-one.score, row) for row, one in ranks.items())]
         if options.min_score is not None and (meant := there(meaning)) is not None:
             near = _similar(session, index, versions, meant, best)
             best = [row for row in best if near.get(row, -1.0) >= options.min_score]
@@ -143,11 +144,11 @@ def there(vector: Meaning) -> NDArray[np.float32] | None:
 def _by_keyword(
     session: Session,
     scope: Scope,
-    libraries: Iterable[LibraryRow],
+    libraries: Iterable[LibraryState],
     query: str,
     wanted: ColumnElement[bool] | None,
 ) -> list[tuple[int, float]]:
-    conditions = [access.readable(scope)] + ([] if wanted is None else [wanted])
+    conditions = [] if wanted is None else [wanted]
     found = [
         one
         for library in libraries
@@ -250,7 +251,7 @@ def _fuse(
 def _hits(
     session: Session,
     scope: Scope,
-    libraries: Mapping[str, LibraryRow],
+    libraries: Mapping[str, LibraryState],
     rows: Sequence[int],
     ranks: dict[int, _Ranks],
     options: SearchOptions,
@@ -263,7 +264,9 @@ def _hits(
     return kept, with_neighbours(session, scope, hits, positions, options.neighbours)
 
 
-def hit(found: Row[Any], library: LibraryRow, ranks: _Ranks = _Ranks(None, None)) -> Hit:
+def hit(
+    found: Row[Any], library: LibraryRow | LibraryState, ranks: _Ranks = _Ranks(None, None)
+) -> Hit:
     """A passage as it stands in its document and library.
 
     Args:

@@ -8,14 +8,15 @@ stands is kept by triggers, in the transaction of each change.
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, TableClause, cast, column, func, literal, select, table, text
 from sqlalchemy.dialects.postgresql import ARRAY, REAL, TSQUERY
 from sqlalchemy.orm import Session
 
-from ponant.live.indexing.wanted import Hits, Laid, Term, Wanted
+from ponant.live.indexing import access
+from ponant.live.indexing.wanted import Hits, Laid, Place, Term, Wanted
 from ponant.live.tables import DocumentRow, PassageRow
 
 _WEIGHTS = [0.5, 0.5, 0.7, 0.5]  # of D (text), C (unused), B (heading), A (name)
@@ -45,7 +46,7 @@ def matching(
     session: Session,
     slot: TableClause,
     wanted: Wanted,
-    conditions: Collection[ColumnElement[Any]],
+    place: Place,
     limit: int,
 ) -> Hits:
     """As `TermTables.matching`."""
@@ -63,11 +64,12 @@ def matching(
         .select_from(ranked)
         .join(PassageRow, PassageRow.id == ranked.c.rowid)
         .join(DocumentRow, DocumentRow.id == PassageRow.document_id)
-        .where(*conditions)
+        .where(*access.within_library(marked=bool(place.scope.marks)), *place.conditions)
         .order_by(ranked.c.score.desc(), ranked.c.rowid)
         .limit(limit)
     )
-    return [(row, float(weight)) for row, weight in session.execute(statement)]
+    asked = access.asked(place.scope, library_id=place.library_id)
+    return [(row, float(weight)) for row, weight in session.execute(statement, asked)]
 
 
 def _written(key: str, laid: Laid) -> str:

@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy import ColumnElement, TableClause
 from sqlalchemy.orm import Session
+
+from ponant.store import Scope
 
 Hits = list[tuple[int, float]]
 """Passage rows and their weight, the best first."""
@@ -46,6 +48,20 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a search looks.
+
+    Attributes:
+        scope: whose passages; of those only what it may read is found.
+        conditions: on `PassageRow` and `DocumentRow`, which are joined.
+    """
+
+    scope: Scope
+    library_id: str
+    conditions: Collection[ColumnElement[bool]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Laid:
     """A passage as the index takes it: its row and its terms, in the order of the text."""
 
@@ -66,11 +82,7 @@ class TermTables(Protocol):
         session: Session,
         slot: TableClause,
         wanted: Wanted,
-        conditions: Collection[ColumnElement[Any]],
+        place: Place,
         limit: int,
     ) -> Hits:
-        """The best passages.
-
-        Args:
-            conditions: on `PassageRow` and `DocumentRow`, both joined.
-        """
+        """The best passages."""
