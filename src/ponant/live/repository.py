@@ -344,12 +344,12 @@ def count_passages(session: Session, scope: Scope) -> int:
 
 def passages_at(
     session: Session, scope: Scope, library_id: str, rows: Sequence[int]
-) -> list[PassageRow]:
-    """The passages of a library in these rows, as far as they are there."""
-    statement = select(PassageRow).where(
+) -> Sequence[Row[int, str, str]]:
+    """Row, document and input hash of a library's passages, as far as they are there."""
+    statement = select(PassageRow.id, PassageRow.document_id, PassageRow.input_hash).where(
         PassageRow.id.in_(rows), PassageRow.library_id == library_id, in_scope(PassageRow, scope)
     )
-    return list(session.scalars(statement))
+    return session.connection().execute(statement).all()
 
 
 def tombstones(

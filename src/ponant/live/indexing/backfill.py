@@ -1,7 +1,7 @@
 """Embeds passages that were stored before their vectors were at hand."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -69,12 +69,15 @@ class Backfill:
             self._ingestion.lacking[library_id] = missing
 
     async def _library(self, scope: Scope, library_id: str) -> None:
+        """Embed what a library lacks; the embedder waits for no fetching and no storing."""
         storing: asyncio.Future[Moved] | None = None  # the last vectors, while the next are made
         stored: set[int] = set()
+        fetching = asyncio.ensure_future(self._next(scope, library_id, stored))
         try:
-            while rows := await self._next(scope, library_id, stored):
-                await self._tell(scope, library_id, len(rows))
-                identity = self._gate.identity or ""  # of the embedder that the next line asks
+            while rows := await fetching:
+                identity = self._gate.identity or ""  # of the embedder that `_embedded` asks
+                on_their_way = stored.union(row for row, _, _ in rows)
+                fetching = asyncio.ensure_future(self._next(scope, library_id, on_their_way))
                 found = await self._embedded(rows)
                 if storing is not None:
                     self._publish(scope, await storing)
@@ -84,8 +87,7 @@ class Backfill:
             if storing is not None:
                 self._publish(scope, await storing)
         finally:
-            if storing is not None:
-                await asyncio.gather(storing, return_exceptions=True)
+            await asyncio.gather(fetching, *filter(None, [storing]), return_exceptions=True)
         # What was stored since the last look is counted already, and its turn comes next.
         if not self._ingestion.waiting.is_set() and self._ingestion.lacking.pop(library_id, 0):
             self._announce(scope, library_id)
@@ -108,9 +110,12 @@ class Backfill:
         return {row: (key, by_key[key]) for row, key, _ in rows}
 
     async def _next(
-        self, scope: Scope, library_id: str, stored: set[int]
+        self, scope: Scope, library_id: str, on_their_way: Collection[int]
     ) -> list[tuple[int, str, str]]:
-        """Passages without a vector that are not on their way into the index."""
-        find, limit = self._queries.without_vector, _AT_ONCE + len(stored)
-        rows = await self._ingestion.aside(find, scope, library_id, limit)
-        return [row for row in rows if row[0] not in stored][:_AT_ONCE]
+        """Passages without a vector whose turn it is next; tells how many there are."""
+        find, limit = self._queries.without_vector, _AT_ONCE + len(on_their_way)
+        found = await self._ingestion.aside(find, scope, library_id, limit)
+        rows = [row for row in found if row[0] not in on_their_way][:_AT_ONCE]
+        if rows:
+            await self._tell(scope, library_id, len(rows))
+        return rows

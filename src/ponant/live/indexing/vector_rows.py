@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
-from sqlalchemy import Executable, bindparam, func, select, update
+from sqlalchemy import Executable, Row, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from ponant.live.indexing.vectors import Rows
@@ -74,10 +74,12 @@ def vectors_of(
     return Rows(np.array(ids, np.int64), documents, matrix.reshape(len(ids), -1))
 
 
-def without_vector(session: Session, scope: Scope, library_id: str, limit: int) -> list[PassageRow]:
-    """Passages that are not embedded yet, the newest first."""
+def without_vector(
+    session: Session, scope: Scope, library_id: str, limit: int
+) -> Sequence[Row[int, str, str, str]]:
+    """Passages that are not embedded yet, the newest first: row, input hash, heading and text."""
     statement = (
-        select(PassageRow)
+        select(PassageRow.id, PassageRow.input_hash, PassageRow.heading, PassageRow.text)
         .where(
             PassageRow.library_id == library_id,
             PassageRow.embedded_by.is_(None),
@@ -86,7 +88,7 @@ def without_vector(session: Session, scope: Scope, library_id: str, limit: int) 
         .order_by(PassageRow.id.desc())
         .limit(limit)
     )
-    return list(session.scalars(statement))
+    return session.connection().execute(statement).all()
 
 
 def missing_vectors(session: Session, scope: Scope, library_id: str) -> int:
@@ -125,7 +127,7 @@ def note_vectors(session: Session, scope: Scope, library_id: str, identity: str)
 
 def mark_embedded(session: Session, scope: Scope, rows: Sequence[int], identity: str) -> None:
     """Note that the vectors of these passages are stored."""
-    session.execute(
+    session.connection().execute(
         update(PassageRow)
         .where(PassageRow.id.in_(rows), in_scope(PassageRow, scope))
         .values(embedded_by=identity)
