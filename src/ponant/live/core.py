@@ -1,6 +1,7 @@
 """What live knowledge is made of, put together, and what keeps it going."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -30,11 +31,12 @@ from ponant.live.sources.followers import Followers
 from ponant.live.sources.uploads import Uploads
 from ponant.live.sources.vault import Vault
 from ponant.live.standing.part import Standing
-from ponant.live.tables import LibraryRow
+from ponant.live.tables import LibraryRow, SourceRow
 from ponant.live.telling import Teller
 from ponant.store import Database, Scope
 
 _READERS = 4
+_OFFERED_SECONDS = 0.3  # that the embedder has to be offered before sources are looked at
 _SEARCHERS = 8  # those who wait for their question's vector among them
 
 _P = ParamSpec("_P")
@@ -115,24 +117,38 @@ class Core:
         )
 
     async def start(self) -> None:
-        """Begin to follow every source."""
-        self._tasks.spawn(
-            self._ingestion.write(self._index.load_last)
-        )  # while the embedder is sought
-        for library_id, workspace_id in await self._read(self._queries.places):
-            scope = Scope(workspace_id=workspace_id)
-            for row in await self._read(self._queries.sources, scope, library_id):
-                await self._ingestion.write(
-                    self._vault.renew, self._index.database, scope, library_id, row.id
-                )
-                self._followers.follow(scope, row)
+        """Answer from now on; sources are followed once what is stored is found by meaning."""
+        loading = self._tasks.spawn(self._ingestion.write(self._index.load_last))
+        followed = [
+            (scope, row)
+            for library_id, workspace_id in await self._read(self._queries.places)
+            for scope in (Scope(workspace_id=workspace_id),)
+            for row in await self._read(self._queries.sources, scope, library_id)
+        ]
+        for scope, row in followed:
+            self._followers.follow(scope, row)
         await self._standing.load()
+        self._tasks.spawn(self._go_on(loading, followed))
+
+    async def _go_on(
+        self, loading: asyncio.Task[None], followed: Sequence[tuple[Scope, SourceRow]]
+    ) -> None:
+        """Begin what may wait until searches are answered, whose processor time it takes."""
+        await asyncio.wait((loading,))
+        if self._index.identity is not None:  # of the embedder that is most likely offered next
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gate.connected.wait(), _OFFERED_SECONDS)
+        self._ingestion.begun.set()
         self._tasks.spawn(self._standing.run())
         self._tasks.spawn(self._relations.start())
         self._tasks.spawn(self._uploads.run())
         self._tasks.spawn(self._backfill.run())
         self._tasks.spawn(relay_all(self._ingestion))
         self._tasks.spawn(keep_all(self._ingestion))
+        for scope, row in followed:
+            await self._ingestion.write(
+                self._vault.renew, self._index.database, scope, row.library_id, row.id
+            )
 
     async def close(self) -> None:
         """End everything; what was stored is stored."""

@@ -4,11 +4,14 @@ The live process finds the candidates; whoever asks it, and serves the models, o
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from ponant.live.port import Hit, SearchOptions, SearchResult
-from ponant.serving import Models
+
+if TYPE_CHECKING:  # who only asks for searches serves no models
+    from ponant.serving import Models
 
 MOST_CANDIDATES = 50
 
@@ -19,7 +22,7 @@ Rerank = Callable[[str, Sequence[str]], Awaitable[Sequence[float]]]
 """Scores texts for a query, from 0 to 1; raises NotFound where no model does."""
 
 
-def served_reranker(models: Models) -> Rerank:
+def served_reranker(models: "Models") -> Rerank:
     """The cross-encoder of this machine."""
 
     async def rerank(query: str, texts: Sequence[str]) -> Sequence[float]:

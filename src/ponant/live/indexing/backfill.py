@@ -63,10 +63,14 @@ class Backfill:
 
         On the thread that writes, so that no change falls between the count and its note.
         """
-        for library_id, workspace_id in await self._ingestion.aside(self._queries.places):
-            scope = Scope(workspace_id=workspace_id)
-            missing = await self._ingestion.write(self._queries.missing_vectors, scope, library_id)
+        for library_id, missing in (await self._ingestion.write(self._missing)).items():
             self._ingestion.lacking[library_id] = missing
+
+    def _missing(self) -> dict[str, int]:
+        return {
+            library_id: self._queries.missing_vectors(Scope(workspace_id=one), library_id)
+            for library_id, one in self._queries.places()
+        }
 
     async def _library(self, scope: Scope, library_id: str) -> None:
         """Embed what a library lacks; the embedder waits for no fetching and no storing."""

@@ -66,6 +66,7 @@ class Ingestion:
         publish: told of each version, right after it is stored.
 
     Attributes:
+        begun: set once what was stored is loaded; sources wait for it.
         waiting: set when passages lack vectors.
         settling: what is searched for already, on its way to the disk.
         lacking: how many do, by library; near enough to tell progress by.
@@ -77,6 +78,7 @@ class Ingestion:
         self.index = index
         self.gate = gate
         self.publish = publish
+        self.begun = asyncio.Event()
         self.waiting = asyncio.Event()
         self.lacking: Counter[str] = Counter()
         self.settling = Settling(index.database)

@@ -16,10 +16,11 @@ _REMEMBERED = timedelta(days=90)
 
 async def keep_all(ingestion: Ingestion, seconds: float = _SECONDS) -> None:
     """Keep what came, again and again until cancelled; nothing waits for it."""
+    await asyncio.sleep(seconds)
     await ingestion.write(forget, ingestion)
     while True:
-        await asyncio.sleep(seconds)
         await keep(ingestion)
+        await asyncio.sleep(seconds)
 
 
 async def keep(ingestion: Ingestion) -> None:

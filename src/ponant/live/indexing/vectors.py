@@ -6,7 +6,7 @@ before. A search takes one version and sees exactly its rows. Written by one thr
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -331,7 +331,7 @@ class _Draft:
         else:
             behind = Rows.of({})
             ids = np.fromiter(documents, np.int64, len(documents))
-            numbers = np.fromiter(map(self._number, documents.values()), np.int32, len(ids))
+            numbers = self._numbered(documents.values())
         order = np.argsort(ids)
         ids, numbers = ids[order], numbers[order]
         places = np.minimum(np.searchsorted(ids, sealed.ids), max(0, len(ids) - 1))
@@ -345,7 +345,7 @@ class _Draft:
 
     def append(self, rows: Rows) -> None:
         done, total = 0, len(rows.ids)
-        numbers = np.fromiter(map(self._number, rows.documents), np.int32, total)
+        numbers = self._numbered(rows.documents)
         while done < total:
             if not self._segments or len(self._alive[-1]) == len(self._segments[-1].ids):
                 held = sum(map(len, self._alive))
@@ -375,6 +375,11 @@ class _Draft:
         return Snapshot(
             version, tuple(self._segments), tuple(self._alive), self._access, self._numbers
         )
+
+    def _numbered(self, documents: Collection[str]) -> NDArray[np.int32]:
+        for document in dict.fromkeys(documents):
+            self._number(document)
+        return np.fromiter(map(self._numbers.__getitem__, documents), np.int32, len(documents))
 
     def _number(self, document: str) -> int:
         return self._numbers.setdefault(document, len(self._numbers))

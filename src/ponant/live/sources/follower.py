@@ -89,6 +89,7 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled."""
         database = self._ingestion.index.database
+        await self._ingestion.begun.wait()
         await self._ingestion.aside(self._stock.load, database, self._home)
         self._loaded.set()
         while True:
