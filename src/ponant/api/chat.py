@@ -42,11 +42,10 @@ async def create(
     else:
         first = body.chat_request(scope)
     requests = [first, *(body.for_choice(n).chat_request(scope) for n in range(1, body.choices))]
-    check_capabilities(model.card, requests[0].controls)
+    card = model.card
+    check_capabilities(card, requests[0].controls)
     head = response_head("chatcmpl", body.model, services.clock)
-    choices = [
-        metered(model.chat(asked), caller, model.card.id, services.ledger) for asked in requests
-    ]
+    choices = [metered(model.chat(asked), caller, card.id, services.ledger) for asked in requests]
     response = ChatResponse(head, choices, logprobs=bool(body.logprobs))
     if body.stream:
         return await sse.stream(response.frames(), error_frame, body.ignored_header())

@@ -4,7 +4,8 @@ import secrets
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_LENGTH = 26
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_PLACES = range(10 * (26 // 2 - 1), -1, -10)  # of the digits' pairs, ten bits each
 
 
 def new_id(prefix: str) -> str:
@@ -14,5 +15,4 @@ def new_id(prefix: str) -> str:
         prefix: what the id names, in lower case and without the underscore.
     """
     number = (time.time_ns() // 1_000_000 << 80) | secrets.randbits(80)
-    digits = [_ALPHABET[number >> shift & 31] for shift in range(5 * (_LENGTH - 1), -1, -5)]
-    return f"{prefix}_{''.join(digits)}"
+    return f"{prefix}_{''.join([_PAIRS[number >> place & 1023] for place in _PLACES])}"

@@ -19,10 +19,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import structlog
+import uvloop
 import zmq
 import zmq.asyncio
 
-from ponant.engine import Engine, Event, QueueFull
+from ponant.engine import Engine, Event, QueueFull, Request
 from ponant.kit import PonantError
 from ponant.serving import wire
 from ponant.serving.encoding import (
@@ -82,9 +83,11 @@ class Worker:
                 match wire.decode_ask(frame):
                     case wire.Hello():
                         self._tell(client, self._loaded())
-                    case wire.Generate() as ask:
-                        self._cancelled[ask.request.id] = False
-                        tasks.create_task(self._generate(client, ask))
+                    case wire.Generate(request) if request.grammar is None:
+                        self._submit(client, request)
+                    case wire.Generate(request):
+                        self._cancelled[request.id] = False
+                        tasks.create_task(self._generate(client, request))
                     case wire.Cancel(request_id):
                         self._cancel(request_id)
                     case wire.Forget(names):
@@ -109,27 +112,25 @@ class Worker:
                 return wire.Loaded(max_tokens=reranker.max_tokens)
         return wire.Loaded()
 
-    async def _generate(self, client: bytes, ask: wire.Generate) -> None:
-        request = ask.request
+    async def _generate(self, client: bytes, request: Request) -> None:
+        """Submit in a thread, since a grammar is compiled on the way in."""
+        await asyncio.to_thread(self._submit, client, request)
+        if self._cancelled.pop(request.id) and self._engine is not None:
+            self._engine.cancel(request.id)
 
+    def _submit(self, client: bytes, request: Request) -> None:
         def emit(event: Event) -> None:
             self._tell(client, wire.Happened(event))
 
         if self._engine is None:
-            del self._cancelled[request.id]
             self._tell(client, wire.Refused(request.id, "This model does not generate."))
             return
         try:
-            if request.grammar is None:
-                self._engine.submit(request, emit)
-            else:  # in a thread, since it is compiled on the way in
-                await asyncio.to_thread(self._engine.submit, request, emit)
+            self._engine.submit(request, emit)
         except QueueFull as e:
             self._tell(client, wire.Busy(request.id, str(e), e.retry_after))
         except ValueError as e:
             self._tell(client, wire.Refused(request.id, str(e)))
-        if self._cancelled.pop(request.id):
-            self._engine.cancel(request.id)
 
     def _cancel(self, request_id: str) -> None:
         if request_id in self._cancelled:
@@ -276,7 +277,8 @@ def main() -> int:
     )
     threading.Thread(target=_end_with_standard_input, daemon=True).start()
     hold_to_memory(spec.memory)
-    return asyncio.run(run(spec))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run(spec))
 
 
 if __name__ == "__main__":
