@@ -194,15 +194,32 @@ def test_a_conversation_shows_no_more_of_what_was_closed(office: Office) -> None
 def test_a_conversation_shows_no_more_of_what_was_deleted(office: Office) -> None:
     library = _library(office, "Deleted")
     secret = office.put(library, "memo", "memoword", None)
+    office.put(library, "left", "leftword", None)
     office.settle(library)
     with office.http("eve") as http:
         made = _ask(http, library, "Where is the memoword password kept?")
-        address = f"/v1/conversations/{made['conversation_id']}/history"
-        assert "memo.md" in http.get(address).text
+        address = f"/v1/conversations/{made['conversation_id']}"
+        for path in ("history", "events"):
+            assert "memo.md" in http.get(f"{address}/{path}").text
+        entries = http.get(f"{address}/history").json()["entries"]
+        answered = next(one for one in entries if one["type"] == "message.output")
+        spoken = next(one["text"] for one in answered["content"] if one["type"] == "text")
+        assert "memoword" in spoken
         with office.http("admin") as admin:
             admin.delete(f"/v1/libraries/{library}/documents/{secret.id}")
-        assert "memo.md" not in http.get(address).text
-        assert "About memoword" not in http.get(address).text
+        for path in ("history", "events"):
+            told = http.get(f"{address}/{path}").text
+            assert "memo.md" not in told
+            assert "About memoword" not in told
+        office.model.requests.clear()
+        _ask(http, library, "And is it kept where the leftword is?", made["conversation_id"])
+        assert office.model.requests
+        for request in office.model.requests:
+            shown = " ".join(one.content for one in request.messages if one.role.value != "user")
+            shown += " ".join(passage.text for passage in request.passages)
+            assert spoken.strip() not in shown, "not put into the next prompt"
+            assert "memoword" not in shown
+            assert "memo.md" not in str(request)
 
 
 def test_a_watch_shows_no_more_of_what_was_closed(office: Office) -> None:

@@ -6,6 +6,7 @@ moves, repeats, adds what nobody asked for, or changes another fact.
 """
 
 import random
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ class _Place:
     trivia: int = 0
     extra: set[str] = field(default_factory=set)  # other documents, by name
     noticed: bool = False
+    truth: str = ""  # what an answer says after the last edit that changed it
+    untruth: str = ""  # what it says no more
 
     @property
     def plain(self) -> str:
@@ -88,6 +91,12 @@ class _Place:
         said = [self.says(kind, self.wording) for kind in order if self.facts[kind]]
         trivia = " ".join(_TRIVIA[: self.trivia])
         return f"# {self.plain.title()}\n\n" + "\n\n".join([*said, trivia]).strip() + "\n"
+
+    def is_told(self, event: WatchEvent) -> bool:
+        """Whether the new answer says what is true now, and no longer what was."""
+        new = event.new.text if event.new else ""
+        says = not self.truth or _holds(new, self.truth)
+        return says and not (self.untruth and _holds(new, self.untruth))
 
     def says(self, kind: str, wording: int, value: str | None = None) -> str:
         value, name = value or self.facts[kind], self.plain
@@ -116,12 +125,17 @@ class _Place:
         return forms[kind][wording % 3]
 
 
+def _holds(text: str, value: str) -> bool:
+    """Whether a text has a value by itself: 5 euros are not 15, nor [5]."""
+    return re.search(rf"(?<![\w:\[]){re.escape(value)}(?![\w:\]])", text) is not None
+
+
 @dataclass
 class Counts:
     """What a run of edits came to.
 
     Attributes:
-        missed: edits that changed the truth and were not told.
+        missed: edits that changed the truth and were not told, or not with the new answer.
         false: events told of a watch whose truth was the same.
         calls: requests to the model after the first answers.
         by_kind: edits, and faults as ``false wording``, by kind.
@@ -218,13 +232,15 @@ class Town:
         counts.calls += sum(event.calls for event in told)
         counts.stands += sum(event.happening == "stands" for event in told)
         deliveries = [event for event in told if event.happening == "changed"]
-        right = [one for one in deliveries if self._watched[one.watch_id] is changed]
+        own = [one for one in deliveries if self._watched[one.watch_id] is changed]
+        right = [one for one in own if changed is not None and changed.is_told(one)]
         if changed is not None and not right:
             counts.missed += 1
             counts.by_kind[f"missed {kind}"] += 1
-            counts.faults.append(f"missed {kind}: {changed.question} {changed.facts}")
+            said = [one.new.text for one in own if one.new]
+            counts.faults.append(f"missed {kind}: {changed.question} {changed.facts} {said}")
         for event in deliveries:
-            if event not in right:
+            if event not in own:
                 counts.false += 1
                 counts.by_kind[f"false {kind}"] += 1
                 old, new = (one.text if one else "" for one in (event.old, event.new))
@@ -249,21 +265,23 @@ class Town:
 
     async def _value(self) -> _Place:
         place = self._pick(lambda one: bool(one.facts[one.asks]) and not one.noticed)
-        place.facts[place.asks] = self._another(place.asks, place.facts[place.asks])
+        place.untruth = place.facts[place.asks]
+        place.facts[place.asks] = place.truth = self._another(place.asks, place.untruth)
         return await self._rewrite(place)
 
     async def _removal(self) -> _Place:
         place = self._pick(
             lambda one: bool(one.facts[one.asks]) and not one.noticed and not one.extra
         )
-        place.facts[place.asks] = ""
+        place.untruth = place.facts[place.asks]
+        place.facts[place.asks] = place.truth = ""
         return await self._rewrite(place)
 
     async def _notice(self) -> _Place:
         place = self._pick(lambda one: not one.noticed)
         old = place.facts[place.asks]
         value = self._another(place.asks, old)
-        place.noticed = True
+        place.noticed, place.truth, place.untruth = True, value, ""  # both stand there now
         said = place.says(place.asks, self._random.randrange(3), value)
         await self._document(place, "notice", f"# Notice\n\nFrom now on: {said}\n")
         return place

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,55 @@ def test_an_edit_of_the_file_is_taken_up_and_a_broken_one_is_not(workshop: Any) 
                 here.write("pipeline.py", _PIPELINE.replace('"!"', '"?"'))
                 await eventually(lambda: here.texts("Loud"), {"a.md": "ONE?", "b.md": "TWO?"}, 30)
                 assert len(here.calls()) == 4
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(check())
+
+
+_TWO_TRANSFORMS = """
+    from pathlib import Path
+    from ponant import live
+
+    @live.transform
+    def shout(document):
+        with (Path(__file__).parent / "calls.txt").open("a") as file:
+            print("shout", document.key, file=file)
+        return document.but(text=document.text.upper())
+
+    @live.transform
+    def greet(document):
+        with (Path(__file__).parent / "calls.txt").open("a") as file:
+            print("greet", document.key, file=file)
+        return document.but(text="Hello, " + document.text)
+
+    live.library("Greeted", greet(shout(live.folder("notes"))))
+"""
+
+
+def test_an_edit_of_one_transform_calls_no_other_again(workshop: Any) -> None:
+    async def check() -> None:
+        async with workshop() as here:
+            for name in ("a", "b", "c"):
+                here.write(f"notes/{name}.md", name)
+            here.write("pipeline.py", _TWO_TRANSFORMS)
+            process = PipelineProcess(here.file, here.home, SCOPE, said=lambda _: None)
+            running = asyncio.create_task(process.run())
+            try:
+                before = {f"{name}.md": f"Hello, {name.upper()}" for name in "abc"}
+                await eventually(lambda: here.texts("Greeted"), before)
+                every = Counter(
+                    {f"{one} {name}.md": 1 for one in ("shout", "greet") for name in "abc"}
+                )
+                assert Counter(here.calls()) == every
+                here.write("pipeline.py", _TWO_TRANSFORMS.replace("Hello", "Good morning"))
+                after = {
+                    name: text.replace("Hello", "Good morning") for name, text in before.items()
+                }
+                await eventually(lambda: here.texts("Greeted"), after)
+                greeted = Counter({f"greet {name}.md": 1 for name in "abc"})
+                assert Counter(here.calls()) == every + greeted
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)

@@ -107,6 +107,74 @@ def test_the_entries_of_a_feed_stay_when_it_no_longer_names_them(
     asyncio.run(run())
 
 
+_ATOM = """<?xml version="1.0" encoding="utf-8"?>
+<feed xmlns="http://www.w3.org/2005/Atom"><title>Notices</title><id>urn:notices</id>
+<entry><id>urn:notices:1</id><title>Boiler</title><updated>2026-03-01T09:00:00Z</updated>
+<link href="https://example.org/boiler"/>
+<content type="html">&lt;p&gt;The boiler is in the cellar.&lt;/p&gt;</content></entry>
+<entry><id>urn:notices:2</id><title>Keys</title><updated>2026-03-02T09:00:00Z</updated>
+<summary>The keys hang by the door.</summary></entry></feed>"""
+
+
+def test_an_atom_feed_is_read_entry_by_entry(installation: Installation, site: Site) -> None:
+    async def run() -> None:
+        site.pages["/atom.xml"] = Page(_ATOM.encode(), "application/atom+xml")
+        async with installation.running() as knowledge:
+            library_id = await _follow(knowledge, site, "/atom.xml")
+            await in_step(knowledge, library_id, 2)
+            documents = await knowledge.list_documents(SCOPE, library_id)
+            found = {one.path: (one.name, one.url, one.metadata) for one in documents}
+            assert found == {
+                "urn:notices:1": (
+                    "Boiler",
+                    "https://example.org/boiler",
+                    {"published": "2026-03-01T09:00:00Z"},
+                ),
+                "urn:notices:2": ("Keys", None, {"published": "2026-03-02T09:00:00Z"}),
+            }
+            for query, text in (("boiler", "in the cellar"), ("keys", "by the door")):
+                hits = (await knowledge.search(SCOPE, [library_id], query)).hits
+                assert text in hits[0].text
+
+    asyncio.run(run())
+
+
+def _sitemap(kind: str, *urls: str) -> Page:
+    inner = "sitemap" if kind == "sitemapindex" else "url"
+    named = "".join(f"<{inner}><loc>{url}</loc></{inner}>" for url in urls)
+    space = "http://www.sitemaps.org/schemas/sitemap/0.9"
+    body = f'<?xml version="1.0" encoding="UTF-8"?><{kind} xmlns="{space}">{named}</{kind}>'
+    return Page(body.encode(), "application/xml")
+
+
+def test_the_sitemaps_of_an_index_are_read_and_none_off_the_site(
+    installation: Installation, site: Site
+) -> None:
+    async def run() -> None:
+        away = "http://localhost:1"
+        site.pages = {
+            "/sitemap.xml": _sitemap(
+                "sitemapindex", f"{site.url}/a.xml", f"{site.url}/b.xml", f"{away}/c.xml"
+            ),
+            "/a.xml": _sitemap("urlset", f"{site.url}/one", f"{site.url}/two"),
+            "/b.xml": _sitemap("urlset", f"{site.url}/three", f"{away}/four"),
+            "/one": _page("One", "/unnamed"),
+            "/two": _page("Two"),
+            "/three": _page("Three"),
+            "/unnamed": _page("Unnamed"),
+        }
+        async with installation.running() as knowledge:
+            library_id = await _follow(knowledge, site, "/sitemap.xml")
+            await in_step(knowledge, library_id, 3)
+            assert await _paths(knowledge, library_id) == ["one", "three", "two"]
+            site.pages["/b.xml"] = _sitemap("urlset", f"{site.url}/three", f"{site.url}/five")
+            site.pages["/five"] = _page("Five")
+            await in_step(knowledge, library_id, 4)
+            assert site.asked["/unnamed"] == 0
+
+    asyncio.run(run())
+
+
 def test_a_page_that_fails_keeps_what_it_said(installation: Installation, site: Site) -> None:
     async def run() -> None:
         site.pages = {"/": _page("Start", "/one", "/two"), "/one": _page("The boiler.")}
