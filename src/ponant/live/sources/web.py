@@ -305,6 +305,7 @@ def _entry(entry: Any) -> Found | None:
     body = "\n".join(bodies) or str(entry.get("summary") or "")
     data = f"<html><body><h1>{title}</h1>\n{body}</body></html>".encode()
     content = Content.of(data, hashlib.sha256(data).hexdigest())
+    link = str(entry.get("link") or "")  # feedparser takes an id for one where there is none
     published = entry.get("published") or entry.get("updated")
     return Found(
         key=key,
@@ -312,7 +313,7 @@ def _entry(entry: Any) -> Found | None:
         name=title[:200],
         read=partial(_given, content),
         media_type="text/html",
-        url=entry.get("link"),
+        url=link if link.startswith(("http://", "https://")) else None,
         metadata={"published": str(published)} if published else {},
     )
 
