@@ -9,7 +9,8 @@ namespace ponant {
 namespace PN_ISA {
 namespace {
 
-constexpr int kAhead[] = {4096, 8192, 12288, 16384, 24576};  // bytes
+// In bytes; farther apart or nearer by, more of what was dropped is missed for good.
+constexpr int kAhead[] = {4096, 7168, 10240, 13312, 16384, 19456, 22528, 25600, 28672, 32768};
 
 // Asks for what lies those ways behind the `bytes` at `at`, as long as it lies before `end`.
 template <int bytes>
