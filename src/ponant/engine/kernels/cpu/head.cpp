@@ -2,12 +2,14 @@
 //
 // A vocabulary of 262,144 is most of a small model, and greedy decoding wants one token of it. A head
 // in PN_I8P is screened by the upper four bits of its codes, half of its memory; scores are then
-// computed, by the same formula as all others, only for panels that could hold a larger one than the
-// best found so far. With eight deviations a larger one is overlooked once in some 10^8 steps if the
-// lower bits are independent of the state (screen.isa.cpp).
+// computed, by the same formula as all others, for every panel that could hold a larger one than the
+// best found so far. The bound holds always (screen.isa.cpp): the choice is that of all scores.
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <new>
+#include <numeric>
 #include <vector>
 
 #include "decoder.hpp"
@@ -17,9 +19,10 @@
 namespace ponant {
 namespace {
 
-constexpr float kDeviations = 8.0f, kHalfRange = 7.5f;
+constexpr float kHalfRange = 7.5f;  // of the lower four bits
 constexpr int kPanelsPerTask = 256;
 constexpr int kMostChosen = 8;    // an eighth of the panels costs as much as the rest in order
+constexpr int kWholeShare = 10;   // of the blocks, a tenth is screened by all bits
 constexpr int kScreenedRows = 2;  // with more, the whole head is read in less time
 constexpr int kNearPanels = 64;   // whose scores stay in the second cache until they are looked at
 
@@ -90,27 +93,43 @@ class Screen {
   }
 
  private:
-  // Squared lengths of the row's blocks.
+  // How far each block's term can be off, and which blocks are read whole for making most of it.
   void measure(int row) {
     const int blocks = w_.rows.view().blocks;
-    energies_.resize(static_cast<size_t>(row + 1) * blocks);
+    const RowBlock* const values = row_of(row);
+    reaches_.resize(blocks);
     for (int block = 0; block < blocks; ++block) {
-      const RowBlock& values = w_.rows.view().integers[static_cast<size_t>(row) * blocks + block];
       int sum = 0;
-      for (const int8_t code : values.codes) sum += code * code;
-      const float reach = kDeviations * kHalfRange * values.scale;
-      energies_[static_cast<size_t>(row) * blocks + block] = reach * reach * static_cast<float>(sum);
+      for (const int8_t code : values[block].codes) sum += std::abs(code);
+      reaches_[block] = values[block].scale * static_cast<float>(sum);
     }
+    whole_.resize(blocks);
+    std::iota(whole_.begin(), whole_.end(), 0);
+    const int count = (blocks + kWholeShare - 1) / kWholeShare;
+    std::partial_sort(whole_.begin(), whole_.begin() + count, whole_.end(),
+                      [&](int a, int b) { return reaches_[a] > reaches_[b]; });
+    whole_.resize(count);
+    // The score and its bound are sums of at most 4 * blocks + 8 rounded terms of together at most
+    // 512 * |scale| * sum, each rounded by a part in 2^24.
+    const float rounding = static_cast<float>(blocks + 2) / 8192.0f;
+    std::vector<float> factors(blocks, kHalfRange + rounding);
+    for (const int block : whole_) factors[block] = rounding;
+    for (int block = 0; block < blocks; ++block) reaches_[block] *= factors[block];
   }
 
   void look_over(int row) {
     const int tasks = (panels_ + kPanelsPerTask - 1) / kPanelsPerTask;
+    const int whole = static_cast<int>(whole_.size());
     pool_.run(tasks, [&](int task, int) {
       const int first = task * kPanelsPerTask;
       const int last = std::min(first + kPanelsPerTask, panels_);
       linear_set().screen(
-          {&head_, &w_.rows.view(), energies_.data(), row, first, last, uppers_});
+          {&head_, row_of(row), reaches_.data(), whole_.data(), whole, first, last, uppers_});
     });
+  }
+
+  const RowBlock* row_of(int row) const {
+    return w_.rows.view().integers + static_cast<size_t>(row) * w_.rows.view().blocks;
   }
 
   void multiply(int row, int panel) {
@@ -143,8 +162,8 @@ class Screen {
   const int panels_;
   float* const scores_;
   float* const uppers_;
-  std::vector<float> energies_;
-  std::vector<int> chosen_;
+  std::vector<float> reaches_;
+  std::vector<int> whole_, chosen_;
 };
 
 void logits(Pool& pool, Workspace& w, const pn_model& model, const float* hidden, int rows,

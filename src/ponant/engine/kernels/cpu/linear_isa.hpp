@@ -16,13 +16,15 @@ struct Piece {
   int stride;
 };
 
-// Panels to look over by the upper four bits of their codes.
+// Panels to look over by the upper four bits of their codes, and by all bits of a few blocks.
 struct Screening {
   const pn_matrix* matrix;  // in PN_I8P
-  const RowsView* rows;
-  const float* energies;  // (rows, blocks): a block's squared length, times (7.5 deviations) squared
-  int row, panel_begin, panel_end;
-  float* uppers;  // (panels): what no output of the panel can be expected to exceed
+  const RowBlock* row;
+  const float* reaches;  // (blocks): how far a block's term can be off, for a scale of one
+  const int* whole;      // blocks of which all bits are read
+  int whole_count;
+  int panel_begin, panel_end;
+  float* uppers;  // (panels): what no output of the panel exceeds
 };
 
 struct LinearSet {

@@ -1,8 +1,8 @@
 // Looks over a head by the upper four bits of its codes, which is half the memory.
 //
-// A code is 16 * high + low. With 7.5 in place of every low part, the rest is a sum of terms of at
-// most 7.5 * scale * |input|; were they independent, it would exceed `deviations` times the root of
-// their squares with a probability under exp(-deviations^2 / 2) (Hoeffding, 1963).
+// A code is 16 * high + low. With 7.5 in place of every low part, a block's term is off by at most
+// 7.5 * |scale| * the sum of its |inputs|. Blocks whose inputs are large make most of that, so that
+// their low parts are read, too: what is left is a bound that holds always, and is near enough.
 #include "linear_isa.hpp"
 #include "simd.hpp"
 
@@ -13,11 +13,14 @@ namespace ponant {
 namespace PN_ISA {
 namespace {
 
-constexpr float kMiddle = 120.5f;  // the codes' offset less the middle of the lower four bits
+constexpr float kLowMiddle = 7.5f;
+constexpr float kMiddle = 128.0f - kLowMiddle;
+constexpr float kSmallest = 1e-30f;  // more than what is lost where products are too small for a float
 
 #if PN_LEVEL >= 2
-// The upper codes of a byte stay where they are: their products are sixteen times as large.
-Vec upper_products(const uint8_t* codes, const int8_t* row) {
+// Products with the upper or the lower halves of codes. Those in a byte's upper half stay where they
+// are: their products are sixteen times as large.
+Vec half_products(const uint8_t* codes, const int8_t* row) {
   const __m512i low = _mm512_set1_epi8(15), high = _mm512_set1_epi8(-16);
   __m512i even = _mm512_setzero_si512(), odd = even;
 #pragma GCC unroll 4
@@ -32,7 +35,7 @@ Vec upper_products(const uint8_t* codes, const int8_t* row) {
   return {_mm512_cvtepi32_ps(_mm512_add_epi32(even, _mm512_srai_epi32(odd, 4)))};
 }
 #else
-Vec upper_products(const uint8_t* codes, const int8_t* row) {
+Vec half_products(const uint8_t* codes, const int8_t* row) {
   float sums[kLanes];
   for (int lane = 0; lane < kLanes; ++lane) {
     int sum = 0;
@@ -82,27 +85,37 @@ class Ahead {
 float upper_of(const Screening& task, int panel, Ahead (&ahead)[kTimes]) {
   const PanelLayout layout = panel_layout(PN_I8P, task.matrix->inputs);
   const int blocks = block_count(task.matrix->inputs);
-  const uint8_t* codes = static_cast<const uint8_t*>(task.matrix->data) + panel * layout.size;
-  const RowBlock* row = task.rows->integers + static_cast<size_t>(task.row) * blocks;
-  const float* energies = task.energies + static_cast<size_t>(task.row) * blocks;
-  Vec value = Vec::zero(), spread = Vec::zero();
+  const uint8_t* high = static_cast<const uint8_t*>(task.matrix->data) + panel * layout.size;
+  const uint8_t* low = high + static_cast<size_t>(blocks) * kLowBytes;
+  const uint8_t* scales = high + layout.scales;
+  for (int i = 0; i < task.whole_count; ++i)
+    for (int line = 0; line < kLowBytes; line += 64)
+      __builtin_prefetch(low + static_cast<size_t>(task.whole[i]) * kLowBytes + line);
+  Vec value = Vec::zero(), reach = Vec::set(kSmallest);
   for (int block = 0; block < blocks; ++block) {
     for (Ahead& place : ahead) place.fetch();
-    const Vec scale = Vec::from_half(codes + layout.scales + block * kScaleBytes);
-    const Vec products = upper_products(codes + static_cast<size_t>(block) * kLowBytes,
-                                        row[block].codes);
-    value = fma(products, Vec::set(16.0f * row[block].scale) * scale, value);
-    value = fma(scale, Vec::set(kMiddle * row[block].minus_sum), value);
-    spread = fma(scale * scale, Vec::set(energies[block]), spread);
+    const RowBlock& row = task.row[block];
+    const Vec scale = Vec::from_half(scales + block * kScaleBytes);
+    const Vec products = half_products(high + static_cast<size_t>(block) * kLowBytes, row.codes);
+    value = fma(products, Vec::set(16.0f * row.scale) * scale, value);
+    value = fma(scale, Vec::set(kMiddle * row.minus_sum), value);
+    reach = fma(absolute(scale), Vec::set(task.reaches[block]), reach);
   }
-  float values[kLanes], spreads[kLanes];
-  value.store(values);
-  spread.store(spreads);
+  for (int i = 0; i < task.whole_count; ++i) {
+    const int block = task.whole[i];
+    const RowBlock& row = task.row[block];
+    const Vec scale = Vec::from_half(scales + block * kScaleBytes);
+    const Vec products = half_products(low + static_cast<size_t>(block) * kLowBytes, row.codes);
+    value = fma(products, Vec::set(row.scale) * scale, value);
+    value = fma(scale, Vec::set(kLowMiddle * row.minus_sum), value);
+  }
+  float uppers[kLanes];
+  (value + reach).store(uppers);
   const int outputs = task.matrix->outputs - panel * kLanes;
   float most = -std::numeric_limits<float>::infinity();
   for (int lane = 0; lane < kLanes && lane < outputs; ++lane) {
-    const float upper = values[lane] + std::sqrt(spreads[lane]);
-    if (!(upper <= most)) most = upper;  // what is not a number is never passed over
+    if (std::isnan(uppers[lane])) return std::numeric_limits<float>::infinity();
+    if (uppers[lane] > most) most = uppers[lane];
   }
   return most;
 }
