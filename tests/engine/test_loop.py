@@ -17,6 +17,7 @@ from ponant.engine.loop import DecoderEngine
 from ponant.engine.port import Constraint, ConstraintFactory
 from ponant.engine.sampling import Sampler, draw_rows
 from ponant.engine.scheduler import Scheduler
+from ponant.engine.speculate import Speculator, StepCosts
 from ponant.kit import new_id
 from ponant.serving.echo import load_echo_tokenizer
 from ponant.text.grammar import constraint_factory, json_schema, regex
@@ -284,27 +285,54 @@ def test_a_state_that_is_no_number_ends_the_request_that_it_is_of(
         assert bench.table.available == bench.pages
 
 
-def test_sampled_answers_follow_the_distribution_with_drafts() -> None:
-    """Chi-square over the pair of tokens behind a prompt whose continuation is guessed."""
-    draws, vocabulary = 3000, 6
-    counts: list[Counter[tuple[int, ...]]] = []
-    for drafts in (True, False):
-        counts.append(Counter())
-        with Bench(drafts=drafts, vocabulary=vocabulary, tokens_a_step=512) as bench:
-            asked = [request([1, 2, 3, 4, 1, 2, 3, 4, 1, 2], max_tokens=3, sampling=Sampling())]
-            for _ in range(draws // 50):
-                copies = [request(asked[0].prompt, max_tokens=3, sampling=Sampling())] * 1
-                copies = [
-                    request(asked[0].prompt, max_tokens=3, sampling=Sampling()) for _ in range(50)
-                ]
-                for found in bench.run(*copies):
-                    counts[-1][tuple(found.ids[1:])] += 1
-    keys = set(counts[0]) | set(counts[1])
-    statistic = sum(
-        (counts[0][key] - counts[1][key]) ** 2 / (counts[0][key] + counts[1][key]) for key in keys
-    )
-    freedom = len(keys) - 1
+def test_sampled_answers_follow_the_distribution_with_drafts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Chi-square of three tokens against what the scores say, with guesses wherever one is found."""
+    draws, vocabulary, warmth = 3000, 6, 2.0
+    accepted = rejected = 0
+
+    def learn(self: Speculator, guessed: int, held: int) -> None:
+        nonlocal accepted, rejected
+        accepted, rejected = accepted + held, rejected + (held < guessed)
+
+    monkeypatch.setattr(Speculator, "learn", learn)
+    monkeypatch.setattr(StepCosts, "worth", lambda self, rate, most: most)
+    chance = random.Random(7)
+    prompt = [chance.randrange(vocabulary) for _ in range(60)]
+    counts: Counter[tuple[int, ...]] = Counter()
+    with Bench(vocabulary=vocabulary, tokens_a_step=512, pages=400) as bench:
+        for start in range(0, draws, 50):
+            copies = [
+                request(prompt, max_tokens=4, sampling=Sampling(temperature=warmth, seed=seed))
+                for seed in range(start, start + 50)
+            ]
+            counts.update(tuple(found.ids[:3]) for found in bench.run(*copies))
+    assert accepted > 500
+    assert rejected > 500
+    exact = _exact_chances(prompt, 3, vocabulary, warmth)
+    often = [key for key, chance in exact.items() if chance * draws >= 5]
+    cells = [(counts[key], exact[key] * draws) for key in often]
+    cells.append((draws - sum(seen for seen, _ in cells), draws - sum(due for _, due in cells)))
+    statistic = sum((seen - due) ** 2 / due for seen, due in cells)
+    freedom = len(cells) - 1
     assert statistic < freedom + 5 * (2 * freedom) ** 0.5
+
+
+def _exact_chances(
+    prompt: list[int], count: int, vocabulary: int, temperature: float
+) -> dict[tuple[int, ...], float]:
+    """How likely each run of so many tokens is behind a prompt, from the scores alone."""
+    decoder = FakeDecoder(vocabulary, 64, CONTEXT)
+    found: dict[tuple[int, ...], float] = {(): 1.0}
+    for _ in range(count):
+        longer: dict[tuple[int, ...], float] = {}
+        for run, chance in found.items():
+            masses = np.exp(scores(decoder, [*prompt, *run])[0].astype(np.float64) / temperature)
+            for token, share in enumerate((masses / masses.sum()).tolist()):
+                longer[*run, token] = chance * share
+        found = longer
+    return found
 
 
 def test_hundreds_of_requests_equal_a_plain_loop(grammars: ConstraintFactory) -> None:
