@@ -288,7 +288,7 @@ def test_a_state_that_is_no_number_ends_the_request_that_it_is_of(
 def test_sampled_answers_follow_the_distribution_with_drafts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Chi-square of three tokens against what the scores say, with guesses wherever one is found."""
+    """Chi-square of three tokens against what the scores say, guessing wherever it is possible."""
     draws, vocabulary, warmth = 3000, 6, 2.0
     accepted = rejected = 0
 
