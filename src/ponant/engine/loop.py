@@ -82,6 +82,11 @@ class DecoderEngine:
     def info(self) -> EngineInfo:
         return self._info
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request runs or waits."""
+        return bool(self._generations)
+
     def submit(self, request: Request, emit: Emit) -> None:
         constraint = admit(request, self._info, self._constraints)
         context = self._info.context_length
