@@ -6,8 +6,6 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ponant.engine.cache import PAGE_TOKENS
-
 Indices = NDArray[np.int32]
 Floats = NDArray[np.float32]
 
@@ -56,11 +54,6 @@ class Shape:
     head_size: int
     vocabulary_size: int
     context_length: int
-
-    def page_bytes(self, value_bytes: int) -> int:
-        """Memory of one page of the cache over all layers."""
-        values = 2 * self.layers * self.key_value_heads * self.head_size
-        return values * PAGE_TOKENS * value_bytes
 
 
 class Decoder(Protocol):

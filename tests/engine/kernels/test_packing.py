@@ -92,10 +92,10 @@ def test_sizes_are_near_the_files() -> None:
     outputs, inputs = 4096, 4096
     file = {name: StoredMatrix(name, 16, inputs).raw().nbytes * 256 for name in LOSSLESS}
     grown = {n: packed_size(LOSSLESS[n], outputs, inputs) / size for n, size in file.items()}
-    assert grown["Q4_K"] <= 1.03
-    assert grown["Q4_0"] <= 1.001
-    assert grown["Q8_0"] <= 1.001
-    assert grown["Q6_K"] <= 1.31
+    for name in ("Q4_K", "Q5_K", "Q6_K"):
+        assert grown[name] <= 1.03
+    for name in ("Q4_0", "Q5_0", "Q8_0"):
+        assert grown[name] <= 1.001
     for name in ("F32", "F16", "BF16"):
         assert grown[name] == 1
 

@@ -22,7 +22,13 @@ from tests.engine.models.checkpoints import (
     write_folder,
     write_gguf,
 )
-from tests.engine.models.published import LLAMA_1B, MINISTRAL_8B, MISTRAL_7B, MISTRAL_SMALL
+from tests.engine.models.published import (
+    LLAMA_1B,
+    MINISTRAL_3_3B,
+    MINISTRAL_8B,
+    MISTRAL_7B,
+    MISTRAL_SMALL,
+)
 
 TOKENS = list(range(0, 300, 11))
 
@@ -90,6 +96,30 @@ def test_fp8_equals_its_expanded_values(tmp_path: Path) -> None:
     assert eight.layers[0].attention.query.matrix.format == "F8_E4M3"
     right = load_spec(write(tmp_path / "right", expanded, config))
     np.testing.assert_array_equal(logits(eight), logits(right))
+
+
+def test_fp8_of_the_consolidated_layout_equals_its_expanded_values(tmp_path: Path) -> None:
+    folder = write_consolidated(make_model(MINISTRAL_3_3B, 3), tmp_path / "model")
+    compressed: dict[str, torch.Tensor] = {}
+    expanded: dict[str, torch.Tensor] = {}
+    for name, tensor in load_file(folder / "consolidated.safetensors").items():
+        compressed[name] = expanded[name] = tensor
+        if tensor.ndim == 2 and (".attention.w" in name or ".feed_forward." in name):
+            scale = tensor.abs().amax() / 448
+            rounded = (tensor / scale).to(torch.float8_e4m3fn)
+            compressed[name] = rounded
+            compressed[f"{name.removesuffix('weight')}qscale_weight"] = scale
+            compressed[f"{name.removesuffix('weight')}qscale_act"] = torch.tensor(1.0)
+            expanded[name] = rounded.float() * scale
+    save_file(expanded, folder / "consolidated.safetensors")
+    right = logits(load_spec(folder))
+    save_file(compressed, folder / "consolidated.safetensors")
+    params = json.loads((folder / "params.json").read_text())
+    params["quantization"] = {"qformat_weight": "fp8_e4m3", "qscheme_act": "TENSOR"}
+    (folder / "params.json").write_text(json.dumps(params))
+    eight = load_spec(folder)
+    assert eight.layers[0].attention.query.matrix.format == "F8_E4M3"
+    np.testing.assert_array_equal(logits(eight), right)
 
 
 def test_windows_of_the_consolidated_layout_repeat(tmp_path: Path) -> None:
