@@ -1,6 +1,7 @@
 """Embeds passages that were stored before their vectors were at hand."""
 
 import asyncio
+import time
 from collections.abc import Callable, Collection
 
 import structlog
@@ -14,6 +15,7 @@ from ponant.live.queries import Queries
 from ponant.store import Scope
 
 _PAUSE_SECONDS = 1.0
+_SPARED = 20.0  # times as long as a count took, nothing is counted
 _AT_ONCE = 32  # passages that one transaction adds vectors to
 
 _log = structlog.get_logger(__name__)
@@ -36,6 +38,7 @@ class Backfill:
         self._gate = gate
         self._ingestion = ingestion
         self._announce = announce
+        self._counted_again: dict[str, float] = {}  # from when on a library's are counted anew
 
     async def run(self) -> None:
         """Embed until cancelled; sleeps while nothing is missing."""
@@ -101,7 +104,14 @@ class Backfill:
         self._ingestion.publish(scope, moved)
 
     async def _tell(self, scope: Scope, library_id: str, least: int) -> None:
-        missing = await self._ingestion.aside(self._queries.missing_vectors, scope, library_id)
+        """Tell how many are missing; counted now and then, as it takes the longer the more do."""
+        begun = time.monotonic()
+        if begun >= self._counted_again.get(library_id, 0.0):
+            missing = await self._ingestion.aside(self._queries.missing_vectors, scope, library_id)
+            now = time.monotonic()
+            self._counted_again[library_id] = now + max(_PAUSE_SECONDS, _SPARED * (now - begun))
+        else:
+            missing = self._ingestion.lacking[library_id] - least
         self._ingestion.lacking[library_id] = max(missing, least)
         self._announce(scope, library_id)
 
