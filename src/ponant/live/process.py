@@ -40,6 +40,7 @@ from ponant.store import Database
 _LOCK_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0
 _TURN_SECONDS = 0.0005  # that a thread computes before another may; a question takes several turns
+_FULL_COLLECTIONS = 200  # younger ones to each; it holds up every thread for some 30 ms
 
 _log = structlog.get_logger(__name__)
 
@@ -228,6 +229,7 @@ def main() -> None:
     configure_log(spec.log_level)
     sys.setswitchinterval(_TURN_SECONDS)
     gc.freeze()  # what was imported stays, and need not be looked through for garbage
+    gc.set_threshold(*gc.get_threshold()[:2], _FULL_COLLECTIONS)
     gc.enable()
     for chatty in ("alembic", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     Insert,
     Integer,
     Select,
     TableClause,
     bindparam,
+    func,
     insert,
     literal,
     literal_column,
@@ -53,16 +55,26 @@ def matching(
     """As `TermTables.matching`."""
     statement = _matching(slot, marked=bool(place.scope.marks))
     if place.conditions:
-        statement = statement.where(*place.conditions)
+        statement = _as_one(_ranking(slot, marked=bool(place.scope.marks)).where(*place.conditions))
     asked = access.asked(place.scope, library_id=place.library_id)
     asked |= {"expression": _expression(wanted), "most": limit}
-    found = session.connection().execute(statement, asked).all()
-    return [(row, -rank) for row, rank in found]
+    found: str = session.connection().scalar(statement, asked) or "[]"
+    return [(row, -rank) for row, rank in msgspec.json.decode(found)]
 
 
 @cache
 def _matching(slot: TableClause, *, marked: bool) -> Select[Any]:
     """Built once, since building it takes longer than running it over thousands of passages."""
+    return _as_one(_ranking(slot, marked=marked))
+
+
+def _as_one(ranking: Select[Any]) -> Select[Any]:
+    """What is found, as one row of JSON: each row waits its turn beside threads that compute."""
+    found = ranking.subquery()
+    return select(func.json_group_array(func.json_array(found.c.rowid, found.c.rank)))
+
+
+def _ranking(slot: TableClause, *, marked: bool) -> Select[Any]:
     return (
         select(slot.c.rowid, slot.c.rank)
         .select_from(slot)
