@@ -183,7 +183,7 @@ async def test_a_model_that_fails_says_so_and_keeps_the_question(house: HouseMak
     run = await here.assistant.start(here.owner, _PLAIN, ask("Count."))
     failed = (await events_of(run))[-1]
     assert isinstance(failed, Failed)
-    assert (failed.message, failed.status) == ("The model is starting.", 503)
+    assert (failed.fault.message, failed.fault.status) == ("The model is starting.", 503)
     entries = await here.assistant.history(here.owner, run.conversation_id)
     assert [type(entry.content) for entry in entries] == [Said]
 

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -170,10 +170,10 @@ def test_many_threads_commit_in_few_groups(ledger: Ledger, monkeypatch: pytest.M
     commits: list[object] = []
     slow, add = threading.Event(), Appender.add
 
-    def count(appender: Appender, rows: Sequence[Row]) -> None:
+    def count(appender: Appender, rows: Sequence[Row], when: Callable[[], bool]) -> bool:
         slow.wait(0.02)
         commits.append(appender)
-        add(appender, rows)
+        return add(appender, rows, when)
 
     monkeypatch.setattr(Appender, "add", count)
     with ThreadPoolExecutor(50) as pool:
@@ -187,10 +187,10 @@ def test_an_event_that_cannot_be_stored_fails_alone(
 ) -> None:
     hold, held, add = threading.Event(), threading.Event(), Appender.add
 
-    def wait(appender: Appender, rows: Sequence[Row]) -> None:
+    def wait(appender: Appender, rows: Sequence[Row], when: Callable[[], bool]) -> bool:
         held.set()
         hold.wait(10)
-        add(appender, rows)
+        return add(appender, rows, when)
 
     monkeypatch.setattr(Appender, "add", wait)
 

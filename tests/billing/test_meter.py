@@ -5,14 +5,16 @@ import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 import anyio
 import msgspec
 import pytest
 from sqlalchemy import select
 
+from ponant import billing
 from ponant.accounts import Principal
-from ponant.billing import Ledger, metered
+from ponant.billing import Ledger
 from ponant.billing.tables import UsageRow
 from ponant.engine import FinishReason, Usage
 from ponant.kit.errors import BadRequest, Conflict, UpstreamFailed
@@ -21,6 +23,8 @@ from ponant.store import Database, in_scope
 from tests.patience import tries
 
 pytestmark = pytest.mark.anyio
+
+metered = partial(billing.metered, most=lambda: 100)
 
 USAGE = Usage(prompt_tokens=20, completion_tokens=3, cached_tokens=8)
 

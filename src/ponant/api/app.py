@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from ponant import __version__
 from ponant.api import (
     access,
+    budgets,
     chat,
     completions,
     conversations,
@@ -71,6 +72,7 @@ _ROUTERS = (
     keys.router,
     people.router,
     usage.router,
+    budgets.router,
     health.router,
     metrics.router,
     description.router,

@@ -1,5 +1,7 @@
 """Chat completions, as OpenAI and Mistral define them."""
 
+from functools import partial
+
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
@@ -17,7 +19,7 @@ from ponant.api.generation import (
 )
 from ponant.api.platform import Services
 from ponant.api.routing import GeneratingRoute
-from ponant.billing import metered
+from ponant.billing import metered, most_tokens
 
 router = APIRouter(tags=["chat"], route_class=GeneratingRoute)
 
@@ -45,7 +47,16 @@ async def create(
     card = model.card
     check_capabilities(card, requests[0].controls)
     head = response_head("chatcmpl", body.model, services.clock)
-    choices = [metered(model.chat(asked), caller, card.id, services.ledger) for asked in requests]
+    choices = [
+        metered(
+            model.chat(asked),
+            caller,
+            card.id,
+            services.ledger,
+            most=partial(most_tokens, card, asked),
+        )
+        for asked in requests
+    ]
     response = ChatResponse(head, choices, logprobs=bool(body.logprobs))
     if body.stream:
         return await sse.stream(response.frames(), error_frame, body.ignored_header())

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any, cast
 
 from fastapi import APIRouter, Request
@@ -30,7 +31,7 @@ from ponant.api.generation import (
 from ponant.api.logprobs import completion_logprobs
 from ponant.api.platform import Platform, Services
 from ponant.api.routing import GeneratingRoute
-from ponant.billing import metered
+from ponant.billing import metered, most_tokens
 from ponant.engine import Usage
 from ponant.kit.errors import BadRequest
 from ponant.serving.port import CompletionRequest, Controls, Delta, TextModel
@@ -149,6 +150,7 @@ class _Completion:
                 self._caller,
                 self._model.card.id,
                 self._services.ledger,
+                most=partial(most_tokens, self._model.card, request),
             )
             for request in requests
         ]

@@ -167,12 +167,12 @@ def _event(event: Event) -> dict[str, Any]:
                 "usage": _usage(usage),
                 "ponant": _about(done),
             }
-        case Failed(message=message, status=status):
+        case Failed(fault=fault):
             return {
                 "type": "conversation.response.error",
                 "created_at": at,
-                "message": message,
-                "code": status,
+                "message": fault.message,
+                "code": fault.status,
             }
 
 

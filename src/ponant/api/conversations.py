@@ -11,7 +11,6 @@ from ponant.api import conversation_wire as wire
 from ponant.api import sse
 from ponant.api.auth import Caller, Member
 from ponant.api.conversation_schemas import AppendBody, AskFields, RestartBody, StartBody
-from ponant.api.errors import HttpError
 from ponant.api.platform import Services
 from ponant.assistant import Event, Failed, Run
 
@@ -134,7 +133,7 @@ async def _respond(run: Run, body: AskFields) -> Response:
     async with aclosing(run.follow()) as followed:
         told = [event async for _, event in followed]
     if isinstance(told[-1], Failed):
-        raise HttpError(told[-1].status, told[-1].message)
+        raise told[-1].fault
     return JSONResponse(wire.response(run.conversation_id, told), headers=headers)
 
 

@@ -1,6 +1,7 @@
 """Embeddings, in the dimensions and number formats that both vendors define."""
 
 import base64
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from ponant.api.fields import Items, Text, ignored_header
 from ponant.api.generation import unless_disconnected, usage_body
 from ponant.api.platform import Services
 from ponant.api.routing import GeneratingRoute
-from ponant.billing import UsageEvent, usage_event
+from ponant.billing import UsageEvent, most_read, usage_event
 from ponant.kit import new_id
 from ponant.kit.errors import BadRequest
 
@@ -74,9 +75,12 @@ async def create(
             f"The model {model.card.id} does not embed. Choose an embedding model, such as embed.",
             param="model",
         )
-    made = await unless_disconnected(request, model.embed(body.texts(), body.input_type))
-    event: UsageEvent = usage_event(caller, model.card.id, made.usage, services.clock.now())
-    await services.ledger.record_async(event)
+    texts = body.texts()
+    most = partial(most_read, model.card, texts)
+    async with services.ledger.budgets.held(caller, most) as reservation:
+        made = await unless_disconnected(request, model.embed(texts, body.input_type))
+        event: UsageEvent = usage_event(caller, model.card.id, made.usage, services.clock.now())
+        await services.ledger.record_async(event, reservation)
     vectors = _shorten(made.vectors, body.output_dimension)
     packed = body.encoding_format == "base64" and not _is_mistral(request)
     data = [

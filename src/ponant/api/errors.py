@@ -19,6 +19,7 @@ from ponant.kit.errors import BadRequest, NotFound, TooManyRequests, Unavailable
 
 CORRELATION_HEADER = "mistral-correlation-id"
 _UNPROCESSABLE = 422
+_LONG_WAIT = 60  # seconds
 _LONGEST_INPUT = 200
 _LARGEST_NUMBER = 2**53  # what every client's JSON holds exactly
 _MOST_DETAILS = 20
@@ -119,6 +120,8 @@ def _response(
         wait = 1
     if wait is not None:
         extra["Retry-After"] = str(max(1, math.ceil(wait)))
+        if wait > _LONG_WAIT:
+            extra["x-should-retry"] = "false"  # OpenAI's client would try again within seconds
     if error.status == 401:
         extra["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body, status_code=error.status, headers=extra)

@@ -1,5 +1,7 @@
 """Fill-in-the-middle, as Mistral defines it: what stands between a prompt and a suffix."""
 
+from functools import partial
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
@@ -17,7 +19,7 @@ from ponant.api.generation import (
 )
 from ponant.api.platform import Services
 from ponant.api.routing import GeneratingRoute
-from ponant.billing import metered
+from ponant.billing import metered, most_tokens
 from ponant.kit.errors import BadRequest
 from ponant.serving.port import CompletionRequest, Controls
 
@@ -66,7 +68,14 @@ async def create(
     check_capabilities(model.card, requests[0].controls)
     head = response_head("cmpl", body.model, services.clock)
     choices = [
-        metered(model.complete(asked), caller, model.card.id, services.ledger) for asked in requests
+        metered(
+            model.complete(asked),
+            caller,
+            model.card.id,
+            services.ledger,
+            most=partial(most_tokens, model.card, asked),
+        )
+        for asked in requests
     ]
     response = ChatResponse(head, choices)
     if body.stream:

@@ -41,6 +41,7 @@ class Platform:
 
     async def start(self) -> None:
         """Start the processes that the server owns."""
+        await self.ledger.budgets.start()
         await self.models.start()
         await self.live.start()
         await self.watches.start()
@@ -53,6 +54,7 @@ class Platform:
         await self.assistant.close()
         await self.live.close()
         await self.models.close()
+        await self.ledger.budgets.close()
         self.ledger.close()
         self.database.close()
 

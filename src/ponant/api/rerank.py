@@ -1,5 +1,6 @@
 """Reranking, in the form that Jina's and Cohere's clients know and vLLM serves."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,7 +12,7 @@ from ponant.api.fields import Count, Items, Text, ignored_header
 from ponant.api.generation import unless_disconnected
 from ponant.api.platform import Services
 from ponant.api.routing import GeneratingRoute
-from ponant.billing import UsageEvent, usage_event
+from ponant.billing import UsageEvent, most_read, usage_event
 from ponant.kit import new_id
 from ponant.kit.errors import BadRequest
 
@@ -79,9 +80,11 @@ async def rank(
             f"The model {model.card.id} does not rerank. Pull a cross-encoder and choose it.",
             param="model",
         )
-    made = await unless_disconnected(request, model.rerank(body.query, texts))
-    event: UsageEvent = usage_event(caller, model.card.id, made.usage, services.clock.now())
-    await services.ledger.record_async(event)
+    most = partial(most_read, model.card, [body.query + text for text in texts])
+    async with services.ledger.budgets.held(caller, most) as reservation:
+        made = await unless_disconnected(request, model.rerank(body.query, texts))
+        event: UsageEvent = usage_event(caller, model.card.id, made.usage, services.clock.now())
+        await services.ledger.record_async(event, reservation)
     order = sorted(range(len(texts)), key=lambda place: -made.scores[place])
     kept = order if body.top_n is None else order[: body.top_n]
     whole = {

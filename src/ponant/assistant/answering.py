@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from functools import partial
 
 import msgspec
 import structlog
@@ -32,7 +33,7 @@ from ponant.assistant.schemas import (
     Started,
     joined,
 )
-from ponant.billing import Ledger, metered
+from ponant.billing import Ledger, metered, most_tokens
 from ponant.engine import Sampling, Usage
 from ponant.kit import Clock, PonantError, new_id
 from ponant.kit.errors import NotFound
@@ -41,7 +42,6 @@ from ponant.serving.port import ChatRequest, Controls, Delta, TextModel
 from ponant.text.messages import Message, Role
 
 _MOST_HITS = 8
-_OUR_FAULT = 500
 _CITATION = re.compile(r"\[(\d+)\]")
 
 log = structlog.get_logger()
@@ -95,10 +95,10 @@ class Answering:
         except asyncio.CancelledError:
             await self._finish("stopped")
         except PonantError as e:
-            await self._fail(e.message, e.status)
+            await self._fail(e)
         except Exception:
             log.exception("answer failed", conversation=self._conversation.id)
-            await self._fail("The answer failed inside Ponant. The log says why.", _OUR_FAULT)
+            await self._fail(PonantError("The answer failed inside Ponant. The log says why."))
         else:
             await self._finish("done")
         if not self._ask.keep:
@@ -153,7 +153,7 @@ class Answering:
         )
         deltas = answer.deltas()
         # Where nothing is there to answer from, no model is asked and nothing is used.
-        stream = self._metered(deltas, model, said) if evidence else deltas
+        stream = self._metered(deltas, model, said, answer.most_tokens) if evidence else deltas
         async with aclosing(stream):
             async for delta in stream:
                 yield delta
@@ -162,16 +162,21 @@ class Answering:
         controls = self._controls(temperature=None)
         asked = history.messages(self._entries, self._conversation.instructions)
         said, self._forgotten = await history.fitted(asked, model, controls.max_tokens)
-        deltas = model.chat(ChatRequest(messages=said, controls=controls))
-        async with aclosing(self._metered(deltas, model, said)) as stream:
+        request = ChatRequest(messages=said, controls=controls)
+        most = partial(most_tokens, model.card, request)
+        async with aclosing(self._metered(model.chat(request), model, said, most)) as stream:
             async for delta in stream:
                 yield delta
 
     def _metered(
-        self, deltas: AsyncIterator[Delta], model: TextModel, said: tuple[Message, ...]
+        self,
+        deltas: AsyncIterator[Delta],
+        model: TextModel,
+        said: tuple[Message, ...],
+        most: Callable[[], int],
     ) -> AsyncGenerator[Delta]:
         prompt = "\n".join(message.content for message in said)
-        return metered(deltas, self._caller, model.card.id, self._ledger, prompt=prompt)
+        return metered(deltas, self._caller, model.card.id, self._ledger, most=most, prompt=prompt)
 
     def _controls(self, temperature: float | None) -> Controls:
         controls = msgspec.structs.replace(
@@ -208,7 +213,7 @@ class Answering:
         try:
             await self._keep(state)
         except PonantError as e:  # such as a full disk: who reads must know that it is not kept
-            self._tell_failure(e.message, e.status)
+            self._tell_failure(e)
             return
         cited = {piece.number: piece for piece in self._pieces if isinstance(piece, Source)}
         self._run.emit(
@@ -222,13 +227,13 @@ class Answering:
             )
         )
 
-    async def _fail(self, message: str, status: int) -> None:
+    async def _fail(self, fault: PonantError) -> None:
         with suppress(PonantError):  # the first failure is the one to tell
             await self._keep("failed")
-        self._tell_failure(message, status)
+        self._tell_failure(fault)
 
-    def _tell_failure(self, message: str, status: int) -> None:
-        self._run.emit(Failed(message=message, status=status, at=self._clock.now()))
+    def _tell_failure(self, fault: PonantError) -> None:
+        self._run.emit(Failed(fault=fault, at=self._clock.now()))
 
     async def _keep(self, state: AnswerState) -> None:
         if not self._pieces:

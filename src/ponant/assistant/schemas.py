@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from ponant.engine import Usage
+from ponant.kit import PonantError
 from ponant.live.port import Hit
 from ponant.serving.port import Controls
 from ponant.text.messages import Role
@@ -196,10 +197,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of an answer that could not be given; ``status`` is an HTTP status."""
+    """The end of an answer that could not be given, and why."""
 
-    message: str
-    status: int
+    fault: PonantError
     at: datetime
 
 

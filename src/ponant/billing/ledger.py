@@ -21,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ponant.accounts import Principal, Role
 from ponant.billing import repository
+from ponant.billing.budgets import Budgets
 from ponant.billing.schemas import GroupBy, UsageEvent, UsageSum
 from ponant.kit import Clock
 from ponant.kit.errors import Conflict, Unavailable
@@ -31,15 +32,21 @@ _SETTLE_SECONDS = 0.1
 
 log = structlog.get_logger()
 
-_Entry = tuple[UsageEvent, "Future[None]"]
+_Entry = tuple[UsageEvent, str | None, "Future[None]"]
 
 
 class Ledger:
-    """Records usage and sums it up."""
+    """Records usage and sums it up.
+
+    Attributes:
+        budgets: what may be used.
+        tokens: what was used since the start, by model and kind.
+    """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.clock = clock
-        self.tokens: Counter[tuple[str, str]] = Counter()  # by model and kind, since the start
+        self.budgets = Budgets(database, clock)
+        self.tokens: Counter[tuple[str, str]] = Counter()
         self._database = database
         self._appender = Appender(database, repository.TABLE)
         self._queue: SimpleQueue[_Entry | None] = SimpleQueue()
@@ -49,19 +56,22 @@ class Ledger:
         self._ended = threading.Event()
         self._closed = False
 
-    def record(self, event: UsageEvent) -> None:
+    def record(self, event: UsageEvent, reservation: str | None = None) -> None:
         """Write an event; it outlives this process once this returns. The same again is nothing.
+
+        Args:
+            reservation: what was held of budgets for it, which ends with this.
 
         Raises:
             Conflict: another event has that id.
             StorageFull: the disk is full.
             Unavailable: the ledger is closed.
         """
-        self._submit(event).result()
+        self._submit(event, reservation).result()
 
-    async def record_async(self, event: UsageEvent) -> None:
+    async def record_async(self, event: UsageEvent, reservation: str | None = None) -> None:
         """As `record`. An event that was handed over is written even if the caller is cancelled."""
-        await asyncio.wrap_future(self._submit(event))
+        await asyncio.wrap_future(self._submit(event, reservation))
 
     def summary(
         self, caller: Principal, since: datetime, until: datetime, by: GroupBy = GroupBy.DAY
@@ -81,7 +91,7 @@ class Ledger:
             for thread in threads:
                 thread.join()
 
-    def _submit(self, event: UsageEvent) -> "Future[None]":
+    def _submit(self, event: UsageEvent, reservation: str | None) -> "Future[None]":
         done: Future[None] = Future()
         # From here on a cancelled caller cannot take the event back.
         done.set_running_or_notify_cancel()
@@ -90,7 +100,7 @@ class Ledger:
                 raise Unavailable("Ponant is shutting down. Try again in a moment.", retry_after=5)
             if self._threads is None:
                 self._threads = self._started()
-            self._queue.put((event, done))
+            self._queue.put((event, reservation, done))
         return done
 
     def _started(self) -> tuple[threading.Thread, threading.Thread]:
@@ -137,16 +147,16 @@ class Ledger:
 
     def _commit(self, group: Sequence[_Entry]) -> None:
         try:
-            refused = self._store([event for event, _ in group])
+            refused = self._store(group)
         except Exception as e:  # noqa: BLE001 - it belongs to whoever waits for the event
             if len(group) == 1:
-                group[0][1].set_exception(e)
+                group[0][-1].set_exception(e)
                 return
             # One event that cannot be stored must not fail the others.
             for entry in group:
                 self._commit([entry])
             return
-        for index, (event, done) in enumerate(group):
+        for index, (event, _, done) in enumerate(group):
             if index in refused:
                 done.set_exception(
                     Conflict(f"The usage event {event.event_id} exists with other content.")
@@ -154,16 +164,25 @@ class Ledger:
             else:
                 done.set_result(None)
 
-    def _store(self, events: Sequence[UsageEvent]) -> set[int]:
+    def _store(self, group: Sequence[_Entry]) -> set[int]:
         """Write what is new; returns the places of events that contradict one on record."""
+        events = [event for event, _, _ in group]
+        held = [(event.workspace_id, name) for event, name, _ in group if name is not None]
         try:  # ids are made afresh, so nearly always all of them are new
-            self._appender.add(repository.rows(events, self.clock.now()))
+            if held or not self._appender.add(
+                repository.rows(events, self.clock.now()), when=self.budgets.are_none
+            ):
+                with self._database.write(soon=True) as session:
+                    repository.add(session, events, self.clock.now())
+                    self.budgets.settle(session, events, held)
         except IntegrityError:
-            return self._store_apart(events)
+            return self._store_apart(events, held)
         self._count(events)
         return set()
 
-    def _store_apart(self, events: Sequence[UsageEvent]) -> set[int]:
+    def _store_apart(
+        self, events: Sequence[UsageEvent], held: Sequence[tuple[str, str]]
+    ) -> set[int]:
         """As `_store`, where some events may be on record or come twice."""
         refused: set[int] = set()
         with self._database.write(soon=True) as session:
@@ -182,6 +201,7 @@ class Ledger:
                     refused.add(index)
             if fresh:
                 repository.add(session, fresh, self.clock.now())
+            self.budgets.settle(session, fresh, held)
         self._count(fresh)
         return refused
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -29,6 +29,7 @@ async def metered(
     model: str,
     ledger: Ledger,
     *,
+    most: Callable[[], int],
     prompt: str = "",
     event_id: str | None = None,
 ) -> AsyncGenerator[Delta]:
@@ -39,25 +40,37 @@ async def metered(
     row. Closing this iterator closes ``deltas``.
 
     Args:
+        most: tells the most tokens that prompt and answer may take (`ponant.billing.most_tokens`);
+            asked where a budget applies.
         prompt: the prompt as text; its length stands in for a count that never came.
         event_id: names the event where the caller wants to; a fresh id by default.
+
+    Raises:
+        BudgetUsedUp: at the first step, where a budget of the caller's has less left.
     """
     tally = _Tally(prompt, ledger.clock.now())
-    settled = False
+    held: str | None = None
+    settled = True  # until the model is asked
     try:
         async with _closing(deltas):
+            if ledger.budgets.apply_to(caller):
+                held = await ledger.budgets.reserve(caller, most())
+            settled = False
             async for delta in deltas:
                 tally.add(delta)
                 if delta.finish is not None and not settled:
                     settled = True
-                    await _record(ledger, tally.event(caller, model, event_id))
+                    await _record(ledger, tally.event(caller, model, event_id), held)
+                    held = None
                 yield delta
     except PonantError as e:
         settled = settled or (tally.empty and e.status < _OUR_FAULT)
         raise
     finally:
         if not settled:
-            await _record(ledger, tally.event(caller, model, event_id))
+            await _record(ledger, tally.event(caller, model, event_id), held)
+        elif held is not None:
+            await ledger.budgets.release(caller, held)
 
 
 @asynccontextmanager
@@ -70,10 +83,10 @@ async def _closing(deltas: AsyncIterator[Delta]) -> AsyncGenerator[None]:
             await close()
 
 
-async def _record(ledger: Ledger, event: UsageEvent) -> None:
+async def _record(ledger: Ledger, event: UsageEvent, held: str | None) -> None:
     with anyio.CancelScope(shield=True):
         try:
-            await ledger.record_async(event)
+            await ledger.record_async(event, held)
         except Exception:
             log.exception("usage not recorded", event_id=event.event_id, model=event.model)
             raise

@@ -58,6 +58,26 @@ class UsageSum:
     reasoning_tokens: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Tokens that a workspace, or one person in it, may use in a month, and how it stands.
+
+    Attributes:
+        person_id: None where it is the whole workspace's.
+        used: prompts and answers that the ledger has, cached tokens among them.
+        reserved: what requests under way may yet use.
+        month: in UTC, such as ``2026-11``; the next one starts at ``ends_at`` with nothing used.
+    """
+
+    person_id: str | None
+    tokens: int
+    used: int
+    reserved: int
+    left: int
+    month: str
+    ends_at: datetime
+
+
 def usage_event(
     caller: Principal, model: str, usage: Usage, now: datetime, *, latency_ms: int = 0
 ) -> UsageEvent:

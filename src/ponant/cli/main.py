@@ -12,6 +12,7 @@ from ponant.cli.errors import sentences
 
 # The command or the group of commands in the module of each name.
 _COMMANDS = {
+    "budget": "app",
     "chat": "chat",
     "doctor": "doctor",
     "groups": "app",

@@ -27,7 +27,7 @@ def add(
     workspace: Workspace = None,
 ) -> None:
     """Add a person to a workspace and print a key that speaks for them, this once."""
-    accounts, administrator = _acting(workspace)
+    accounts, administrator = acting(workspace)
     made = accounts.directory.add_person(
         administrator, name, email, role, governor=accounts.administrator()
     )
@@ -42,14 +42,14 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the members of a workspace."""
-    accounts, administrator = _acting(workspace)
+    accounts, administrator = acting(workspace)
     print_rows(accounts.directory.people(administrator), _COLUMNS, as_json=as_json)
 
 
 @app.command("remove")
 def remove(person: Person, workspace: Workspace = None) -> None:
     """End somebody's membership, and their keys in the workspace."""
-    accounts, administrator = _acting(workspace)
+    accounts, administrator = acting(workspace)
     person_id = find(accounts, administrator, person)
     accounts.directory.remove_person(administrator, person_id)
     typer.echo(f"{person_id} is no member any more.")
@@ -67,7 +67,7 @@ def find(accounts: Accounts, administrator: Principal, person: str) -> str:
     raise NotFound(f"There is no person {person}. `ponant people list` shows who is there.")
 
 
-def _acting(workspace: str | None) -> tuple[Accounts, Principal]:
+def acting(workspace: str | None) -> tuple[Accounts, Principal]:
     """The accounts, and the first administrator as one of that workspace."""
     accounts, administrator = as_administrator(Settings.load())
     if workspace is None:

@@ -9,6 +9,7 @@ PonantError                     500  the platform failed
 ├── Conflict                    409  it exists already, or is in use
 ├── Unprocessable               422  a field has a value that does not fit
 ├── TooManyRequests             429  a limit is reached; carries Retry-After
+│   └── BudgetUsedUp            429  the month's tokens are used up, or do not suffice
 ├── UpstreamFailed              502  another server did not answer as it should
 ├── Unavailable                 503  not ready yet, or not any more; carries Retry-After
 ├── StorageFull                 507  the disk is full; what was stored is kept
@@ -86,6 +87,12 @@ class TooManyRequests(PonantError):
     status = 429
     code = "rate_limit_exceeded"
     type = "rate_limit_error"
+
+
+class BudgetUsedUp(TooManyRequests):
+    # What OpenAI's clients know a budget by that no second try helps.
+    code = "insufficient_quota"
+    type = "insufficient_quota"
 
 
 class UpstreamFailed(PonantError):

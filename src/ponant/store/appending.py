@@ -35,8 +35,11 @@ class Appender:
             if write is not None:
                 self._writers[column.name] = write
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Add all of the rows, or none.
+    def add(self, rows: Sequence[Row], when: Callable[[], bool]) -> bool:
+        """Add all of the rows, or none; whether they were added.
+
+        Args:
+            when: asked when nobody else can write any more; nothing is added where it says no.
 
         Raises:
             IntegrityError: the table has one of them already, or does not take it.
@@ -45,26 +48,32 @@ class Appender:
         """
         if self._database.is_server:
             with self._database.write(soon=True) as session:
-                session.execute(self._insert, rows)
-            return
+                added = when()
+                if added:
+                    session.execute(self._insert, rows)
+            return added
         with plain_errors():
             try:
-                self._add_to_file([self._written(row) for row in rows])
+                added = self._add_to_file([self._written(row) for row in rows], when)
             except sqlite3.IntegrityError as e:
                 raise IntegrityError(self._statement, None, e, hide_parameters=True) from e
             except sqlite3.OperationalError as e:
                 raise OperationalError(self._statement, None, e, hide_parameters=True) from e
-        self._database.unmerged += 1
+        self._database.unmerged += added
+        return added
 
-    def _add_to_file(self, rows: Sequence[Row]) -> None:
+    def _add_to_file(self, rows: Sequence[Row], when: Callable[[], bool]) -> bool:
         raw = self._database.engine.raw_connection()
         try:
             cursor = raw.cursor()
             begin(cursor, "soon")
-            cursor.executemany(self._statement, rows)
-            cursor.execute("COMMIT")
+            added = when()
+            if added:
+                cursor.executemany(self._statement, rows)
+                cursor.execute("COMMIT")
         finally:
             raw.close()  # takes back what was not committed
+        return added
 
     def _written(self, row: Row) -> Row:
         """The row as the file holds it."""

@@ -235,6 +235,52 @@ async def test_a_limit_that_lasts_pauses_a_watch_in_sight_until_it_is_over(
     assert await happenings(post) == ["answered", "paused", "changed"]
 
 
+async def test_a_budget_that_is_used_up_pauses_a_watch_in_sight_until_the_month_ends(
+    post: Post, library: str
+) -> None:
+    watch = await make_watch(post, library)
+    kept = await make_watch(post, library, kind="search")
+    calls = post.model.calls
+    post.ledger.budgets.set(post.owner, 1)
+    await wait(post, MINUTE)  # nothing changed: it is seen all the same
+    await says(post, library, "09:00")
+    await wait(post, MINUTE)
+    paused = await post.watches.get(post.owner, watch.id)
+    assert paused.state == "paused"
+    assert "budget for August 2026 are used up" in paused.reason
+    assert "by itself on 1 September" in paused.reason
+    # A search asks no model.
+    assert (await post.watches.get(post.owner, kept.id)).state == "in_step"
+    await wait(post, timedelta(days=7))
+    await wait(post, MINUTE)
+    assert post.model.calls == calls
+    assert [one.happening for one in await told(post) if one.watch_id == watch.id] == [
+        "answered",
+        "paused",
+    ]
+    post.ledger.budgets.set(post.owner, 100_000)
+    post.clock.move(timedelta(days=30))
+    await wait(post, MINUTE)
+    resumed = await post.watches.get(post.owner, watch.id)
+    assert resumed.state == "in_step"
+    assert resumed.answer is not None
+    assert "09:00" in resumed.answer.text
+
+
+async def test_a_budget_that_is_raised_lets_its_watches_go_on(post: Post, library: str) -> None:
+    post.ledger.budgets.set(post.owner, 0)
+    watch = await make_watch(post, library)
+    assert (watch.state, post.model.calls) == ("paused", 0)
+    post.ledger.budgets.set(post.owner, 500)  # less than an answer may take
+    await wait(post, MINUTE)
+    paused = await post.watches.get(post.owner, watch.id)
+    assert (paused.state, "less is left" in paused.reason) == ("paused", True)
+    post.ledger.budgets.set(post.owner, 100_000)
+    await wait(post, MINUTE)
+    assert (await post.watches.get(post.owner, watch.id)).state == "in_step"
+    assert await happenings(post) == ["paused", "paused", "answered"]
+
+
 async def test_a_library_that_goes_pauses_its_watches(post: Post, library: str) -> None:
     watch = await make_watch(post, library)
     await post.live.delete_library(post.owner.scope, library)

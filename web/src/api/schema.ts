@@ -110,6 +110,55 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/admin/budgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List budgets
+         * @description Each budget as it stands this month.
+         *
+         *     An administrator sees the workspace's, everybody else those that they are held to.
+         */
+        get: operations["list_budgets_v1_admin_budgets_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/admin/budgets/{whose}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set a budget
+         * @description What was used this month counts from now on.
+         *
+         *     When it is used up, what asks a model is refused with a 429 that says until when, and watches
+         *     pause. Both go on by themselves with the next month, or when it is raised.
+         */
+        put: operations["set_budget_v1_admin_budgets__whose__put"];
+        post?: never;
+        /**
+         * Remove a budget
+         * @description The workspace, or the person, is held to it no more.
+         */
+        delete: operations["remove_budget_v1_admin_budgets__whose__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/admin/usage": {
         parameters: {
             query?: never;
@@ -2085,6 +2134,17 @@ export interface components {
             purpose: string;
         };
         /**
+         * BudgetBody
+         * @description The request of ``PUT /v1/admin/budgets/{whose}``.
+         */
+        BudgetBody: {
+            /**
+             * Tokens
+             * @description Of prompts and answers, in a month (UTC); 0 lets no model be asked.
+             */
+            tokens: number;
+        };
+        /**
          * BulkBody
          * @description The request of ``POST …/push``.
          */
@@ -3418,6 +3478,96 @@ export interface operations {
                         [key: string]: unknown;
                     };
                 };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_budgets_v1_admin_budgets_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+        };
+    };
+    set_budget_v1_admin_budgets__whose__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `workspace`, or the id of a person in it. */
+                whose: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BudgetBody"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    remove_budget_v1_admin_budgets__whose__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `workspace`, or the id of a person in it. */
+                whose: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Validation Error */
             422: {

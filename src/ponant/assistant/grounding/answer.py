@@ -18,6 +18,7 @@ from ponant.assistant.grounding.evidence import Evidence
 from ponant.assistant.grounding.judge import Judge
 from ponant.assistant.grounding.sentences import Claim, ClaimReader
 from ponant.assistant.grounding.support import asserts_nothing, echoes, invents, supporters
+from ponant.billing import most_of_several
 from ponant.engine import FinishReason, Sampling, Usage
 from ponant.serving.port import ChatRequest, Controls, Delta, TextModel
 from ponant.text.messages import Message, Role
@@ -27,6 +28,7 @@ _MOST_QUOTABLE = 3
 _QUOTE_MARGIN = 0.015
 _MOST_UNSUPPORTED = 2
 _LEAST_TOKENS = 16  # enough for a citation when the budget is used up
+_SPARE_TOKENS = 256  # that citations may take beyond it
 _CHARACTERS_PER_TOKEN = 4  # where a server does not count
 
 
@@ -63,6 +65,12 @@ class GroundedAnswer:
         self._over = False
         # To give the question's own words back is a model's way to say that it does not know.
         self._echoed = False
+
+    def most_tokens(self) -> int:
+        """What the answer takes at most, all its requests together."""
+        said = self._material.messages, prompt.passages(self._material.evidence)
+        longest = (self._material.controls.max_tokens or _MOST_TOKENS) + _SPARE_TOKENS
+        return most_of_several(self._model.card, said, longest)
 
     async def deltas(self) -> AsyncGenerator[Delta]:
         """The answer; deltas with tokens but without text are drafts that count as usage."""

@@ -63,6 +63,11 @@ class Answerer:
         """Raises NotFound where there is no such model for the caller."""
         await self._models.get(model, caller.scope)
 
+    async def may_spend(self, caller: Principal, watch: Watch) -> None:
+        """Raises BudgetUsedUp where a model may not be asked for the caller this month."""
+        if watch.setup.kind == "question":
+            await self._ledger.budgets.check(caller)
+
     async def answer(self, caller: Principal, watch: Watch, hits: Sequence[Hit]) -> Made:
         """An answer from ``hits``.
 
@@ -83,10 +88,17 @@ class Answerer:
             return Made(_cited_anew(watch.answer, watch.shown, now), 0, shown)
         model = _Counted(await self._models.get(watch.setup.model, caller.scope))
         material = _material(caller, watch, self._arrangement.arranged(evidence))
-        deltas = GroundedAnswer(model, judge, material).deltas()
+        grounded = GroundedAnswer(model, judge, material)
+        deltas = grounded.deltas()
         if evidence:
-            prompt = watch.setup.query
-            deltas = metered(deltas, caller, model.card.id, self._ledger, prompt=prompt)
+            deltas = metered(
+                deltas,
+                caller,
+                model.card.id,
+                self._ledger,
+                most=grounded.most_tokens,
+                prompt=watch.setup.query,
+            )
         content = await _collected(deltas, {one.number: one for one in sources})
         return Made(Answer(content=content), model.calls, shown)
 

@@ -221,12 +221,16 @@ class Keeper:
 
     async def _look_at_owners(self, awake: dict[str, Scope], now: datetime) -> None:
         present: dict[tuple[Scope, str | None], Principal | None] = {}
+        spent: dict[tuple[Scope, str], bool] = {}  # what is asked of a model, and what is not
         for watch_id, owner in awake.items():
-            key = owner, self._known[watch_id].key_id
+            watch = self._known[watch_id]
+            key = owner, watch.key_id
             if key not in present:
                 present[key] = await asyncio.to_thread(self._owners.present, *key)
-            caller = present[key]
-            if caller is None or caller.marks != self._known[watch_id].marks:
+            caller, account = present[key], (owner, watch.setup.kind)
+            if caller is not None and account not in spent:
+                spent[account] = await self._round.is_spent(caller, watch)
+            if caller is None or caller.marks != watch.marks or spent[account]:
                 self.schedule(watch_id, now)
 
     async def _look_at_live(self, awake: dict[str, Scope]) -> None:

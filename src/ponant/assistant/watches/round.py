@@ -18,7 +18,14 @@ from ponant.assistant.watches.port import Live, Owners
 from ponant.assistant.watches.schemas import Answer, Happening, Watch, WatchEvent
 from ponant.assistant.watches.store import WatchStore
 from ponant.kit import Clock, PonantError, new_id
-from ponant.kit.errors import BadRequest, Forbidden, NotFound, TooManyRequests, Unauthorized
+from ponant.kit.errors import (
+    BadRequest,
+    BudgetUsedUp,
+    Forbidden,
+    NotFound,
+    TooManyRequests,
+    Unauthorized,
+)
 from ponant.kit.sealing import CannotOpen
 from ponant.live.port import Hit, PassageRef, SearchResult
 from ponant.live.relations.port import Answer as Rows
@@ -75,6 +82,7 @@ class Round:
         try:
             caller = await self._caller(owner, watch)
             await self._can_tell(owner, watch)
+            await self._may_spend(caller, watch)
             if watch.setup.kind == "sql":
                 return await self._ask_tables(caller, watch)
             watch = self._counted(watch)
@@ -101,6 +109,20 @@ class Round:
             await asyncio.to_thread(self._store.secret, owner, watch.id)
         except CannotOpen as e:
             raise Halted(str(e)) from e
+
+    async def _may_spend(self, caller: Principal, watch: Watch) -> None:
+        try:
+            await self._answerer.may_spend(caller, watch)
+        except BudgetUsedUp as e:
+            raise Halted(e.message) from e
+
+    async def is_spent(self, caller: Principal, watch: Watch) -> bool:
+        """Whether a watch is to pause, though nothing moved."""
+        try:
+            await self._answerer.may_spend(caller, watch)
+        except BudgetUsedUp:
+            return True
+        return False
 
     def _counted(self, watch: Watch) -> Watch:
         """The watch on its present day, with the calls that are left on it."""
@@ -218,6 +240,8 @@ class Round:
         except TooManyRequests as e:
             if (e.retry_after or 0.0) < _SOON:
                 raise  # tried again before anybody need know
+            if isinstance(e, BudgetUsedUp):
+                raise Halted(e.message) from e
             raise Halted(f"{e.message} It goes on by itself when that allows it.") from e
 
     async def _event(
