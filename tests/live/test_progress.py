@@ -1,6 +1,7 @@
 """How far a sync is, while it goes on: drawn by the command line."""
 
 import asyncio
+from functools import partial
 from io import StringIO
 from typing import Any, cast
 
@@ -9,12 +10,12 @@ from rich.console import Console
 from ponant.cli import following
 from ponant.live import LiveClient
 from ponant.live.knowledge import Knowledge
-from ponant.live.port import Source
+from ponant.live.port import Progress, Source
 from ponant.live.sources.kind import Kind
 from ponant.live.sources.kinds import register
 from ponant.live.sources.port import Batch, Content, Found
 from ponant.live.sources.push import PushConfig
-from tests.live.conftest import SCOPE, Installation
+from tests.live.conftest import SCOPE, Installation, eventually
 from tests.patience import PATIENCE
 
 _ALL, _READ = 40, 25
@@ -78,6 +79,14 @@ def test_a_sync_that_goes_on_is_drawn_with_its_counts_rate_and_time(
             drawn, shown = await _drawn(knowledge, _is_whole)
             (line,) = [one for one in drawn.splitlines() if "Rooms" in one]
             assert _cells(line)[2:7] == ["in step", "40", "39", "39", "1"]
+            # Those who listen are told the same.
+            told = await eventually(
+                partial(_told, installation),
+                lambda told: any(one.state == "in_step" for one in told),
+            )
+            assert any(one.state == "syncing" and one.rate and one.seconds_left for one in told)
+            ended = next(one for one in told if one.state == "in_step")
+            assert (ended.seen, ended.indexed, ended.failed, ended.pending) == (_ALL, 39, 1, 0)
 
     asyncio.run(run())
 
@@ -91,6 +100,10 @@ def _is_halfway(now: Any) -> bool:
 def _is_whole(now: Any) -> bool:
     (_, source), *_ = now
     return following.is_done(now) and source.embedded == _ALL - 1
+
+
+async def _told(installation: Installation) -> list[Progress]:
+    return [one for change in installation.changes for one in change.sources]
 
 
 async def _drawn(knowledge: Knowledge, until: Any) -> tuple[str, Source]:
