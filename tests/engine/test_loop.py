@@ -341,7 +341,7 @@ def test_hundreds_of_requests_equal_a_plain_loop(grammars: ConstraintFactory) ->
     chance = random.Random(seed)
     prefixes = [[chance.randrange(90) for _ in range(chance.randrange(1, 90))] for _ in range(6)]
     with Bench(pages=40, constraints=grammars) as bench:
-        asked = [_any_request(chance, prefixes) for _ in range(300)]
+        asked = [any_request(chance, prefixes) for _ in range(300)]
         collectors = [Collector() for _ in asked]
         doomed = {one.id for one in asked if chance.random() < 0.1}
         for one, collector in zip(asked, collectors, strict=True):
@@ -359,7 +359,12 @@ def test_hundreds_of_requests_equal_a_plain_loop(grammars: ConstraintFactory) ->
         assert bench.table.available == bench.pages, f"seed {seed}"
 
 
-def _any_request(chance: random.Random, prefixes: list[list[int]]) -> Request:
+def any_request(
+    chance: random.Random,
+    prefixes: list[list[int]],
+    lengths: Sequence[int] = (0, 1, 5, 40, 100),
+) -> Request:
+    """A request of any kind, of so many tokens."""
     prompt = [*chance.choice(prefixes), *(chance.randrange(90) for _ in range(chance.randrange(9)))]
     sampling = chance.choice(
         [
@@ -375,7 +380,7 @@ def _any_request(chance: random.Random, prefixes: list[list[int]]) -> Request:
         prompt,
         sampling=sampling,
         grammar=grammar,
-        max_tokens=chance.choice([0, 1, 5, 40, 100]),
+        max_tokens=chance.choice(lengths),
         stop_tokens=chance.choice([(), (7, 8)]),
         min_tokens=chance.choice([0, 4]),
         cache_scope=chance.choice("ab"),
