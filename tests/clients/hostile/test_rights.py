@@ -98,6 +98,7 @@ def test_ids_of_another_workspace_open_nothing(
         "file_id": ids["file_id"],
         "attributes": {},
         "role": "admin",
+        "tokens": 1,
     }
     tried = 0
     with server.client(key) as stranger:
@@ -162,6 +163,7 @@ def _own_things(client: httpx.Client, library: str) -> dict[str, str]:
         "key": "own.txt",
         "group": group,
         "person_id": "per_unknown",
+        "whose": "per_unknown",
         "workspace_id": "wsp_unknown",
         "token": "unknown",
         "library_id": library,
