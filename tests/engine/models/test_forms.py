@@ -161,7 +161,8 @@ def test_packing_loses_nothing(tmp_path: Path, kind: Kind) -> None:
 @pytest.mark.skipif(not library.available(), reason="the kernels are not compiled")
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_kernels_on_packed_weights_stay_near(tmp_path: Path, kind: Kind) -> None:
-    """They round activations to eight bits (bfloat16 for BF16): a few hundredths of the spread."""
+    """They round activations to eight bits (bfloat16 for BF16): a few hundredths of the spread,
+    and no logit further off than a third of it."""
     from ponant.engine.kernels.decoder import KernelDecoder  # noqa: PLC0415 - needs the library
 
     spec = load_spec(write(tmp_path / "model.gguf", kind))
@@ -171,4 +172,6 @@ def test_kernels_on_packed_weights_stay_near(tmp_path: Path, kind: Kind) -> None
     )
     got = forward(decoder, TOKENS)
     decoder.close()
-    assert np.abs(got - right).mean() < 0.05 * right.std()
+    difference = np.abs(got - right)
+    assert difference.mean() < 0.05 * right.std()
+    assert difference.max() < 0.33 * right.std()
