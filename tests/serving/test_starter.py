@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from ponant.engine import FinishReason
-from ponant.kit.errors import BadRequest, ContextTooLong
+from ponant.kit.errors import BadRequest, ContextTooLong, Unavailable
 from ponant.serving import Models
 from ponant.serving.port import CompletionRequest, Controls, TextModel
 from ponant.store import Scope
 from ponant.text.grammar import json_schema
 from ponant.text.messages import Message, Passage, Role
-from tests.serving.asking import chat, complete
+from tests.processes import children
+from tests.serving.asking import chat, chat_request, complete
 from tests.serving.conftest import models_in, opened_upstreams
 
 pytestmark = [pytest.mark.anyio, pytest.mark.model]
@@ -142,3 +143,23 @@ async def test_chat_answers_beside_embedding(models: Models, starter: TextModel)
     reply = await chat(starter, "What is the capital of France?", max_tokens=12)
     assert "Paris" in reply.text
     assert (await sync).vectors.shape == (24, 384)
+
+
+async def test_killed_while_it_answers_the_native_engine_comes_back(
+    tmp_path: Path, models_home: Path, scope: Scope
+) -> None:
+    (tmp_path / "models").symlink_to(models_home / "models")
+    with opened_upstreams(tmp_path) as upstreams:
+        async with models_in(tmp_path, upstreams, engine="native", context=8192) as opened:
+            model = await opened.get("starter", scope)
+            # Without an end of its own it goes on for thousands of tokens.
+            stream = model.chat(chat_request("Count on.", max_tokens=8000, min_tokens=8000))
+            await anext(stream)
+            [worker] = children("ponant.serving.worker")
+            worker.kill()
+            with pytest.raises(Unavailable, match="ended in the middle"):
+                async for _ in stream:
+                    pass
+            reply = await chat(model, "What is the capital of France?")
+            assert "Paris" in reply.text
+            assert (model.card.state, model.card.backend) == ("ready", "native")

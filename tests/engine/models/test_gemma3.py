@@ -13,6 +13,8 @@ from transformers import Gemma3ForCausalLM
 from ponant.engine import Request, Sampling, Token
 from ponant.engine.backends.llamacpp import LlamaCppEngine
 from ponant.engine.decoder import Decoder, Floats
+from ponant.engine.kernels import available
+from ponant.engine.kernels.decoder import KernelDecoder
 from ponant.engine.models import load_spec
 from ponant.engine.torch_decoder import Form, TorchDecoder
 from ponant.text.tokenizer import Tokenizer, load_tokenizer
@@ -149,19 +151,31 @@ def divergence(theirs: Token, ours: Floats) -> float:
     return kept + (float(rest_p * (rest_p / rest_q).log()) if rest_p > 0 else 0.0)
 
 
+@pytest.fixture(scope="module", params=["torch", "kernels"])
+def served(request: pytest.FixtureRequest, starter: Path) -> Decoder:
+    """The starter as it is served without kernels, and with them."""
+    if request.param == "torch":
+        return request.getfixturevalue("packed")
+    if not available():
+        pytest.skip("the kernels were not compiled")
+    return KernelDecoder(
+        load_spec(starter), form="packed", context_length=512, pages=pages_for(512), threads=2
+    )
+
+
 @pytest.mark.model
 @pytest.mark.timeout(600)
 def test_llama_cpp_agrees_token_by_token(
     llama: LlamaCppEngine,
     tokenizer: Tokenizer,
-    packed: Decoder,
+    served: Decoder,
     texts: list[list[int]],
 ) -> None:
     divergences: list[float] = []
     decided = 0
     for tokens, scored in zip(texts, forced(llama, tokenizer, texts), strict=True):
         assert [token.id for token in scored] == tokens[1:]
-        for row, theirs in zip(forward(packed, tokens), scored, strict=False):
+        for row, theirs in zip(forward(served, tokens), scored, strict=False):
             if theirs.logprob is None:
                 continue
             best = torch.from_numpy(row).topk(2)
