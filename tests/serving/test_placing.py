@@ -10,10 +10,13 @@ from ponant.engine.needs import llamacpp_needs, native_needs
 from ponant.hub import Catalogue, InstalledModel
 from ponant.hub.manifest import Manifest, write_manifest
 from ponant.kit.errors import SetupError
-from ponant.serving import Models, Upstreams
+from ponant.serving import Models, Upstreams, placing
 from ponant.serving.budget import MemoryBudget
 from ponant.serving.placing import Placement, place
+from ponant.store import Scope
+from tests.serving.asking import complete
 from tests.serving.conftest import models_in
+from tests.serving.gpt2 import write_gpt2
 
 _PLENTY = 1 << 40
 
@@ -97,6 +100,37 @@ async def test_the_card_tells_the_detour_and_the_memory(
         assert card.memory > 0
         assert "GB of memory" in takes
         assert isinstance(models, Models)
+
+
+@pytest.mark.anyio
+async def test_llama_cpp_answers_where_the_native_engine_does_not_know_the_architecture(
+    tmp_path: Path, upstreams: Upstreams, scope: Scope
+) -> None:
+    folder = tmp_path / "models" / "elder"
+    folder.mkdir(parents=True)
+    write_gpt2(folder / "model.gguf")
+    manifest = Manifest(id="elder", kind="generate", format="gguf", file="model.gguf")
+    write_manifest(folder, manifest)
+    async with models_in(tmp_path, upstreams, context=256) as models:
+        model = await models.get("elder", scope)
+        reply = await complete(model, "On the other side of the bay", max_tokens=8)
+        assert reply.usage.completion_tokens > 0
+        assert reply.usage.prompt_tokens == len("On the other side of the bay") - 3  # three "th"
+        assert (model.card.state, model.card.backend) == ("ready", "llamacpp")
+        assert "architecture gpt2" in model.card.detail
+
+
+@pytest.mark.model
+def test_what_does_not_fit_the_native_engine_goes_to_llama_cpp_and_says_so(
+    starter: InstalledModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = llamacpp_needs(starter.path, 2048)
+    heavy = theirs._replace(weights=2 * theirs.weights)
+    monkeypatch.setattr(placing, "native_needs", lambda *_: heavy)
+    placed = _placed(starter, room=theirs.total)
+    assert placed.backend == "llamacpp"
+    assert f"needs about {heavy.total / 1e9:.1f} GB in the native engine" in placed.detour
+    assert placed.detour.endswith("So llama.cpp runs it.")
 
 
 def test_what_others_hold_is_not_lent_again() -> None:
