@@ -84,7 +84,7 @@ class GitSource:
         except HTTPUnauthorized as e:
             raise SourceFault(
                 f"{where} refused to be read: the name or the password is wrong. Set the "
-                "source's password anew."
+                "source's password anew (ponant live sign-in)."
             ) from e
         except NotGitRepository as e:
             raise SourceFault(f"There is no git repository at {where}. Check the address.") from e

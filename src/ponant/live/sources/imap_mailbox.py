@@ -230,7 +230,7 @@ def faults(config: ImapConfig) -> Iterator[None]:
     except LoginError as e:
         raise SourceFault(
             f"The mail server at {place} refused the user {config.user} or the password. Set the "
-            "source's password anew."
+            "source's password anew (ponant live sign-in)."
         ) from e
     except ssl.SSLError as e:
         raise SourceFault(

@@ -48,7 +48,8 @@ class Noted:
                     f"{records.shortened(refusal.str())}. Set another `mechanism`."
                 )
             return SourceFault(
-                f"{where} refused the user or the password. Set the source's password anew."
+                f"{where} refused the user or the password. Set the source's password anew "
+                "(ponant live sign-in)."
             )
         if names & _FORBIDDEN:
             return SourceFault(

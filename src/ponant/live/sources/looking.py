@@ -92,8 +92,9 @@ def fault_of(url: str, error: Exception) -> SourceFault:
         return SourceFault(f"{host} did not answer in time. What was last read answers.")
     if isinstance(error, httpx.TooManyRedirects):
         return SourceFault(f"{url} leads from one place to the next without end. Check it.")
+    reason = str(error) or type(error).__name__  # a connection that ended says nothing of itself
     return SourceFault(
-        f"{host} cannot be reached ({error}). Check the address and that it runs; what was last "
+        f"{host} cannot be reached ({reason}). Check the address and that it runs; what was last "
         "read answers."
     )
 
@@ -103,7 +104,7 @@ def refused(url: str, status: int) -> SourceFault:
     if status in (401, 403):
         return SourceFault(
             f"{url} refused to be read ({status}): the name or the password is wrong or may not "
-            "read it. Set the source's password anew."
+            "read it. Set the source's password anew (ponant live sign-in)."
         )
     if status in (404, 410):
         return SourceFault(

@@ -142,7 +142,7 @@ class Place:
         if "password authentication failed" in said or "no password supplied" in said:
             return (
                 f"PostgreSQL at {place} refused the user {config.user} or the password. Set the "
-                "source's password anew."
+                "source's password anew (ponant live sign-in)."
             )
         if "replication role" in said or "REPLICATION" in said:
             return (

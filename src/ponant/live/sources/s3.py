@@ -144,7 +144,7 @@ class S3Source:
         if wrong or code in _WRONG_KEYS:
             return SourceFault(
                 f"The bucket {self._place} refused to be read: the key is wrong or may not list "
-                "it. Set the source's key anew."
+                "it. Set the source's key anew (ponant live sign-in)."
             )
         if code == "NoSuchBucket" or isinstance(error, NotFoundError):
             return SourceFault(
