@@ -44,6 +44,18 @@ def test_a_lost_key_is_named_with_its_mend_and_nothing_is_made_in_its_place(tmp_
     assert Seal(tmp_path).open(sealed, "a") == "open sesame"
 
 
+def test_a_key_of_before_opens_beside_the_one_that_took_its_place(tmp_path: Path) -> None:
+    before = Seal(tmp_path).seal("open sesame", "a")
+    (tmp_path / FILE).rename(tmp_path / "kept")
+    since = Seal(tmp_path).seal("open barley", "b")
+    with pytest.raises(CannotOpen, match=r"beside it, as secrets\.key\.old"):
+        Seal(tmp_path).open(before, "a")
+    (tmp_path / "kept").rename(tmp_path / f"{FILE}.old")
+    seal = Seal(tmp_path)
+    assert (seal.open(before, "a"), seal.open(since, "b")) == ("open sesame", "open barley")
+    assert (seal.is_current(before), seal.is_current(since)) == (False, True)
+
+
 def test_the_operators_key_goes_before_the_file_which_still_opens(tmp_path: Path) -> None:
     before = Seal(tmp_path).seal("open sesame", "a")
     seal = Seal(tmp_path, _GIVEN)

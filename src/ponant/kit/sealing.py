@@ -1,7 +1,8 @@
 """Seals what no copy of a database may tell: AES-256-GCM, with a key that lies apart.
 
 The key is what PONANT_SECRETS_KEY says, or a file under the home that only its owner reads. What
-was sealed with the file's key is still opened once the setting names another.
+was sealed with the file's key is still opened once the setting names another, and with a key of
+before that lies beside the file, as secrets.key.old or by any other name that goes on like this.
 """
 
 import base64
@@ -74,21 +75,22 @@ class Seal:
         return key is not None and sealed.startswith(f"{_MARK}{_name(key)}:")
 
     def _keys(self) -> list[bytes]:
-        return [key for key in (self._given, self._read()) if key is not None]
+        former = sorted(self._path.parent.glob(f"{FILE}.*"))
+        files = (_key_in(path) for path in (self._path, *former))
+        return [key for key in (self._given, *files) if key is not None]
 
     def _lost(self) -> str:
         if self._given is not None:
             return "PONANT_SECRETS_KEY is not the key it was sealed with. Set the one of before."
         if self._read() is None:
             return f"Its key is gone: {self._path} is missing. Put it back from a backup."
-        return f"{self._path} is not the key it was sealed with. Put back the one of before."
+        return (
+            f"{self._path} is not the key it was sealed with. Put the one of before beside it, as "
+            f"{FILE}.old: what was sealed since opens too."
+        )
 
     def _read(self) -> bytes | None:
-        try:
-            key = self._path.read_bytes()
-        except OSError:
-            return None
-        return key if len(key) == _BYTES else None
+        return _key_in(self._path)
 
     def _own_key(self) -> bytes:
         if (key := self._read()) is not None:
@@ -113,6 +115,14 @@ class Seal:
                 )
             time.sleep(_GLANCE_SECONDS)
         return key
+
+
+def _key_in(path: Path) -> bytes | None:
+    try:
+        key = path.read_bytes()
+    except OSError:
+        return None
+    return key if len(key) == _BYTES else None
 
 
 def is_sealed(text: str) -> bool:
