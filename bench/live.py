@@ -57,6 +57,7 @@ _ROWS: Final[dict[str, Row]] = {
     "rewrites": rewrites.rewrites,
     "languages": languages.languages,
     "query-100k": large.query,
+    "query-300k": large.query_some,
     "query-1m": large.query_million,
     "restart": large.restart,
     "idle": large.idle,
@@ -71,7 +72,7 @@ _ROWS: Final[dict[str, Row]] = {
     "joined": tables.joined,
     "windowed": tables.windowed,
 }
-_LONG: Final = frozenset({"query-1m"})
+_LONG: Final = frozenset({"query-300k", "query-1m"})
 """Rows that `--full` adds."""
 
 
