@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, text
 
 import ponant
 from ponant.store import Base, Database
@@ -99,3 +99,19 @@ def test_a_database_that_is_up_to_date_needs_no_migrating(name: str, tmp_path: P
         "assert 'alembic' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program, str(path), name], check=True)
+
+
+def test_who_makes_the_tables_knows_their_statistics(tmp_path: Path) -> None:
+    """Without them SQLite seeks a few passages by their workspace, which reads all there are."""
+    database = Database.at(tmp_path / "live.db")
+    database.migrate("live")
+    few = ", ".join(map(str, range(32)))
+    asked = text(
+        "EXPLAIN QUERY PLAN SELECT id FROM live_passages "
+        f"WHERE id IN ({few}) AND library_id = 'a' AND workspace_id = 'b'"
+    )
+    for opened in (database.read, database.write):
+        with opened() as session:
+            plan = " ".join(row.detail for row in session.execute(asked))
+        assert "INTEGER PRIMARY KEY" in plan
+    database.close()

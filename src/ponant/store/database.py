@@ -203,6 +203,10 @@ class Database:
                 f"The database {self._where()} was written by another version of Ponant ({e}). "
                 "Install that version, or a newer one."
             ) from e
+        if not self.is_server and self.engine.url.database:
+            # A connection reads SQLite's statistics when it is opened, and migrations write them.
+            self.engine.dispose()
+            self._readers.dispose()
 
     def _where(self) -> str:
         return self.engine.url.render_as_string(hide_password=True)
