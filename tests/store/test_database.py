@@ -101,6 +101,16 @@ def test_a_write_that_settles_later_leaves_the_merging_to_who_settles(numbers: D
     assert file.stat().st_size > before
 
 
+def test_a_log_that_nobody_gets_to_the_end_of_stays_small(numbers: Database) -> None:
+    log = Path(f"{numbers.engine.url.database}-wal")
+    with numbers.write() as session:
+        session.execute(text("CREATE TABLE large (content BLOB)"))
+    for _ in range(250):
+        with numbers.write(soon=True) as session:
+            session.execute(text("INSERT INTO large VALUES (randomblob(400000))"))
+    assert log.stat().st_size < 50_000_000  # of the 100 MB that were written
+
+
 def test_a_write_commits_at_its_end_and_rolls_back_when_it_raises(numbers: Database) -> None:
     add(numbers, 1)
     with pytest.raises(IntegrityError), numbers.write() as session:

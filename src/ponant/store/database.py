@@ -26,6 +26,7 @@ _FULL = "53100"
 _WAIT_SECONDS = 30
 _RETRY_SECONDS = 0.01
 _MERGE_PAGES = 1000  # of the write-ahead log, SQLite's own measure
+_MOST_PAGES = 8 * _MERGE_PAGES  # 32 MB
 _MERGE_WRITES = 250  # of a few pages each
 _MOST_READERS = 15  # connections that read at the same time
 
@@ -305,6 +306,8 @@ def begin(cursor: Any, mode: str | None) -> None:
     if mode != "read":
         soon = mode == "soon"
         cursor.execute(f"PRAGMA synchronous={'NORMAL' if soon else 'FULL'}")
-        # Who brings the log past its measure merges it, and waits for the disk.
-        cursor.execute(f"PRAGMA wal_autocheckpoint={0 if soon else _MERGE_PAGES}")
+        # Who brings the log past its measure merges it, and waits for the disk. One that does not
+        # wait leaves that to `settle`, which never gets to the end of a log that grows meanwhile.
+        pages = _MOST_PAGES if soon else _MERGE_PAGES
+        cursor.execute(f"PRAGMA wal_autocheckpoint={pages}")
     cursor.execute("BEGIN IMMEDIATE" if mode in {"write", "soon"} else "BEGIN")
