@@ -17,7 +17,7 @@ _LINE: Final = re.compile(
     r"load generator (?P<load>\d+) %",
     re.MULTILINE,
 )
-_RUNS: Final = 1 if QUICK else 7
+_RUNS: Final = 1 if QUICK else 5
 
 
 def overhead(model: Model) -> Figures:
