@@ -86,6 +86,10 @@ def test_an_edit_of_the_evidence_is_told_once(installation: Installation) -> Non
             assert await standing.moved(STRANGER) == []
 
             installation.write("desk.md", "# Desk\n\nThe desk opens at 10:00.")
+            await eventually(
+                lambda: knowledge.search(SCOPE, [library_id], "When does the desk open?", 2),
+                lambda found: any("10:00" in hit.text for hit in found.hits),
+            )
             await in_step(knowledge, library_id, 10)
             await standing.match()
             assert len(told) == 1  # until somebody has looked, the first word is enough
