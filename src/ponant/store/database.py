@@ -39,9 +39,9 @@ class Database:
 
     SQLite runs in WAL mode with ``synchronous=FULL``: what a `write` block returned from is on
     disk. A `write` opens with BEGIN IMMEDIATE, since a read that turns into a write fails at once
-    when another writer came between. ``write(soon=True)`` never waits for the disk: what it
-    returned from outlives this process, and a loss of power once `settle` was called (PostgreSQL
-    waits for the disk at each).
+    when another writer came between. ``write(soon=True)`` does not wait for the disk, but
+    for one that finds the log at 32 MB and merges it: what it returned from outlives this process,
+    and a loss of power once `settle` was called (PostgreSQL waits for the disk at each).
 
     Args:
         url: SQLite's, or a PostgreSQL server's (``postgresql://…``).
