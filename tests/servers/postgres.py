@@ -90,6 +90,16 @@ class Postgres:
             self.templates.add(name)
         return name
 
+    def dump(self, address: str, to: Path) -> None:
+        """Write a backup of a database, as its administrator would."""
+        _run(self.programs / "pg_dump", "--format=custom", f"--file={to}", address)
+
+    def restored(self, dump: Path) -> str:
+        """The URL of a new database with what a backup holds."""
+        address = self.fresh()
+        _run(self.programs / "pg_restore", "--exit-on-error", f"--dbname={address}", str(dump))
+        return address
+
     def run(self, *statements: str) -> None:
         """Run statements as the owner, each by itself."""
         with self.connect() as connection:
@@ -183,6 +193,10 @@ def _as_unprivileged(*command: str) -> None:
     if os.getuid() == 0:
         group = str(pwd.getpwnam("postgres").pw_gid)
         command = ("setpriv", "--reuid=postgres", f"--regid={group}", "--clear-groups", *command)
+    _run(*command)
+
+
+def _run(*command: str | Path) -> None:
     done = subprocess.run(
         command, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )

@@ -10,15 +10,28 @@ import pytest
 from ponant.live.indexing import vectors
 from ponant.live.indexing.keeping import keep
 from ponant.live.port import SearchOptions
+from tests.databases import KINDS
 from tests.live.conftest import SCOPE, Installation, found_by_meaning
+from tests.servers import postgres
 
 
-def _copied(home: Path, to: Path) -> None:
-    to.mkdir(exist_ok=True)
-    for old in to.glob("live.db*"):
-        old.unlink()
-    for path in home.glob("live.db*"):
+def _back_up(installation: Installation, to: Path) -> None:
+    to.mkdir()
+    if installation.address:
+        postgres.shared().dump(installation.address, to / "live.dump")
+        return
+    for path in installation.home.glob("live.db*"):
         shutil.copy2(path, to)
+
+
+def _put_back(installation: Installation, backup: Path) -> None:
+    if installation.address:
+        installation.address = postgres.shared().restored(backup / "live.dump")
+        return
+    for old in installation.home.glob("live.db*"):
+        old.unlink()
+    for path in backup.glob("live.db*"):
+        shutil.copy2(path, installation.home)
 
 
 def _text(name: str) -> str:
@@ -33,14 +46,17 @@ async def _check(knowledge: Any, library_id: str, names: list[str]) -> None:
         assert found.hits[0].document_name == f"{name}.md"
 
 
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_backup_is_put_back_and_vectors_of_later_go_by_themselves(
-    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vectors, "WORTH_A_FILE", 4)
+    if kind == "postgres":
+        installation.address = postgres.shared().fresh()
     first = [f"old{n}" for n in range(6)]
     lost = [f"lost{n}" for n in range(6)]
     later = [f"later{n}" for n in range(6)]
-    home, backup = installation.home, tmp_path / "backup"
+    backup = tmp_path / "backup"
 
     def write(*names: str) -> None:
         for name in names:
@@ -53,14 +69,14 @@ def test_a_backup_is_put_back_and_vectors_of_later_go_by_themselves(
             config = {"path": str(installation.folder)}
             await knowledge.add_source(SCOPE, library.id, "folder", config)
             await _check(knowledge, library.id, first)
-        _copied(home, backup)
+        _back_up(installation, backup)
         write(*lost)
         async with installation.running() as knowledge:
             await _check(knowledge, library.id, first + lost)
             await keep(knowledge._ingestion)
-        assert list((home / "vectors").glob("*.vectors"))
+        assert list((installation.home / "vectors").glob("*.vectors"))
 
-        _copied(backup, home)
+        _put_back(installation, backup)
         for name in lost:
             (installation.folder / f"{name}.md").unlink()
         for _ in range(2):  # what is known, and again from the file that is made of it
