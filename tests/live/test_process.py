@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -18,11 +18,13 @@ import numpy as np
 import pytest
 import zmq.asyncio
 from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
 from ponant.kit import Settings
 from ponant.kit.errors import Forbidden, NotFound, StorageFull, Unavailable
-from ponant.live import LiveClient, storage, wire
-from ponant.live.address import endpoint, is_running
+from ponant.kit.lock import exclusive
+from ponant.live import LiveClient, conversation, storage, wire
+from ponant.live.address import endpoint, is_running, lock_file
 from ponant.live.indexing.embedding import EmbedderSource
 from ponant.live.port import Change, Embedder
 from ponant.live.process import Server
@@ -128,6 +130,59 @@ async def _or_none(call):
         return await call
     except Unavailable:
         return None
+
+
+def test_a_request_waits_for_a_process_that_starts_slowly(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "_SLOW_SECONDS", 0.0)
+
+    async def run() -> None:
+        with capture_logs() as logs, ExitStack() as held:
+            assert held.enter_context(exclusive(lock_file(installation.home)))
+            async with _client(installation) as client:
+                asked = asyncio.create_task(client.list_libraries(SCOPE))
+                for _ in tries():
+                    if any("still starting" in line["event"] for line in logs):
+                        break
+                    await asyncio.sleep(0.02)
+                assert not asked.done()
+                held.close()
+                assert await asked == []
+
+    asyncio.run(run())
+
+
+def test_a_process_that_cannot_start_is_told_until_one_does(installation: Installation) -> None:
+    async def run() -> None:
+        in_the_way = installation.home / "live.db"
+        in_the_way.mkdir()
+        async with _client(installation) as client:
+            with pytest.raises(Unavailable, match="cannot start"):
+                await client.list_libraries(SCOPE)
+            in_the_way.rmdir()
+            await eventually(
+                lambda: _or_none(client.list_libraries(SCOPE)), lambda found: found is not None
+            )
+
+    asyncio.run(run())
+
+
+def test_a_process_that_nobody_runs_is_not_waited_for(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "_SLOW_SECONDS", 0.0)
+
+    async def run() -> None:
+        client = LiveClient(installation.settings)
+        await client.connect()
+        try:
+            with pytest.raises(Unavailable, match="not running"):
+                await client.list_libraries(SCOPE)
+        finally:
+            await client.close()
+
+    asyncio.run(run())
 
 
 def test_kills_in_the_middle_of_ingestion_lose_nothing(installation: Installation) -> None:

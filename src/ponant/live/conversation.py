@@ -19,14 +19,17 @@ from ponant.kit.errors import NotFound, Unavailable
 from ponant.kit.settings import HIDDEN
 from ponant.kit.tasks import Tasks
 from ponant.live import wire
-from ponant.live.address import endpoint
+from ponant.live.address import endpoint, is_running
 from ponant.live.failure import Failure
 from ponant.live.indexing.embedding import EmbedderSource
 from ponant.live.port import Change, Embedder, Notice
 from ponant.store import Scope
 
 _ANSWER_SECONDS = 60.0
-_READY_SECONDS = 15.0
+_START_SECONDS = 60.0  # that a request waits for a process that is starting
+_SLOW_SECONDS = 15.0  # of a start, after which the log says so
+_CANNOT_START = "Live knowledge cannot start. The server's log says why; it is tried again."
+_NOT_RUNNING = "Live knowledge is not running. Start the server: ponant serve"
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 10.0
 _EMBEDDER_PAUSE = 5.0
@@ -56,6 +59,8 @@ class Conversation:
         self._embedder: Embedder | None = None
         self._socket: zmq.asyncio.Socket | None = None
         self._ready = asyncio.Event()
+        self._missing = ""  # why there is no process to wait for
+        self._decided = asyncio.Event()  # one of both: who asks need not wait
         self._numbers = count()
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._listeners: WeakSet[asyncio.Queue[Change]] = WeakSet()
@@ -80,6 +85,7 @@ class Conversation:
     async def connect(self) -> None:
         """Speak to the live process that another process started."""
         self._tasks.spawn(self._talk())
+        self._tasks.spawn(self._look())
 
     async def close(self) -> None:
         """End the live process, if it is this client's, and every call."""
@@ -125,14 +131,37 @@ class Conversation:
         return msgspec.msgpack.decode(raw, type=kind)
 
     async def _until_ready(self) -> None:
+        """Wait for a process that is starting; one that is not there is told at once.
+
+        Raises:
+            Unavailable: it takes too long, or there is none.
+        """
         try:
-            async with asyncio.timeout(_READY_SECONDS):
-                await self._ready.wait()
+            async with asyncio.timeout(_START_SECONDS):
+                await self._decided.wait()
         except TimeoutError as e:
             raise Unavailable(
-                "Live knowledge is not running. Look into the server's log, or start it again.",
-                retry_after=2,
+                "Live knowledge is still starting. Try again in a moment.", retry_after=2
             ) from e
+        if self._missing:
+            raise Unavailable(self._missing, retry_after=2)
+
+    def _decide(self, *, ready: bool = False, missing: str = "") -> None:
+        """Note whether the process answers and, where none will, why; neither while it starts."""
+        self._missing = missing
+        for event, is_so in ((self._ready, ready), (self._decided, ready or bool(missing))):
+            if is_so:
+                event.set()
+            else:
+                event.clear()
+
+    async def _look(self) -> None:
+        """Find out now and then whether anybody runs the process that this client waits for."""
+        while not self.ready:
+            await asyncio.sleep(_SLOW_SECONDS)
+            is_there = await asyncio.to_thread(is_running, self._settings.home)
+            if not self.ready:
+                self._decide(missing="" if is_there else _NOT_RUNNING)
 
     async def _keep(self) -> None:
         """Run the process again and again, with growing pauses while it ends at once."""
@@ -140,16 +169,25 @@ class Conversation:
         while True:
             process = self._process = await self._start_process()
             talking = asyncio.create_task(self._talk())
+            telling = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._tell_if_slow)
             try:
                 code = await process.wait()
-                pause = _FIRST_PAUSE if self.ready else min(2 * pause, _LONGEST_PAUSE)
+                has_started = self.ready
+                pause = _FIRST_PAUSE if has_started else min(2 * pause, _LONGEST_PAUSE)
                 _log.error("The live process ended and is started again.", code=code)
             finally:
+                telling.cancel()
                 talking.cancel()
                 await asyncio.gather(talking, return_exceptions=True)
                 await _end(process)
                 self._process = None
+            if not has_started:
+                self._decide(missing=_CANNOT_START)
             await asyncio.sleep(pause)
+
+    def _tell_if_slow(self) -> None:
+        if not self.ready:
+            _log.warning("The live process is still starting; requests wait for it.", pid=self.pid)
 
     async def _start_process(self) -> asyncio.subprocess.Process:
         settings = self._settings
@@ -196,12 +234,12 @@ class Conversation:
                 while True:
                     tell = wire.decode_tell(await socket.recv())
                     if isinstance(tell, wire.Ready):
-                        self._ready.set()
+                        self._decide(ready=True)
                         offering = self._tasks.spawn(self._offer())
                     else:
                         self._take(tell)
             finally:
-                self._ready.clear()
+                self._decide()
                 self._socket = None
                 if offering is not None:
                     offering.cancel()
