@@ -16,7 +16,7 @@ from itertools import pairwise
 from ponant.live.reading.blocks import Block, Kind, blocks, code_blocks
 
 LONGEST = 1100  # characters: a passage is short enough to point at
-SHORTEST = 120  # a paragraph below this joins the next one
+SHORTEST = 60  # a paragraph below this joins the next one
 _LEAST_ROOM = 16  # tokens
 _SHORT_PARAGRAPHS = 4  # so many make a passage, on average
 _LONGEST_HEADING = 200  # characters
