@@ -40,6 +40,14 @@ def test_an_edited_paragraph_moves_only_its_neighbours(edited: int, seed: int) -
     assert 1 <= len(after - before) <= 2
 
 
+def test_a_fact_of_one_sentence_is_a_passage_of_its_own() -> None:
+    """Beside what follows it, its vector would say what the longer one says."""
+    fact = "Swimming lessons for beginners were moved into an outdoor pool."
+    around = [f"The {place} paragraph says what nobody asked for. " * 3 for place in "ab"]
+    text = "\n\n".join(part.strip() for part in (around[0], fact, around[1]))
+    assert fact in [piece.text for piece in chunk(text, max_tokens=256)]
+
+
 def test_a_heading_stands_with_what_it_introduces() -> None:
     text = "# Office\n\n## Hours\n\nFrom nine to five.\n\n## Keys\n\nAt the desk.\n"
     hours, keys = chunk(text, max_tokens=256)
