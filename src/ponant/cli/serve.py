@@ -27,6 +27,7 @@ from ponant.kit import Settings
 from ponant.kit.errors import SetupError
 from ponant.kit.lock import exclusive
 from ponant.kit.log import configure_log
+from ponant.kit.memory import keep_no_large_blocks
 from ponant.serving.port import ModelCard
 
 
@@ -58,6 +59,7 @@ def _require_models(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, listener: socket.socket) -> None:
+    keep_no_large_blocks()
     services, first = open_platform(settings)
     file = settings.home / "run" / "server.json"
     started = psutil.Process().create_time()

@@ -10,9 +10,9 @@ from typing import Final
 
 from ponant.engine import Constraint, ConstraintFactory, Engine
 from ponant.engine.backlog import Backlog
+from ponant.kit.memory import give_memory_back
 from ponant.serving.echo import load_echo_tokenizer
 from ponant.serving.encoding import TextEncoder, TextReranker
-from ponant.serving.memory import give_memory_back
 from ponant.serving.turns import Turns
 from ponant.serving.wire import WorkerSpec
 from ponant.text.grammar import constraint_factory, lark

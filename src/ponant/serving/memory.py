@@ -1,16 +1,8 @@
-"""A worker's memory: the bound on it, and giving back what nobody needs any more."""
+"""The bound on a worker's memory."""
 
-import ctypes
 import sys
 
 _BESIDE_THE_MODEL = 1 << 30  # stacks of threads, libraries, vocabulary: reserved, mostly unused
-
-
-def give_memory_back() -> None:
-    """Let go of what parsing a vocabulary took: glibc keeps it (190 MB for the starter's)."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
 
 
 def hold_to_memory(size: int) -> None:

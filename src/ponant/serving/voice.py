@@ -11,8 +11,8 @@ from typing import Any
 from ponant.engine.weights.gguf import GgufFile
 from ponant.hub import InstalledModel
 from ponant.kit.errors import SetupError, Unavailable
+from ponant.kit.memory import give_memory_back
 from ponant.serving.echo import ECHO_TEMPLATE, load_echo_tokenizer
-from ponant.serving.memory import give_memory_back
 from ponant.serving.supervisor import State, WorkerProcess
 from ponant.text import ENVELOPE, MISTRAL, MISTRAL_NAMED, ToolStyle, style_of
 from ponant.text.mistral import MistralTemplate

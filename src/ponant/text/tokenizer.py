@@ -14,6 +14,7 @@ from tokenizers import Tokenizer as Backend
 from ponant.engine.kernels.library import available
 from ponant.engine.weights.gguf import GgufFile
 from ponant.kit.errors import SetupError
+from ponant.kit.memory import give_memory_back
 from ponant.text.detokenizer import Detokenizer
 from ponant.text.rendered import Rendered
 from ponant.text.vocabularies import e5, folder, gguf, sentencepiece, tekken
@@ -23,6 +24,7 @@ from ponant.text.vocabularies.unigram import PackedUnigram
 
 _log = structlog.get_logger(__name__)
 _CACHE_FORMAT = 1
+_LONG = 500_000  # characters of a text, which takes 20 MB apart, that glibc would keep
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -162,7 +164,11 @@ class Tokenizer:
         # A batch of one: `encode` holds the interpreter's lock as long as it works, which stops
         # the whole server (3 s for 4 MB), and notes offsets, which takes three times as long.
         (encoding,) = self._backend.encode_batch_fast([text], add_special_tokens=False)
-        return encoding.ids
+        ids = encoding.ids
+        if len(text) >= _LONG:
+            del encoding
+            give_memory_back()
+        return ids
 
     def _encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         found = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
