@@ -96,6 +96,11 @@ def _written(key: str, terms: Sequence[str]) -> str:
 
 
 def _expression(wanted: Wanted) -> str:
+    """What FTS5 is asked; terms that choose stand twice in it, and so weigh twice.
+
+    FTS5 weighs all that it filters by. To have each term weigh once takes longer and finds hardly
+    more (docs/decisions/0014-search-in-one-transaction.md).
+    """
     key = wanted.key
     quoted = [
         "(" + " OR ".join(_phrase(key, form) for form in forms) + ")" for forms in wanted.phrases
