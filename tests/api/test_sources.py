@@ -110,6 +110,7 @@ def test_kinds_say_what_they_take(server: _Server) -> None:
         kinds = {one["name"]: one for one in http.get("/v1/sources/kinds").json()["data"]}
     assert {"folder", "git", "push", "s3", "web", "webdav"} <= kinds.keys()
     assert kinds["webdav"]["secrets"] == ["password"]
+    assert kinds["webdav"]["signs_in_as"] == ["username"]
     assert all(kind["hint"] and kind["settings"] for kind in kinds.values())
     web = kinds["web"]["settings"]["$defs"]["WebConfig"]["properties"]
     assert web["max_pages"]["description"] == "Most pages to read."

@@ -43,6 +43,9 @@ def test_people_are_added_grouped_invited_and_removed(
     theirs.get_by_role("link", name="Settings").click()
     expect(theirs.get_by_role("main")).to_contain_text("viewer of")
     expect(theirs.get_by_role("link", name="People")).to_have_count(0)
+    theirs.get_by_role("link", name="Watches").click()
+    expect(theirs.get_by_role("heading", name="Watches")).to_be_visible()
+    expect(theirs.get_by_role("button", name="Add watch")).to_have_count(0)
     theirs.goto(f"{shared.url}/people")
     expect(theirs.get_by_text("Administrators see and change")).to_be_visible()
     assert theirs.request.get(f"{shared.url}/v1/people").status == 403

@@ -16,16 +16,17 @@ class WebdavServer:
         password: what the user signs in with; may be changed while it runs.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}/files"
+    def __init__(self, folder: Path, port: int, host: str = "127.0.0.1") -> None:
+        self.url = f"http://{host}:{port}/files"
         self.password = PASSWORD
         self._folder = folder
+        self._host = host
         self._port = port
         self._server: Server | None = None
 
     def start(self) -> None:
         config = {
-            "host": "127.0.0.1",
+            "host": self._host,
             "port": self._port,
             "provider_mapping": {"/files": str(self._folder)},
             "simple_dc": {"user_mapping": {"*": {USER: {"password": self.password}}}},
@@ -33,7 +34,7 @@ class WebdavServer:
             "logging": {"enable": False},
             "verbose": 0,
         }
-        self._server = Server(("127.0.0.1", self._port), WsgiDAVApp(config), numthreads=4)
+        self._server = Server((self._host, self._port), WsgiDAVApp(config), numthreads=4)
         self._server.shutdown_timeout = 0.2
         self._server.prepare()
         threading.Thread(target=self._server.serve, daemon=True).start()

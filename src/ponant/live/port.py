@@ -46,6 +46,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         config: without its secrets.
         message: what is wrong and its mend, or what else is worth knowing.
+        refused: whether it is in error since what it signs in with was refused, or is lost.
         seen: documents that the source has now.
         parsed: of them, read into text.
         embedded: of them, found by meaning too.
@@ -68,6 +69,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     pending: int = 0
     parsed: int = 0
     embedded: int = 0
+    refused: bool = False
     rate: float = 0.0
     seconds_left: float | None = None
     interval: float | None = None
@@ -243,6 +245,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     rate: float
     seconds_left: float | None
     interval: float | None
+    refused: bool = False
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -111,7 +111,7 @@ async def test_a_statement_is_told_of_rows_that_came_and_went(post: Post) -> Non
     assert events[1].old is not None
     assert events[1].new is not None
     assert (events[1].old.rows, events[1].new.rows) == ((), ({"item": "lamp"},))
-    assert events[1].reason == "1 rows came, 0 went."
+    assert events[1].reason == "1 row came, 0 went."
     assert post.model.calls == 0
     await post.watches.delete(post.owner, watch.id)
     with pytest.raises(BadRequest):

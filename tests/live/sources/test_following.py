@@ -248,7 +248,14 @@ def test_a_password_that_changed_is_said(installation: Installation, tmp_path: P
             )
             assert library.freshness.state == "error"
             assert library.documents == 1
-        there.down()
+            assert [one.refused for one in await knowledge.list_sources(SCOPE, library_id)] == [
+                True
+            ]
+            there.down()
+            await eventually(
+                lambda: knowledge.list_sources(SCOPE, library_id),
+                lambda found: "cannot be reached" in found[0].message and not found[0].refused,
+            )
 
     asyncio.run(run())
 

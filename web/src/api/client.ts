@@ -11,7 +11,9 @@ import type {
   LibrarySource,
   ModelCard,
   NewApiKey,
+  NewSignIn,
   NewSource,
+  NewWatch,
   PassageInDocument,
   PassageReference,
   PassageState,
@@ -19,6 +21,7 @@ import type {
   Role,
   SignInLink,
   SourceKind,
+  Table,
   Watch,
   WatchEvent,
   WhoAmI,
@@ -149,6 +152,14 @@ export const api = {
       ),
     addFolder: (id: string, path: string) =>
       api.libraries.addSource(id, { kind: "folder", config: { path }, secrets: {} }),
+    signIn: (id: string, source: string, given: NewSignIn) =>
+      read<LibrarySource>(
+        at("/v1/libraries/{library_id}/sources/{source_id}", {
+          library_id: id,
+          source_id: source,
+        }),
+        json("PATCH", given),
+      ),
     retrySource: (id: string, source: string) =>
       read<Retried>(
         at("/v1/libraries/{library_id}/sources/{source_id}/retry", {
@@ -190,6 +201,7 @@ export const api = {
       ),
   },
   sourceKinds: async () => (await read<Page<SourceKind>>(at("/v1/sources/kinds"))).data,
+  tables: async () => (await read<Page<Table>>(at("/v1/tables"))).data,
   folders: (path: string | null) =>
     read<Folders>(at("/v1/folders") + (path === null ? "" : `?path=${encodeURIComponent(path)}`)),
   passages: {
@@ -203,8 +215,7 @@ export const api = {
   watches: {
     list: async () => (await read<Page<Watch>>(at("/v1/watches"))).data,
     get: (id: string) => read<Watch>(at("/v1/watches/{watch_id}", { watch_id: id })),
-    create: (query: string, model: string, libraries: string[]) =>
-      read<Watch>(at("/v1/watches"), json("POST", { query, model, library_ids: libraries })),
+    create: (watch: NewWatch) => read<Watch>(at("/v1/watches"), json("POST", watch)),
     /** The secret comes back once, with the first address. */
     tell: (id: string, webhook: string) =>
       read<Watch & { secret?: string }>(

@@ -95,6 +95,8 @@ export interface LibrarySource {
   state: SyncState;
   /** What is wrong and its mend, or what else is worth knowing. */
   message: string;
+  /** Whether what it signs in with was refused, or is lost. */
+  refused: boolean;
   /** Documents that it has, and of them: read, found by meaning too, not readable, still to do. */
   seen: number;
   indexed: number;
@@ -126,6 +128,8 @@ export interface SourceKind {
   reaches: "machine" | "network" | "none";
   /** Names of what is sent beside the settings and never shown. */
   secrets: string[];
+  /** Settings that say who signs in. */
+  signs_in_as: string[];
   settings: {
     $ref: string;
     $defs: Record<string, { properties?: Record<string, SettingSchema>; required?: string[] }>;
@@ -137,6 +141,9 @@ export interface NewSource {
   config: Record<string, unknown>;
   secrets: Record<string, string>;
 }
+
+/** Another password or key for a source; what is not named stays. */
+export type NewSignIn = Omit<NewSource, "kind">;
 
 export interface LibraryDocument {
   id: string;
@@ -276,18 +283,41 @@ export type ConversationEvent =
     }
   | { type: "conversation.response.error"; message: string; code: number };
 
+export type WatchKind = "question" | "search" | "sql";
+
 export type WatchState = "answering" | "in_step" | "paused";
 
-/** What a watch says: pieces of text, and behind each the source that bears it out. */
+/** A row by its columns. */
+export type Row = Record<string, unknown>;
+
+/** What a watch says: text with its sources behind what they bear out, passages, or rows. */
 export interface WatchAnswer {
   text: string;
   content: (string | AnswerSource)[];
   passages: AnswerSource[];
+  rows: Row[];
+  /** Whether rows are left out, since one may no longer ask one of their tables. */
+  withheld: boolean;
+}
+
+export interface NewWatch {
+  kind: WatchKind;
+  query: string;
+  name?: string;
+  model?: string;
+  library_ids?: string[];
+}
+
+/** What SQL may ask. */
+export interface Table {
+  name: string;
+  columns: { name: string; type: string }[];
 }
 
 export interface Watch {
   id: string;
-  kind: "question" | "search" | "sql";
+  kind: WatchKind;
+  name: string;
   query: string;
   model: string;
   library_ids: string[];

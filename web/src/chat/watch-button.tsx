@@ -15,9 +15,12 @@ interface WatchButtonProps {
 
 export function WatchButton({ question, model, libraries }: WatchButtonProps) {
   const { data } = useWatches();
-  const creation = useWatchChange(() => api.watches.create(question, model, libraries));
+  const creation = useWatchChange(() =>
+    api.watches.create({ kind: "question", query: question, model, library_ids: libraries }),
+  );
   const known = data?.find(
-    (watch) => watch.query === question && same(watch.library_ids, libraries),
+    ({ kind, query, library_ids }) =>
+      kind === "question" && query === question && same(library_ids, libraries),
   );
   if (known) {
     return (

@@ -1,17 +1,15 @@
 /** A place of another kind to read from: its settings are asked for as its schema has them. */
-import { useQuery } from "@tanstack/react-query";
 import { Cable } from "lucide-react";
 import { useState, type SubmitEvent } from "react";
 
 import { api } from "@/api/client";
 import type { NewSource, SourceKind } from "@/api/types";
-import { useLibraryChange } from "@/libraries/queries";
-import { newSource, offered, secretWords, settingsOf, type Setting } from "@/libraries/settings";
+import { useLibraryChange, useSourceKinds } from "@/libraries/queries";
+import { BOX, SecretField, SettingField } from "@/libraries/setting-fields";
+import { newSource, offered, settingsOf } from "@/libraries/settings";
 import { kindWords } from "@/libraries/source-words";
 import { Button } from "@/ui/button";
 import { Dialog, ErrorLine } from "@/ui/dialog";
-
-const BOX = "h-10 w-full rounded-lg border bg-raised px-3 text-sm placeholder:text-quiet";
 
 export function AddSource({ library }: { library: string }) {
   const [open, setOpen] = useState(false);
@@ -44,7 +42,7 @@ interface SourceDialogProps {
 }
 
 function SourceDialog({ library, onClose }: SourceDialogProps) {
-  const { data, error } = useQuery({ queryKey: ["source-kinds"], queryFn: api.sourceKinds });
+  const { data, error } = useSourceKinds();
   const [chosen, choose] = useState<string | null>(null);
   const addition = useLibraryChange((source: NewSource) =>
     api.libraries.addSource(library, source),
@@ -137,49 +135,5 @@ function SourceForm({ kind, busy, error, onAdd, onClose }: SourceFormProps) {
         </Button>
       </div>
     </form>
-  );
-}
-
-function SettingField({ setting }: { setting: Setting }) {
-  const { name, label, about, form, required, placeholder } = setting;
-  const id = `setting-${name}`;
-  const common = { id, name, required, className: BOX, "aria-describedby": `${id}-about` };
-  return (
-    <div>
-      <label htmlFor={id} className="mb-1 block text-sm">
-        {label}
-      </label>
-      {form === "choice" ? (
-        <select {...common} defaultValue={placeholder}>
-          {setting.choices.map((choice) => (
-            <option key={choice}>{choice}</option>
-          ))}
-        </select>
-      ) : (
-        <input
-          {...common}
-          type={form === "number" ? "number" : "text"}
-          step={form === "number" ? "any" : undefined}
-          placeholder={placeholder}
-          spellCheck={false}
-        />
-      )}
-      <p id={`${id}-about`} className="mt-1 text-xs text-quiet">
-        {about}
-      </p>
-    </div>
-  );
-}
-
-function SecretField({ name }: { name: string }) {
-  const id = `secret-${name}`;
-  return (
-    <div>
-      <label htmlFor={id} className="mb-1 block text-sm">
-        {secretWords(name)}
-      </label>
-      <input id={id} name={id} type="password" autoComplete="new-password" className={BOX} />
-      <p className="mt-1 text-xs text-quiet">Kept by Ponant, and never shown again.</p>
-    </div>
   );
 }

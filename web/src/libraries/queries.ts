@@ -44,6 +44,15 @@ export function folderName(path: string): string {
   return path.split(/[/\\]/).findLast((step) => step !== "") ?? path;
 }
 
+/** The kinds of sources; they change with the server alone. */
+export function useSourceKinds() {
+  return useQuery({
+    queryKey: ["source-kinds"],
+    queryFn: api.sourceKinds,
+    staleTime: Infinity,
+  });
+}
+
 /** What could not be read, with the reasons. */
 export function useFailed(library: string) {
   return useQuery({

@@ -1,5 +1,5 @@
 /** The settings of a kind of source as fields of a form, and the form as a request. */
-import type { NewSource, SettingSchema, SourceKind } from "@/api/types";
+import type { LibrarySource, NewSignIn, NewSource, SettingSchema, SourceKind } from "@/api/types";
 
 export interface Setting {
   name: string;
@@ -21,9 +21,6 @@ export function offered(kind: SourceKind): boolean {
   return !ELSEWHERE.includes(kind.name);
 }
 
-/** They stand beside the secret that goes with them. */
-const SIGN_IN = ["user", "username", "access_key_id"];
-
 /** Only the command line may name a variable or a file of the server. */
 function isServers(name: string): boolean {
   return name.endsWith("_env") || name === "ca";
@@ -33,11 +30,43 @@ export function settingsOf(kind: SourceKind): Setting[] {
   const schema = kind.settings.$defs[kind.settings.$ref.split("/").at(-1) ?? ""];
   return Object.entries(schema?.properties ?? {})
     .filter(([name]) => !isServers(name))
-    .map(([name, property]) => setting(name, property, schema?.required?.includes(name) ?? false));
+    .map(([name, property]) =>
+      setting(
+        name,
+        property,
+        schema?.required?.includes(name) ?? false,
+        kind.signs_in_as.includes(name), // beside the secret that goes with it
+      ),
+    );
 }
 
-function setting(name: string, property: SettingSchema, required: boolean): Setting {
-  const about = (property.description ?? "").replace(/\bNone\b/g, "Empty");
+/** The settings that may change with a source's secrets; what it has of them may not go. */
+export function signInSettings(kind: SourceKind, { config }: LibrarySource): Setting[] {
+  return settingsOf(kind)
+    .filter(({ name }) => kind.signs_in_as.includes(name))
+    .map((one) => ({ ...one, about: "", required: shown(config[one.name]) !== "" }));
+}
+
+/** Whether another password or key may be given here; the server's environment is not sent here. */
+export function signsIn(kind: SourceKind, { config }: LibrarySource): boolean {
+  const isElsewhere = (name: string) => Boolean(config[`${name}_env`]);
+  return kind.secrets.length > 0 && !kind.secrets.some(isElsewhere);
+}
+
+/** A setting as it is now, for its field. */
+export function present({ config }: LibrarySource, name: string): string {
+  return shown(config[name]);
+}
+
+function setting(
+  name: string,
+  property: SettingSchema,
+  required: boolean,
+  signsIn: boolean,
+): Setting {
+  const about = (property.description ?? "")
+    .replace(/(^|\. )None\b/g, "$1Empty")
+    .replace(/\bNone\b/g, "empty");
   const one = property.anyOf?.find(({ type }) => type !== "null") ?? property;
   const form = formOf(one);
   return {
@@ -46,7 +75,7 @@ function setting(name: string, property: SettingSchema, required: boolean): Sett
     about: form === "list" ? `${about} Several, with commas between.`.trim() : about,
     form,
     required,
-    first: required || SIGN_IN.includes(name),
+    first: required || signsIn,
     placeholder: shown(property.default),
     choices: one.enum ?? [],
   };
@@ -76,17 +105,30 @@ export const secretWords = words;
 
 /** What was filled in; what was left empty keeps the server's default. */
 export function newSource(kind: SourceKind, form: FormData): NewSource {
-  const config: NewSource["config"] = {};
-  for (const { name, form: how } of settingsOf(kind)) {
+  return { kind: kind.name, config: config(settingsOf(kind), form), secrets: secrets(kind, form) };
+}
+
+/** What was filled in of who signs in, and with what; the rest stays as it is. */
+export function newSignIn(kind: SourceKind, source: LibrarySource, form: FormData): NewSignIn {
+  return { config: config(signInSettings(kind, source), form), secrets: secrets(kind, form) };
+}
+
+function config(settings: Setting[], form: FormData): NewSource["config"] {
+  const found: NewSource["config"] = {};
+  for (const { name, form: how } of settings) {
     const given = text(form, name);
-    if (given !== "") config[name] = value(given, how);
+    if (given !== "") found[name] = value(given, how);
   }
-  const secrets: NewSource["secrets"] = {};
+  return found;
+}
+
+function secrets(kind: SourceKind, form: FormData): NewSource["secrets"] {
+  const found: NewSource["secrets"] = {};
   for (const name of kind.secrets) {
     const given = form.get(`secret-${name}`);
-    if (typeof given === "string" && given !== "") secrets[name] = given;
+    if (typeof given === "string" && given !== "") found[name] = given;
   }
-  return { kind: kind.name, config, secrets };
+  return found;
 }
 
 function text(form: FormData, name: string): string {

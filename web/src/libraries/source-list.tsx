@@ -3,9 +3,11 @@ import { useQuery } from "@tanstack/react-query";
 import { RotateCw, X } from "lucide-react";
 
 import { api } from "@/api/client";
-import type { LibrarySource } from "@/api/types";
-import { useLibraryChange } from "@/libraries/queries";
+import type { LibrarySource, SourceKind } from "@/api/types";
+import { useLibraryChange, useSourceKinds } from "@/libraries/queries";
 import { Bar } from "@/libraries/reading-progress";
+import { signsIn } from "@/libraries/settings";
+import { SignInAgain } from "@/libraries/sign-in-again";
 import { kindWords, placeWords, sourceWords, total } from "@/libraries/source-words";
 import { StateDot } from "@/libraries/state-dot";
 import { keys } from "@/live/events";
@@ -20,6 +22,9 @@ export function SourceList({ library }: { library: string }) {
     queryKey: [...keys.library(library), "sources"],
     queryFn: () => api.libraries.sources(library),
   });
+  const kinds = useSourceKinds().data ?? [];
+  const kindOf = (source: LibrarySource) =>
+    kinds.find((kind) => admin && kind.name === source.kind && signsIn(kind, source));
   const removal = useLibraryChange((source: string) => api.libraries.removeSource(library, source));
   const retrial = useLibraryChange((source: string) => api.libraries.retrySource(library, source));
   return (
@@ -30,7 +35,9 @@ export function SourceList({ library }: { library: string }) {
           {data.map((source) => (
             <SourceRow
               key={source.id}
+              library={library}
               source={source}
+              kind={kindOf(source)}
               onRemove={admin ? removal.mutate : undefined}
               onRetry={admin ? retrial.mutate : undefined}
             />
@@ -42,48 +49,56 @@ export function SourceList({ library }: { library: string }) {
 }
 
 interface SourceRowProps {
+  library: string;
   source: LibrarySource;
+  /** Its kind, where one may sign in with another password. */
+  kind: SourceKind | undefined;
   onRemove: ((id: string) => void) | undefined;
   onRetry: ((id: string) => void) | undefined;
 }
 
-function SourceRow({ source, onRemove, onRetry }: SourceRowProps) {
+function SourceRow({ library, source, kind, onRemove, onRetry }: SourceRowProps) {
   const place = placeWords(source);
-  const kind = kindWords(source.kind);
+  const words = kindWords(source.kind);
   return (
-    <li className="flex items-center justify-between gap-4 px-2 py-3">
-      <div className="min-w-0 flex-1">
+    <li className="flex flex-wrap items-center gap-x-4 gap-y-2 px-2 py-3">
+      <div className="min-w-48 flex-1">
         <p className="text-sm [overflow-wrap:anywhere]">
-          {place === kind ? null : <span className="text-quiet">{kind} </span>}
+          {place === words ? null : <span className="text-quiet">{words} </span>}
           <span className="font-mono">{place}</span>
         </p>
         <SourceState source={source} place={place} />
-        {source.message === "" ? null : <p className="mt-1 text-sm">{source.message}</p>}
+        {source.message === "" ? null : (
+          <p className="mt-1 text-sm [overflow-wrap:anywhere]">{source.message}</p>
+        )}
       </div>
-      {onRetry && source.state === "error" ? (
-        <Button
-          size="small"
-          onClick={() => {
-            onRetry(source.id);
-          }}
-        >
-          <RotateCw aria-hidden className="size-4" />
-          Try again
-        </Button>
-      ) : null}
-      {onRemove ? (
-        <Button
-          kind="quiet"
-          size="icon"
-          aria-label={`Stop reading ${place}`}
-          title="Stop reading this source. What is in it stays as it is."
-          onClick={() => {
-            onRemove(source.id);
-          }}
-        >
-          <X aria-hidden className="size-4" />
-        </Button>
-      ) : null}
+      <div className="ml-auto flex items-center gap-2">
+        {kind ? <SignInAgain library={library} source={source} kind={kind} /> : null}
+        {onRetry && source.state === "error" ? (
+          <Button
+            size="small"
+            onClick={() => {
+              onRetry(source.id);
+            }}
+          >
+            <RotateCw aria-hidden className="size-4" />
+            Try again
+          </Button>
+        ) : null}
+        {onRemove ? (
+          <Button
+            kind="quiet"
+            size="icon"
+            aria-label={`Stop reading ${place}`}
+            title="Stop reading this source. What is in it stays as it is."
+            onClick={() => {
+              onRemove(source.id);
+            }}
+          >
+            <X aria-hidden className="size-4" />
+          </Button>
+        ) : null}
+      </div>
     </li>
   );
 }

@@ -12,6 +12,7 @@ function source(over: Partial<LibrarySource>): LibrarySource {
     config: { path: "/srv/handbook" },
     state: "in_step",
     message: "",
+    refused: false,
     seen: 1000,
     indexed: 1000,
     embedded: 1000,

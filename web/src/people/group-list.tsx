@@ -1,12 +1,13 @@
 /** Groups: made, filled, emptied and taken away. */
 import { X } from "lucide-react";
-import { useId, useState, type SubmitEvent } from "react";
+import { useState } from "react";
 
 import { api } from "@/api/client";
 import type { Group, Person } from "@/api/types";
 import { useGroups, usePeople, usePeopleChange } from "@/people/queries";
 import { Button } from "@/ui/button";
 import { Confirm, ErrorLine } from "@/ui/dialog";
+import { NameForm } from "@/ui/name-form";
 
 export function GroupList() {
   const { data, error } = useGroups();
@@ -38,36 +39,15 @@ export function GroupList() {
 }
 
 function NewGroup() {
-  const [name, setName] = useState("");
-  const field = useId();
-  const addition = usePeopleChange(api.groups.add, () => {
-    setName("");
-  });
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault();
-    if (name.trim() !== "") addition.mutate(name.trim());
-  };
+  const addition = usePeopleChange(api.groups.add);
   return (
     <>
-      <form onSubmit={submit} className="flex flex-wrap items-end gap-2">
-        <div className="min-w-0 flex-1 sm:max-w-xs">
-          <label htmlFor={field} className="mb-1 block text-sm">
-            Name of the group
-          </label>
-          <input
-            id={field}
-            value={name}
-            autoComplete="off"
-            onChange={(event) => {
-              setName(event.target.value);
-            }}
-            className="h-10 w-full rounded-lg border bg-raised px-3 text-sm"
-          />
-        </div>
-        <Button type="submit" disabled={addition.isPending || name.trim() === ""}>
-          Add group
-        </Button>
-      </form>
+      <NameForm
+        label="Name of the group"
+        action="Add group"
+        busy={addition.isPending}
+        onMake={addition.mutate}
+      />
       <ErrorLine error={addition.error} />
     </>
   );

@@ -1,7 +1,7 @@
 /** Keys for programs: made, listed, taken back. A new key is shown once. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Copy } from "lucide-react";
-import { useId, useState, type SubmitEvent } from "react";
+import { useState } from "react";
 
 import { api } from "@/api/client";
 import type { ApiKey, NewApiKey } from "@/api/types";
@@ -9,6 +9,7 @@ import { keys } from "@/live/events";
 import { day } from "@/live/time";
 import { Button } from "@/ui/button";
 import { Confirm, ErrorLine } from "@/ui/dialog";
+import { NameForm } from "@/ui/name-form";
 
 export function ApiKeys() {
   const client = useQueryClient();
@@ -23,7 +24,13 @@ export function ApiKeys() {
         A program that uses Ponant sends a key with every request. Make one for each program, so
         that each can be taken back alone.
       </p>
-      <NewKeyForm busy={creation.isPending} onCreate={creation.mutate} />
+      <NameForm
+        label="Name of the key"
+        action="Create key"
+        example="notebook"
+        busy={creation.isPending}
+        onMake={creation.mutate}
+      />
       <ErrorLine error={error ?? creation.error} />
       {creation.data ? <Once made={creation.data} /> : null}
       <ul aria-label="API keys" className="mt-6 divide-y border-y">
@@ -62,43 +69,6 @@ function keyWords(key: ApiKey): string {
   const words = [`made on ${day(key.created_at)}`];
   words.push(key.last_used_at ? `last used on ${day(key.last_used_at)}` : "not used yet");
   return words.join(", ");
-}
-
-interface NewKeyFormProps {
-  busy: boolean;
-  onCreate: (name: string) => void;
-}
-
-function NewKeyForm({ busy, onCreate }: NewKeyFormProps) {
-  const [name, setName] = useState("");
-  const field = useId();
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault();
-    if (name.trim() === "") return;
-    onCreate(name.trim());
-    setName("");
-  };
-  return (
-    <form onSubmit={submit} className="flex flex-wrap items-end gap-2">
-      <div className="min-w-0 flex-1 sm:max-w-xs">
-        <label htmlFor={field} className="mb-1 block text-sm">
-          Name of the key
-        </label>
-        <input
-          id={field}
-          value={name}
-          placeholder="notebook"
-          onChange={(event) => {
-            setName(event.target.value);
-          }}
-          className="h-10 w-full rounded-lg border bg-raised px-3 text-sm placeholder:text-quiet"
-        />
-      </div>
-      <Button type="submit" disabled={busy || name.trim() === ""}>
-        Create key
-      </Button>
-    </form>
-  );
 }
 
 function Once({ made }: { made: NewApiKey }) {

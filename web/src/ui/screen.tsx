@@ -17,7 +17,9 @@ export function Screen({ title, about, actions, children }: ScreenProps) {
       <div className="mx-auto w-full max-w-4xl px-6 pt-16 pb-16 md:pt-10">
         <header className="mb-8 flex flex-wrap items-end justify-between gap-4">
           <div className="max-w-prose min-w-0">
-            <h1 className="text-2xl font-semibold tracking-tight text-balance">{title}</h1>
+            <h1 className="text-2xl font-semibold tracking-tight text-balance [overflow-wrap:anywhere]">
+              {title}
+            </h1>
             {about ? <p className="mt-2 text-quiet">{about}</p> : null}
           </div>
           {actions ? <div className="flex flex-wrap gap-2">{actions}</div> : null}

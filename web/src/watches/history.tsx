@@ -2,14 +2,16 @@
 import { useQuery } from "@tanstack/react-query";
 
 import { api } from "@/api/client";
-import type { MovedPassage, WatchEvent } from "@/api/types";
+import type { MovedPassage, WatchEvent, WatchKind } from "@/api/types";
 import { keys } from "@/live/events";
 import { ago, useNow } from "@/live/time";
 import { ErrorLine } from "@/ui/dialog";
 import { difference } from "@/watches/difference";
-import { eventWords, movedWords } from "@/watches/words";
+import { MovedRows } from "@/watches/row-table";
+import { movedRows } from "@/watches/rows";
+import { answerWords, eventWords, movedWords } from "@/watches/words";
 
-export function WatchHistory({ id }: { id: string }) {
+export function WatchHistory({ id, kind }: { id: string; kind: WatchKind }) {
   const { data, error } = useQuery({
     queryKey: [...keys.watch(id), "events"],
     queryFn: () => api.watches.events(id),
@@ -20,7 +22,7 @@ export function WatchHistory({ id }: { id: string }) {
       <ol className="divide-y border-y">
         {(data ?? []).map((event) => (
           <li key={event.id} className="py-4">
-            <Happened event={event} />
+            <Happened event={event} kind={kind} />
           </li>
         ))}
       </ol>
@@ -28,7 +30,12 @@ export function WatchHistory({ id }: { id: string }) {
   );
 }
 
-function Happened({ event }: { event: WatchEvent }) {
+interface EventProps {
+  event: WatchEvent;
+  kind: WatchKind;
+}
+
+function Happened({ event, kind }: EventProps) {
   const now = useNow();
   const title = (
     <>
@@ -48,24 +55,39 @@ function Happened({ event }: { event: WatchEvent }) {
     <div className="text-sm">
       <p>{title}</p>
       {event.reason === "" ? null : <p className="mt-1 text-quiet">{event.reason}</p>}
-      {event.new ? <Answers event={event} /> : null}
+      {event.new ? <Answers event={event} kind={kind} /> : null}
+      <Rows event={event} />
       <Moved passages={event.moved} />
     </div>
   );
 }
 
-function Answers({ event }: { event: WatchEvent }) {
+function Answers({ event, kind }: EventProps) {
   return (
     <dl className="mt-3 grid grid-cols-[5rem_1fr] gap-x-4 gap-y-2">
       {event.old ? (
         <>
           <dt className="text-quiet">Before</dt>
-          <dd className="[overflow-wrap:anywhere]">{event.old.text}</dd>
+          <dd className="[overflow-wrap:anywhere]">{answerWords(kind, event.old)}</dd>
         </>
       ) : null}
       <dt className="text-quiet">{event.old ? "Now" : "Answer"}</dt>
-      <dd className="[overflow-wrap:anywhere]">{event.new?.text}</dd>
+      <dd className="[overflow-wrap:anywhere]">
+        {event.new ? answerWords(kind, event.new) : null}
+      </dd>
     </dl>
+  );
+}
+
+/** Which rows of a statement came and went. */
+function Rows({ event: { old, new: fresh } }: { event: WatchEvent }) {
+  if (!old || !fresh || old.withheld || fresh.withheld) return null;
+  const moved = movedRows(old.rows, fresh.rows);
+  if (moved.length === 0) return null;
+  return (
+    <div className="mt-3 border-l-2 border-warm pl-3">
+      <MovedRows label="Rows that moved" moved={moved} />
+    </div>
   );
 }
 

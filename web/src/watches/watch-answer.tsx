@@ -1,7 +1,35 @@
-/** An answer with its sources named under it. */
-import type { AnswerSource, WatchAnswer } from "@/api/types";
+/** What a watch says now: text with its sources, the passages found, or rows. */
+import type { AnswerSource, WatchAnswer, WatchKind } from "@/api/types";
+import { PassageList } from "@/watches/passage-list";
+import { RowTable } from "@/watches/row-table";
+import { answerWords } from "@/watches/words";
 
-export function WatchAnswerView({ answer }: { answer: WatchAnswer }) {
+/** The server keeps no more rows of a statement. */
+const MOST_ROWS = 500;
+
+interface WatchAnswerProps {
+  kind: WatchKind;
+  answer: WatchAnswer;
+}
+
+export function WatchAnswerView({ kind, answer }: WatchAnswerProps) {
+  if (kind === "question") return <Text answer={answer} />;
+  const { passages, rows } = answer;
+  if (passages.length > 0) return <PassageList passages={passages} />;
+  if (rows.length === 0) return <p className="text-quiet">{answerWords(kind, answer)}</p>;
+  return (
+    <>
+      <RowTable label="Rows" rows={rows} />
+      {rows.length === MOST_ROWS ? (
+        <p className="mt-3 text-sm text-quiet">
+          These are the first {MOST_ROWS} rows; more are not watched.
+        </p>
+      ) : null}
+    </>
+  );
+}
+
+function Text({ answer }: { answer: WatchAnswer }) {
   const sources = cited(answer);
   return (
     <>

@@ -5,7 +5,7 @@ import { useEffect, useState } from "react";
 import { useLocation } from "wouter";
 
 import { api } from "@/api/client";
-import type { Watch } from "@/api/types";
+import type { Watch, WatchKind } from "@/api/types";
 import { StateDot } from "@/libraries/state-dot";
 import { keys } from "@/live/events";
 import { useNow } from "@/live/time";
@@ -17,7 +17,14 @@ import { useLooked, useWatchChange } from "@/watches/queries";
 import { WatchAnswerView } from "@/watches/watch-answer";
 import { dot } from "@/watches/watches-screen";
 import { Webhook } from "@/watches/webhook";
-import { stateWords } from "@/watches/words";
+import { KINDS, stateWords, titleOf } from "@/watches/words";
+
+/** What the answer of each kind is called. */
+const NOW: Record<WatchKind, string> = {
+  question: "The answer now",
+  search: "What is found now",
+  sql: "The rows now",
+};
 
 export function WatchScreen({ id }: { id: string }) {
   const { data: watch, error } = useQuery({
@@ -35,23 +42,41 @@ export function WatchScreen({ id }: { id: string }) {
     );
   }
   return (
-    <Screen title={watch.query} about={<State watch={watch} />} actions={<Actions watch={watch} />}>
-      <Section title="The answer now">
+    <Screen
+      title={heading(watch)}
+      about={<State watch={watch} />}
+      actions={<Actions watch={watch} />}
+    >
+      {watch.kind === "sql" ? <Statement text={watch.query} /> : null}
+      <Section title={NOW[watch.kind]}>
         <div aria-live="polite">
           {watch.answer ? (
-            <WatchAnswerView answer={watch.answer} />
+            <WatchAnswerView kind={watch.kind} answer={watch.answer} />
           ) : (
             <p className="text-quiet">There is no answer yet.</p>
           )}
         </div>
       </Section>
       <Section title="What happened">
-        <WatchHistory id={id} />
+        <WatchHistory id={id} kind={watch.kind} />
       </Section>
       <Section title="Tell another program">
         <Webhook watch={watch} />
       </Section>
     </Screen>
+  );
+}
+
+/** A statement stands under its own heading, which is longer than a title may be. */
+function heading(watch: Watch): string {
+  return watch.kind === "sql" ? watch.name || KINDS.sql : titleOf(watch);
+}
+
+function Statement({ text }: { text: string }) {
+  return (
+    <Section title="The statement">
+      <pre className="font-mono text-xs [overflow-wrap:anywhere] whitespace-pre-wrap">{text}</pre>
+    </Section>
   );
 }
 
@@ -114,7 +139,7 @@ function Actions({ watch }: { watch: Watch }) {
             setLeaving(false);
           }}
         >
-          “{watch.query}” will not be answered again, and what happened to it is gone.
+          “{titleOf(watch)}” will not be answered again, and what happened to it is gone.
         </Confirm>
       ) : null}
     </>

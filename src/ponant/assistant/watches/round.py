@@ -327,7 +327,9 @@ def _rows_differ(old: Answer, new: Answer) -> str:
         Counter(msgspec.json.encode(row, order="sorted") for row in one.rows) for one in (old, new)
     )
     came, went = (after - before).total(), (before - after).total()
-    return f"{came} rows came, {went} went." if came or went else ""
+    if not came and not went:
+        return ""
+    return f"{came} {'row' if came == 1 else 'rows'} came, {went} went."
 
 
 def _spent(watch: Watch, made: Made) -> Watch:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ponant.kit.errors import NotFound, PonantError
 from ponant.live.indexing.ingestion import Home, Ingestion
 from ponant.live.sources.intake import Intake
-from ponant.live.sources.port import Batch, DocumentSource, Found, Gone, SourceFault
+from ponant.live.sources.port import Batch, DocumentSource, Found, Gone, SignInRefused, SourceFault
 from ponant.live.sources.pushed import PushIntake
 from ponant.live.sources.state import PushOutcome, SourceState
 from ponant.live.sources.stock import Stock
@@ -125,7 +125,7 @@ class Follower:
             self.state.interval = source.interval
             await self._take_batches(source)
         except SourceFault as e:
-            self._fail(e.message)
+            self._fail(e.message, refused=isinstance(e, SignInRefused))
             return e.retry_after
         except NotFound:
             self._fail("The library is gone.")
@@ -228,9 +228,9 @@ class Follower:
         if before != self._shown:
             self._changed()
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, message: str, *, refused: bool = False) -> None:
         before = self._shown
-        self.state.state, self.state.message = "error", message
+        self.state.state, self.state.message, self.state.refused = "error", message, refused
         self.state.rate, self.state.seconds_left = 0.0, None
         self.state.checked_at = self._ingestion.index.clock.now()
         if before != self._shown:

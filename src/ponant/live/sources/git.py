@@ -23,7 +23,7 @@ from ponant.live.reading.parsing import LARGEST_FILE, too_large
 from ponant.live.sources.files import media_type
 from ponant.live.sources.kind import Context, Kind, Secrets, secret
 from ponant.live.sources.looking import Interval, checked_url, looked
-from ponant.live.sources.port import Batch, Content, Cursor, Found, SourceFault
+from ponant.live.sources.port import Batch, Content, Cursor, Found, SignInRefused, SourceFault
 
 _TIMEOUT = 30.0  # seconds without a byte
 _SSH = re.compile(r"(git\+)?ssh(\+git)?://|[^/:]+@[^/:]+:(?!//)")  # or user@host:path
@@ -82,7 +82,7 @@ class GitSource:
             with repository:
                 return self._tree(repository, self._tip(repository))
         except HTTPUnauthorized as e:
-            raise SourceFault(
+            raise SignInRefused(
                 f"{where} refused to be read: the name or the password is wrong. Set the "
                 "source's password anew (ponant live sign-in)."
             ) from e

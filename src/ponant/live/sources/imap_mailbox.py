@@ -18,7 +18,7 @@ from imapclient import IMAPClient
 from imapclient.exceptions import IMAPClientError, LoginError
 
 from ponant.live.sources import records
-from ponant.live.sources.port import SourceFault
+from ponant.live.sources.port import SignInRefused, SourceFault
 
 _SECONDS = 30.0  # for an answer
 _HEADERS = "BODY.PEEK[HEADER.FIELDS (SUBJECT FROM TO CC DATE)]"
@@ -228,7 +228,7 @@ def faults(config: ImapConfig) -> Iterator[None]:
     try:
         yield
     except LoginError as e:
-        raise SourceFault(
+        raise SignInRefused(
             f"The mail server at {place} refused the user {config.user} or the password. Set the "
             "source's password anew (ponant live sign-in)."
         ) from e

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError
 
 from ponant.live.sources import records
-from ponant.live.sources.port import SourceFault
+from ponant.live.sources.port import SignInRefused, SourceFault
 
 if TYPE_CHECKING:
     from ponant.live.sources.kafka_topic import KafkaConfig
@@ -47,7 +47,7 @@ class Noted:
                     f"{where} does not let people sign in with {config.mechanism}: "
                     f"{records.shortened(refusal.str())}. Set another `mechanism`."
                 )
-            return SourceFault(
+            return SignInRefused(
                 f"{where} refused the user or the password. Set the source's password anew "
                 "(ponant live sign-in)."
             )

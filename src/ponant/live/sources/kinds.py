@@ -70,12 +70,14 @@ class KindView(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         settings: JSON schema of its config.
         secrets: what is sent beside it, and kept apart.
+        signs_in_as: settings that say who signs in, which may change with the secrets.
     """
 
     name: str
     hint: str
     reaches: str
     secrets: tuple[str, ...]
+    signs_in_as: tuple[str, ...]
     settings: dict[str, Any]
 
 
@@ -87,6 +89,7 @@ def kind_views() -> list[KindView]:
             hint=kind.hint,
             reaches=kind.reaches,
             secrets=tuple(kind.secrets),
+            signs_in_as=tuple(kind.signs_in_as),
             settings=described(kind.config),
         )
         for kind in KINDS.values()

@@ -13,7 +13,7 @@ import msgspec
 from ponant.kit.errors import BadRequest, Forbidden
 from ponant.live.reading.parsing import LARGEST_FILE, UnreadableDocument
 from ponant.live.sources.kind import Context
-from ponant.live.sources.port import Batch, SourceFault
+from ponant.live.sources.port import Batch, SignInRefused, SourceFault
 
 Interval = Annotated[float, msgspec.Meta(ge=0.1, le=86_400)]
 """Seconds between two looks."""
@@ -102,7 +102,7 @@ def fault_of(url: str, error: Exception) -> SourceFault:
 def refused(url: str, status: int) -> SourceFault:
     """An answer that says no, with its mend."""
     if status in (401, 403):
-        return SourceFault(
+        return SignInRefused(
             f"{url} refused to be read ({status}): the name or the password is wrong or may not "
             "read it. Set the source's password anew (ponant live sign-in)."
         )

@@ -30,6 +30,10 @@ class SourceFault(Exception):
         self.retry_after = retry_after
 
 
+class SignInRefused(SourceFault):
+    """A source that does not let in who signs in there; another password or key mends it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """A document as bytes; ``signature`` is what they were read under, "" while they may change."""

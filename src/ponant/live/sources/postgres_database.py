@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 
 from ponant.kit.network import Network
 from ponant.live.sources import records
-from ponant.live.sources.port import SourceFault
+from ponant.live.sources.port import SignInRefused, SourceFault
 from ponant.live.sources.postgres_tables import Connection
 
 _SECONDS = 10  # to connect
@@ -134,16 +134,20 @@ class Place:
         try:
             yield
         except psycopg.Error as e:
-            raise SourceFault(self._mend(e)) from e
+            raise self._fault(e) from e
+
+    def _fault(self, error: psycopg.Error) -> SourceFault:
+        config, said = self.config, str(error)
+        if "password authentication failed" in said or "no password supplied" in said:
+            return SignInRefused(
+                f"PostgreSQL at {config.host}:{config.port} refused the user {config.user} or the "
+                "password. Set the source's password anew (ponant live sign-in)."
+            )
+        return SourceFault(self._mend(error))
 
     def _mend(self, error: psycopg.Error) -> str:
         config, said = self.config, str(error)
         place = f"{config.host}:{config.port}"
-        if "password authentication failed" in said or "no password supplied" in said:
-            return (
-                f"PostgreSQL at {place} refused the user {config.user} or the password. Set the "
-                "source's password anew (ponant live sign-in)."
-            )
         if "replication role" in said or "REPLICATION" in said:
             return (
                 f"{config.user} may not replicate. Run: ALTER ROLE {config.user} REPLICATION; or "

@@ -18,7 +18,7 @@ from ponant.live.reading.parsing import LARGEST_FILE, too_large
 from ponant.live.sources.files import media_type
 from ponant.live.sources.kind import Context, Kind, Secrets, secret
 from ponant.live.sources.looking import Interval, checked_url, looked
-from ponant.live.sources.port import Batch, Content, Cursor, Found, SourceFault
+from ponant.live.sources.port import Batch, Content, Cursor, Found, SignInRefused, SourceFault
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
@@ -142,7 +142,7 @@ class S3Source:
         code = found.group(1) if (found := _CODE.search(str(error))) else ""
         wrong = isinstance(error, PermissionDeniedError | UnauthenticatedError)
         if wrong or code in _WRONG_KEYS:
-            return SourceFault(
+            return SignInRefused(
                 f"The bucket {self._place} refused to be read: the key is wrong or may not list "
                 "it. Set the source's key anew (ponant live sign-in)."
             )

@@ -14,6 +14,7 @@ class SourceState:
     """How a source fares now; counts are of documents.
 
     Attributes:
+        refused: whether it is in error since what it signs in with was refused, or is lost.
         rate: documents a second in the run that goes on; 0 when in step.
         seconds_left: estimate for that run.
         interval: seconds between two looks where the source is polled.
@@ -21,6 +22,7 @@ class SourceState:
 
     state: Literal["in_step", "syncing", "error"] = "syncing"
     message: str = ""
+    refused: bool = False
     seen: int = 0
     indexed: int = 0
     failed: int = 0

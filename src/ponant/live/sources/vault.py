@@ -8,7 +8,7 @@ from sqlalchemy import update
 from ponant.kit.sealing import CannotOpen, Seal, is_sealed
 from ponant.live import repository
 from ponant.live.declarations import Declared
-from ponant.live.sources.port import SourceFault
+from ponant.live.sources.port import SignInRefused
 from ponant.live.tables import SourceRow
 from ponant.store import Database, Scope, in_scope
 
@@ -40,7 +40,7 @@ class Vault:
         """What a source signs in with.
 
         Raises:
-            SourceFault: the key is not there; the source stays, and goes on once it is.
+            SignInRefused: the key is not there; the source stays, and goes on once it is.
         """
         try:
             return {
@@ -48,7 +48,7 @@ class Vault:
                 for name, value in stored.items()
             }
         except CannotOpen as e:
-            raise SourceFault(
+            raise SignInRefused(
                 f"What it signs in with cannot be opened. {e} Or give the source its secrets "
                 "anew: what it brought stays."
             ) from e
