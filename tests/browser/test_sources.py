@@ -10,9 +10,10 @@ from threading import Thread
 from typing import ClassVar
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import sign_in
+from tests.patience import tries
 from tests.server import Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.model]
@@ -97,6 +98,30 @@ def test_a_first_reading_shows_how_far_it_is_and_what_could_not_be_read(
     expect(broken.get_by_role("listitem")).to_contain_text("scan.pdf")
     (folder / "scan.pdf").unlink()
     expect(broken).to_have_count(0)
+
+
+def test_what_happened_before_the_page_listened_is_seen(
+    page: Page, shared: Server, roots: Path
+) -> None:
+    sign_in(page, shared)
+    made = page.request.post(f"{shared.url}/v1/libraries", data={"name": "Unheard"})
+    address = f"{shared.url}/v1/libraries/{made.json()['id']}"
+    held: list[Route] = []
+    page.route("**/v1/libraries/events", lambda route: held.append(route))
+    with page.expect_response(f"{address}/sources"):
+        page.goto(address.replace("/v1/", "/"))
+    folder = Path(tempfile.mkdtemp(prefix="unheard-", dir=roots))
+    (folder / "a.md").write_text("The ladder is behind the boiler.", encoding="utf-8")
+    source = {"kind": "folder", "config": {"path": str(folder)}}
+    assert page.request.post(f"{address}/sources", data=source).ok
+    for _ in tries():
+        [found] = page.request.get(f"{address}/sources").json()["data"]
+        if found["state"] == "in_step" and held:
+            break
+        page.wait_for_timeout(50)
+    for route in held:
+        route.continue_()
+    expect(page.get_by_role("list", name="Sources")).to_contain_text("in step, 1 document, 1 read")
 
 
 def test_a_document_that_could_not_be_read_is_tried_again(

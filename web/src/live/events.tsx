@@ -45,6 +45,7 @@ function libraryEvents(client: QueryClient): EventSource {
   const source = new EventSource(at("/v1/libraries/events"));
   source.addEventListener("open", () => {
     refresh(client);
+    void client.invalidateQueries({ queryKey: ["library"] }); // what changed meanwhile, in any
   });
   source.addEventListener("library.changed", (event) => {
     onChange(client, JSON.parse(event.data as string) as LibraryChanged);
