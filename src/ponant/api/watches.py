@@ -121,7 +121,7 @@ async def follow(
     seen = last_event_id if last_event_id is not None else after
 
     async def frames() -> AsyncGenerator[bytes]:
-        async with aclosing(services.watches.follow(caller, seen)) as events:
+        async with aclosing(await services.watches.follow(caller, seen)) as events:
             yield b": listening\n\n"
             async for event in events:
                 shown = await _now(services, caller, event)

@@ -325,7 +325,7 @@ async def test_watches_are_their_owners_alone(post: Post, library: str) -> None:
 
 async def test_a_follower_reads_on_from_the_number_it_saw_last(post: Post, library: str) -> None:
     await make_watch(post, library)
-    events = post.watches.follow(post.owner, 0)
+    events = await post.watches.follow(post.owner, 0)
     first = await anext(events)
     assert first.happening == "answered"
     await says(post, library, "09:00")
@@ -333,9 +333,19 @@ async def test_a_follower_reads_on_from_the_number_it_saw_last(post: Post, libra
     await wait(post, MINUTE)
     assert (await waiting).happening == "changed"
     await events.aclose()
-    later = post.watches.follow(post.owner, first.number)
+    later = await post.watches.follow(post.owner, first.number)
     assert (await anext(later)).happening == "changed"
     await later.aclose()
+
+
+async def test_a_follower_is_told_what_happens_before_it_asks_for_the_next(
+    post: Post, library: str
+) -> None:
+    """A page that looks as soon as it is connected would miss what comes right after."""
+    events = await post.watches.follow(post.owner)
+    await make_watch(post, library)
+    assert (await anext(events)).happening == "answered"
+    await events.aclose()
 
 
 async def test_a_watch_that_is_deleted_leaves_nothing(post: Post, library: str) -> None:

@@ -4,6 +4,7 @@ import { useEffect } from "react";
 
 import { at } from "@/api/path";
 import type { Library, LibraryChanged, LibrarySource } from "@/api/types";
+import { askAgain } from "@/live/asking-again";
 
 /** Keys of what the page keeps; a change in a library makes the first four stale. */
 export const keys = {
@@ -45,7 +46,7 @@ function libraryEvents(client: QueryClient): EventSource {
   const source = new EventSource(at("/v1/libraries/events"));
   source.addEventListener("open", () => {
     refresh(client);
-    void client.invalidateQueries({ queryKey: ["library"] }); // what changed meanwhile, in any
+    askAgain(client, ["library"]); // what changed meanwhile, in any
   });
   source.addEventListener("library.changed", (event) => {
     onChange(client, JSON.parse(event.data as string) as LibraryChanged);
@@ -57,7 +58,7 @@ function watchEvents(client: QueryClient): EventSource {
   const source = new EventSource(at("/v1/watches/events"));
   for (const name of ["open", ...HAPPENINGS]) {
     source.addEventListener(name, () => {
-      void client.invalidateQueries({ queryKey: keys.watches });
+      askAgain(client, keys.watches);
     });
   }
   return source;
@@ -83,9 +84,9 @@ function listen(connect: () => EventSource): () => void {
 }
 
 function refresh(client: QueryClient): void {
-  void client.invalidateQueries({ queryKey: keys.evidence });
-  void client.invalidateQueries({ queryKey: keys.passage });
-  void client.invalidateQueries({ queryKey: keys.libraries });
+  askAgain(client, keys.evidence);
+  askAgain(client, keys.passage);
+  askAgain(client, keys.libraries);
 }
 
 function onChange(client: QueryClient, change: LibraryChanged): void {
@@ -100,8 +101,8 @@ function onChange(client: QueryClient, change: LibraryChanged): void {
   );
   spaced(id, () => {
     refresh(client);
-    void client.invalidateQueries({ queryKey: keys.library(id) });
-    void client.invalidateQueries({ queryKey: keys.questions(id) });
+    askAgain(client, keys.library(id));
+    askAgain(client, keys.questions(id));
   });
 }
 

@@ -199,14 +199,16 @@ class Watches:
     async def follow(
         self, caller: Principal, after: int | None = None
     ) -> AsyncGenerator[WatchEvent]:
-        """What happens to the caller's watches, from now on or after the event of a number."""
+        """What happens to the caller's watches after the event of a number, or from now on."""
+        if after is None:
+            after = await asyncio.to_thread(self._store.last_number, caller.scope)
+        return self._told(caller, after)
+
+    async def _told(self, caller: Principal, last: int) -> AsyncGenerator[WatchEvent]:
         news = asyncio.Event()
         readers = self._readers[caller.workspace_id, caller.person_id]
         readers.add(news)
         try:
-            last = after
-            if last is None:
-                last = await asyncio.to_thread(self._store.last_number, caller.scope)
             while True:
                 news.clear()
                 while told := await self.since(caller, last):
