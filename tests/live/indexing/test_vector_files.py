@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ponant.live.indexing import vector_rows, vectors
 from ponant.live.indexing.index import Index
@@ -172,3 +173,31 @@ def test_the_approximate_index_proposes_nearly_all_that_is_nearest(tmp_path: Pat
     found = [row for row, _ in snapshot.search(query, 10, only)]
     assert len(set(found) & set(exact)) >= 9
     assert all(1501 <= row <= 3000 for row in found)
+
+
+def test_the_approximate_index_serves_questions_that_are_far_from_everything(
+    tmp_path: Path,
+) -> None:
+    """They have no neighbourhood to descend into; with few candidates a fifth was missed."""
+    rng = np.random.default_rng(6)
+    centres = _directions(rng.standard_normal((40, 384)))
+    around = rng.standard_normal((20_000, 384)) * 0.6 / np.sqrt(384)
+    rows = _directions(centres[np.arange(20_000) % 40] + around)
+    files = VectorFiles(tmp_path, approximate_from=1000)
+    kept = files.write("lib", "e", np.arange(20_000), rows, {})
+    assert kept is not None
+    assert kept.graph is not None
+    library = LibraryVectors(0)
+    library.stage(1, (), Rows(np.arange(20_000), ["a"] * 20_000, rows))
+    library.publish(1)
+    library.attach(kept)
+    hits = 0
+    for question in _directions(rng.standard_normal((40, 384))):
+        exact = np.argsort(-(rows @ question))[:10]
+        hits += len(set(exact.tolist()) & {row for row, _ in library.latest.search(question, 10)})
+    assert hits / 400 >= 0.95
+
+
+def _directions(rows: NDArray[np.float64]) -> NDArray[np.float32]:
+    found = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(found, np.float32)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from usearch.index import Index as Graph
 
 APPROXIMATE_FROM = 120_000  # rows; fewer are compared one by one
-_CONNECTIVITY = 16
+_CONNECTIVITY = 32
 _BUILT_WITH = 128  # candidates looked at for each row that comes
-_SEARCHED_WITH = 192
+_SEARCHED_WITH = 3072  # for each question, which takes as long as 120,000 rows one by one
 _ALIGNMENT = 4096
 _KEY_DIGITS = 16  # of a fingerprint in hex
 _NOT_THERE = 0
