@@ -134,6 +134,11 @@ def test_a_text_begins_with_its_first_token_of_substance(text: str, token: str) 
         ("When should I use a mask?", "Use it before sanding.", True),
         ("Wann öffnet das Museum?", "Das Museum öffnet am Montag.", True),
         ("Combien coûte le billet ?", "Le billet est vendu à la porte.", False),
+        ("What does a year of support cost?", "The desk sells support by email.", False),
+        ("What does a year of support cost?", "Support: EUR 90.", True),
+        ("What is the price of a badge?", "Badges are handed out by reception.", False),
+        ("Was kostet ein Ausweis?", "Ausweise gibt es am Empfang.", False),
+        ("Quel est le prix d'un badge ?", "Un badge est gratuit.", True),
     ],
 )
 def test_a_question_for_a_number_or_time_wants_one(

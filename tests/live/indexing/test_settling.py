@@ -10,8 +10,8 @@ import pytest
 
 from ponant.live.indexing.settling import Settling
 from ponant.live.knowledge import Knowledge
+from ponant.live.sources import kinds
 from ponant.live.sources.kind import Kind
-from ponant.live.sources.kinds import register
 from ponant.live.sources.port import Batch, Content, Found
 from ponant.live.sources.push import PushConfig, PushedDocument
 from tests.live.conftest import SCOPE, Installation, eventually, in_step
@@ -106,9 +106,10 @@ def test_a_log_is_asked_for_more_once_the_disk_has_what_it_told(
     kind = Kind(
         name="forgetful", config=PushConfig, open=lambda *_: log, reaches="none", hint="a test's"
     )
+    monkeypatch.setattr(kinds, "_REGISTERED", {})  # what a test registers ends with it
 
     async def run() -> None:
-        register(kind)
+        kinds.register(kind)
         async with installation.running() as knowledge:
             with _disk_of(knowledge, monkeypatch) as disk:
                 library = await knowledge.create_library(SCOPE, "Handbook")
