@@ -138,7 +138,9 @@ def test_a_text_begins_with_its_first_token_of_substance(text: str, token: str) 
         ("What does a year of support cost?", "Support: EUR 90.", True),
         ("What is the price of a badge?", "Badges are handed out by reception.", False),
         ("Was kostet ein Ausweis?", "Ausweise gibt es am Empfang.", False),
+        ("Was kosten die Karten?", "Karten gibt es am Empfang.", False),
         ("Quel est le prix d'un badge ?", "Un badge est gratuit.", True),
+        ("Quelle est la date du bal ?", "Le bal se tient au château.", False),
     ],
 )
 def test_a_question_for_a_number_or_time_wants_one(
@@ -151,6 +153,9 @@ def test_a_question_for_a_number_or_time_wants_one(
 def test_other_questions_want_none() -> None:
     assert not quantities.wanted("Who orders the toner?")
     assert not quantities.wanted("How do I restore a file?")
+    assert not quantities.wanted("What does the report say about cost?")
+    assert not quantities.wanted("What does a high cost mean?")
+    assert not quantities.wanted("What is the fee for?")
 
 
 def test_a_word_stands_for_one_form_alone() -> None:
