@@ -5,10 +5,11 @@ import { useState, type SubmitEvent } from "react";
 import { api } from "@/api/client";
 import type { NewSource, SourceKind } from "@/api/types";
 import { useLibraryChange, useSourceKinds } from "@/libraries/queries";
-import { BOX, SecretField, SettingField } from "@/libraries/setting-fields";
+import { SecretField, SettingField } from "@/libraries/setting-fields";
 import { newSource, offered, settingsOf } from "@/libraries/settings";
 import { kindWords } from "@/libraries/source-words";
 import { Button } from "@/ui/button";
+import { FIELD } from "@/ui/classes";
 import { Dialog, ErrorLine } from "@/ui/dialog";
 
 export function AddSource({ library }: { library: string }) {
@@ -59,7 +60,7 @@ function SourceDialog({ library, onClose }: SourceDialogProps) {
           <select
             id="kind"
             value={kind.name}
-            className={BOX}
+            className={FIELD}
             onChange={(event) => {
               addition.reset();
               choose(event.target.value);

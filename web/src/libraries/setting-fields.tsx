@@ -1,7 +1,6 @@
 /** Fields for the settings and the secrets of a source. */
 import { secretWords, type Setting } from "@/libraries/settings";
-
-export const BOX = "h-10 w-full rounded-lg border bg-raised px-3 text-sm placeholder:text-quiet";
+import { FIELD } from "@/ui/classes";
 
 interface SettingFieldProps {
   setting: Setting;
@@ -16,7 +15,7 @@ export function SettingField({ setting, present }: SettingFieldProps) {
     id,
     name,
     required,
-    className: BOX,
+    className: FIELD,
     "aria-describedby": about === "" ? undefined : `${id}-about`,
   };
   return (
@@ -67,7 +66,7 @@ export function SecretField({ name, required }: SecretFieldProps) {
         type="password"
         required={required}
         autoComplete="new-password"
-        className={BOX}
+        className={FIELD}
       />
       <p className="mt-1 text-xs text-quiet">Kept by Ponant, and never shown again.</p>
     </div>

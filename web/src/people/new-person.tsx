@@ -6,9 +6,8 @@ import type { Role } from "@/api/types";
 import { usePeopleChange } from "@/people/queries";
 import { RolePicker } from "@/people/role-picker";
 import { Button } from "@/ui/button";
+import { FIELD } from "@/ui/classes";
 import { ErrorLine } from "@/ui/dialog";
-
-const FIELD = "h-10 w-full rounded-lg border bg-raised px-3 text-sm placeholder:text-quiet";
 
 export function NewPerson() {
   const [name, setName] = useState("");

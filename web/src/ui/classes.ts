@@ -5,3 +5,6 @@ import { twMerge } from "tailwind-merge";
 export function classes(...values: ClassValue[]): string {
   return twMerge(clsx(values));
 }
+
+/** How a field of one line looks. */
+export const FIELD = "h-10 w-full rounded-lg border bg-raised px-3 text-sm placeholder:text-quiet";

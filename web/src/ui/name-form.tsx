@@ -2,6 +2,7 @@
 import { useId, useState, type SubmitEvent } from "react";
 
 import { Button } from "@/ui/button";
+import { FIELD } from "@/ui/classes";
 
 interface NameFormProps {
   /** What the name is of. */
@@ -41,7 +42,7 @@ export function NameForm({ label, action, example, busy, onMake }: NameFormProps
           onChange={(event) => {
             setName(event.target.value);
           }}
-          className="h-10 w-full rounded-lg border bg-raised px-3 text-sm placeholder:text-quiet"
+          className={FIELD}
         />
       </div>
       <Button type="submit" disabled={busy || given === ""}>

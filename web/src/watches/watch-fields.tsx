@@ -5,11 +5,9 @@ import { useId } from "react";
 import { api } from "@/api/client";
 import type { Library, WatchKind } from "@/api/types";
 import type { Setup } from "@/chat/setup";
-import { classes } from "@/ui/classes";
+import { classes, FIELD } from "@/ui/classes";
 import { ErrorLine } from "@/ui/dialog";
 import { KINDS } from "@/watches/words";
-
-const BOX = "h-10 w-full rounded-lg border bg-raised px-3 text-sm placeholder:text-quiet";
 
 /** The most that the server takes. */
 const LONGEST_QUERY = 4000;
@@ -48,7 +46,7 @@ export function KindField({ value, onChange }: KindFieldProps) {
       <select
         id={field}
         value={value}
-        className={BOX}
+        className={FIELD}
         onChange={(event) => {
           onChange(event.target.value as WatchKind);
         }}
@@ -80,7 +78,7 @@ export function QueryField({ kind }: { kind: WatchKind }) {
         placeholder={example}
         spellCheck={kind !== "sql"}
         aria-describedby={`${field}-about`}
-        className={classes(BOX, "block h-auto py-2", kind === "sql" && "font-mono")}
+        className={classes(FIELD, "block h-auto py-2", kind === "sql" && "font-mono")}
       />
       <p id={`${field}-about`} className="mt-1 text-xs text-quiet">
         {about}
@@ -133,7 +131,7 @@ export function ModelField({ setup }: { setup: Setup }) {
         id={field}
         name="model"
         defaultValue={setup.model ?? ""}
-        className={BOX}
+        className={FIELD}
       >
         {setup.models.map(({ id }) => (
           <option key={id}>{id}</option>
@@ -150,7 +148,7 @@ export function NameField() {
       <label htmlFor={field} className="mb-1 block text-sm">
         Name, if it should have one
       </label>
-      <input id={field} name="name" maxLength={LONGEST_NAME} className={BOX} />
+      <input id={field} name="name" maxLength={LONGEST_NAME} className={FIELD} />
     </div>
   );
 }
