@@ -61,6 +61,7 @@ def test_tools_search_with_filters_and_name_libraries(office: Office) -> None:
             )
             (hit,) = found["results"]
             assert (hit["title"], hit["metadata"]) == ("south.md", {"site": "south"})
+            assert (hit["source_id"], hit["version"]) == (None, 1)
             assert hit["as_of"]
             for tool, arguments, words in (
                 ("search", {"query": "x", "limit": "many"}, "whole number"),

@@ -31,17 +31,37 @@ def test_equal_prompts_under_different_lists_share_no_page(server: Server) -> No
         assert _cached(http, shared) > 0
 
 
+@pytest.mark.model
+def test_pages_of_a_deleted_document_are_found_again_by_no_prompt(server: Server) -> None:
+    with server.client() as http:
+        access = ["group:Nobody else", f"person:{http.get('/v1/users/me').json()['id']}"]
+        library = _closed(http, "Forgotten", access)
+        _cached(http, library)
+        kept = _cached(http, library)
+        (document,) = http.get(f"/v1/libraries/{library}/documents").json()["data"]
+        http.delete(f"/v1/libraries/{library}/documents/{document['id']}").raise_for_status()
+        _put(http, library, access)
+        assert _cached(http, library) < kept, "the prompt is the same, the passages are others"
+        assert _cached(http, library) == kept
+
+
 def _closed(http: httpx.Client, name: str, access: list[str] | None) -> str:
     """A library with the one document, under a list; its id."""
     library = str(http.post("/v1/libraries", json={"name": name}).json()["id"])
+    _put(http, library, access)
+    return library
+
+
+def _put(http: httpx.Client, library: str, access: list[str] | None) -> None:
+    """Add the document and wait until it can be found."""
     form = {} if access is None else {"access": json.dumps(access)}
     file = {"file": ("bonus.md", _TEXT.encode())}
-    http.post(f"/v1/libraries/{library}/documents", files=file, data=form)
+    http.post(f"/v1/libraries/{library}/documents", files=file, data=form).raise_for_status()
+    ask = {"query": _QUESTION}
     until(
-        lambda: http.get(f"/v1/libraries/{library}").json()["freshness"],
-        lambda fresh: fresh["state"] == "in_step" and fresh["version"] > 0,
+        lambda: http.post(f"/v1/libraries/{library}/search", json=ask).json()["data"],
+        lambda hits: any(hit["vector_rank"] for hit in hits),
     )
-    return library
 
 
 def _cached(http: httpx.Client, library: str) -> int:

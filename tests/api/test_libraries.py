@@ -162,13 +162,20 @@ def test_a_folder_is_followed_searched_and_heard_of(server: _Server) -> None:
             assert next(lines) == ": listening"
             made = http.post(f"/v1/libraries/{library}/sources", json=source)
             assert made.status_code == 201
-            told = _changed(lines)
+            told, progress = _changed(lines)
+        followed = made.json()["id"]
+        assert {one["id"] for one in progress} == {followed}
+        assert (progress[-1]["seen"], progress[-1]["indexed"], progress[-1]["failed"]) == (1, 1, 0)
+        assert progress[-1].keys() >= {"parsed", "embedded", "rate", "seconds_left"}
         assert told["library_id"] == library
         assert [one["change"] for one in told["documents"]] == ["added"]
         ask = {"query": "when does the desk open", "limit": 3}
         found = http.post(f"/v1/libraries/{library}/search", json=ask).json()
         (hit,) = found["data"]
         assert "08:30" in hit["text"]
+        assert hit["source_id"] == followed
+        assert (hit["document_name"], hit["document_version"]) == ("desk.md", 1)
+        assert (hit["library_version"], hit["as_of"]) == (found["version"], found["as_of"])
         assert found["version"] == told["version"]
         shown = http.get(f"/v1/passages/{hit['passage_id']}?library_id={library}").json()
         assert shown["text"][shown["start"] : shown["end"]] == hit["text"]
@@ -187,13 +194,16 @@ def test_a_folder_is_followed_searched_and_heard_of(server: _Server) -> None:
         assert http.post(f"/v1/libraries/{library}/search", json=ask).json()["data"] == []
 
 
-def _changed(lines: Iterator[str]) -> dict:
-    """The next change that names a document."""
+def _changed(lines: Iterator[str]) -> tuple[dict, list[dict]]:
+    """The first change that names a document, and what sources told until one was in step."""
+    change, progress = None, []
     for line in lines:
         if line.startswith("data: "):
             told = json.loads(line.removeprefix("data: "))
-            if told["documents"]:
-                return told
+            change = change or (told if told["documents"] else None)
+            progress += told["sources"]
+            if change and any(one["state"] == "in_step" and one["indexed"] for one in progress):
+                return change, progress
     raise AssertionError("no change was told")
 
 

@@ -82,11 +82,20 @@ def test_a_sync_that_goes_on_is_drawn_with_its_counts_rate_and_time(
             # Those who listen are told the same.
             told = await eventually(
                 partial(_told, installation),
-                lambda told: any(one.state == "in_step" for one in told),
+                lambda told: any(
+                    one.state == "in_step" and one.embedded == _ALL - 1 for one in told
+                ),
             )
-            assert any(one.state == "syncing" and one.rate and one.seconds_left for one in told)
-            ended = next(one for one in told if one.state == "in_step")
+            assert any(
+                one.state == "syncing"
+                and one.rate
+                and one.seconds_left
+                and 0 < one.embedded <= one.parsed < _ALL
+                for one in told
+            )
+            ended = told[-1]
             assert (ended.seen, ended.indexed, ended.failed, ended.pending) == (_ALL, 39, 1, 0)
+            assert (ended.state, ended.parsed, ended.embedded) == ("in_step", 39, 39)
 
     asyncio.run(run())
 

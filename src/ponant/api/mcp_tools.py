@@ -151,6 +151,7 @@ def _hit(hit: Hit, library: str, base: str) -> dict[str, Any]:
         "url": _url(hit, base),
         "text": hit.text,
         "library": library,
+        "source_id": hit.source_id,
         "document_id": hit.document_id,
         "version": hit.document_version,
         "as_of": hit.as_of,

@@ -104,6 +104,8 @@ def show_pipelines() -> None:
             _console.print(
                 f"  {failure.source} {failure.key}: {failure.step}: {failure.reason}", markup=False
             )
+        if now.mend:
+            _console.print(f"  {now.mend}", markup=False)
 
 
 def replay_failed(name: Annotated[str, typer.Argument(help="The pipeline.")]) -> None:

@@ -210,6 +210,7 @@ class Core:
             self._notify(Notice(part="withdrawn", workspace_id=workspace, keys=tuple(ids)))
 
     async def _fresh(self, scope: Scope, library_id: str) -> Freshness:
+        await self._followers.meaning.count(scope, library_id)
         return self._freshness(await self._read(self._queries.library, scope, library_id))
 
     def _freshness(self, row: LibraryRow) -> Freshness:

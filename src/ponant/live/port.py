@@ -124,6 +124,7 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     library_version: int = 0
     url: str | None = None
     metadata: dict[str, MetadataValue] = {}
+    source_id: str | None = None  # that its document came from; None is by hand
     readers: str = ""  # names the access list that it stands under; "" where everybody may read it
     before: str = ""  # the neighbours' text, where it was asked for
     after: str = ""
@@ -246,6 +247,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     seconds_left: float | None
     interval: float | None
     refused: bool = False
+    parsed: int = 0
+    embedded: int = 0
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -111,6 +111,8 @@ def test_words_of_most_passages_are_dropped_unless_quoted_or_alone(
     shelf.put("The engine of the ferry.", "ferry.md")
     found = shelf.search("engine ferry", mode="keyword").hits
     assert [hit.document_name for hit in found] == ["ferry.md"]
+    found = shelf.search('"engine" ferry', mode="keyword").hits
+    assert (len(found), found[0].document_name) == (50, "ferry.md")
     assert len(shelf.search("engine", mode="keyword").hits) == 50
     assert len(shelf.search('"engine"', mode="keyword").hits) == 50
 

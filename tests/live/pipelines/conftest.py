@@ -65,15 +65,15 @@ class Workshop:
     def memory(self) -> Memory:
         return Memory(memory_file(self.home, "pipeline"))
 
-    async def texts(self, library: str) -> dict[str, str]:
+    async def texts(self, library: str, scope: Scope = SCOPE) -> dict[str, str]:
         """The texts of a library's documents by path."""
-        found = [one for one in await self.live.list_libraries(SCOPE) if one.name == library]
+        found = [one for one in await self.live.list_libraries(scope) if one.name == library]
         if not found:
             return {}
         texts: dict[str, str] = {}
-        for one in await self.live.list_documents(SCOPE, found[0].id):
+        for one in await self.live.list_documents(scope, found[0].id):
             with contextlib.suppress(NotFound):  # it went between the two questions
-                texts[one.path] = await self.live.document_text(SCOPE, found[0].id, one.id)
+                texts[one.path] = await self.live.document_text(scope, found[0].id, one.id)
         return texts
 
     async def rows(self, sql: str) -> list[list[Any]]:

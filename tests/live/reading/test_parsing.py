@@ -103,6 +103,18 @@ def test_every_kind_becomes_text(name: str, data: bytes, expected: str) -> None:
     _with_parser(use)
 
 
+def test_a_picture_without_text_recognition_is_refused_with_its_mend(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))  # where no language lies
+
+    async def use(parser: Parser) -> None:
+        with pytest.raises(UnreadableDocument, match=r"no text recognition.*Install Tesseract"):
+            await parser.text(picture("The desk opens at nine."), MEDIA_TYPES[".png"])
+
+    _with_parser(use)
+
+
 @pytest.mark.parametrize(
     ("encoding", "text"),
     [

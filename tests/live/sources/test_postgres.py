@@ -265,6 +265,27 @@ async def test_a_view_is_polled_and_a_row_without_a_key_is_named(
     await following
 
 
+async def test_who_may_only_read_is_polled(server: postgres.Postgres) -> None:
+    server.run(
+        "create table looked_at (id int primary key, body text)",
+        "insert into looked_at values (1, 'one'), (2, 'two')",
+        f"create role onlooker login password '{server.password}'",
+        "alter role onlooker set default_transaction_read_only = on",
+        "grant select on looked_at to onlooker",
+    )
+    with pytest.raises(SourceFault, match='set mode to "poll"'):
+        await Shelf().follow(_source(server, "looked_at", user="onlooker"))
+    source, shelf = _source(server, "looked_at", user="onlooker", mode="poll"), Shelf()
+    await shelf.follow(source, until={"1": "one", "2": "two"})
+    following = asyncio.create_task(shelf.follow(source, until={"1": "uno", "3": "three"}))
+    server.run(
+        "update looked_at set body = 'uno' where id = 1",
+        "delete from looked_at where id = 2",
+        "insert into looked_at values (3, 'three')",
+    )
+    await following
+
+
 async def test_a_publication_and_a_slot_may_be_given(server: postgres.Postgres) -> None:
     server.run(
         "create table given (id int primary key, body text)",

@@ -2,11 +2,19 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ponant.kit.network import Network
 from ponant.live.knowledge import Knowledge
+from ponant.live.reading.parsing import UnreadableDocument
+from ponant.live.sources.kind import Context
+from ponant.live.sources.port import Found
+from ponant.live.sources.roots import Roots
+from ponant.live.sources.web import WebConfig, WebSource
 from tests.live.conftest import SCOPE, Installation, eventually, in_step
 from tests.server import free_port
 from tests.servers.site import Page, Site
@@ -192,6 +200,43 @@ def test_a_page_that_fails_keeps_what_it_said(installation: Installation, site: 
             assert any("boiler" in hit.text for hit in hits)
             del site.pages["/one"]
             await eventually(lambda: _paths(knowledge, library_id), lambda found: found == [""])
+
+    asyncio.run(run())
+
+
+def test_a_page_that_leads_inside_or_asks_who_one_is_is_shown_with_its_mend(
+    site: Site, tmp_path: Path
+) -> None:
+    async def run() -> None:
+        inside = site.url.replace("127.0.0.1", "127.0.0.2")
+        site.pages = {
+            "/": _page("Start", "/moved", "/private"),
+            "/moved": Page(b"", status=302, headers={"Location": f"{inside}/moved"}),
+            "/private": Page(b"Who?", status=401),
+        }
+        context = Context(
+            home=tmp_path,
+            roots=Roots(tmp_path, ()),
+            network=Network(["127.0.0.1/32"]),
+            trusted=False,
+            aside=asyncio.to_thread,
+        )
+        config = WebConfig(url=f"{site.url}/", links=1, per_second=100)
+        async with aclosing(WebSource(config, context).batches(None)) as batches:
+            batch = await anext(batches)
+        assert "2 pages could not be read" in batch.remark
+        faults = {}
+        for one in batch.changes:
+            assert isinstance(one, Found)
+            try:
+                await one.read()
+            except UnreadableDocument as e:
+                faults[one.key.removeprefix(site.url)] = str(e)
+        assert faults.keys() == {"/moved", "/private"}
+        assert "127.0.0.2 is an address inside this machine" in faults["/moved"]
+        assert "PONANT_LIVE_NETWORKS" in faults["/moved"]
+        assert "Choose a page that is" in faults["/private"]
+        assert "password" not in faults["/private"]
 
     asyncio.run(run())
 

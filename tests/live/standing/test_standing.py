@@ -77,6 +77,11 @@ def test_an_edit_of_the_evidence_is_told_once(installation: Installation) -> Non
             await in_step(knowledge, library_id, 10)
             assert await _watch(knowledge, library_id) is False
             standing = knowledge.parts["standing"]
+            question = "When does the desk open?"
+            shown = await _evidence(knowledge, library_id, question, 2)
+            put = standing.put
+            assert await put(SCOPE, "wat_1", [library_id], question, 2, shown[::-1]) is False
+            assert await standing.moved(SCOPE) == []  # another order is no change
 
             installation.write("desk.md", "# Desk\n\nThe desk opens at 09:15.")
             await eventually(lambda: asyncio.sleep(0, told), lambda notices: bool(notices))

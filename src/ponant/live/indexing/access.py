@@ -196,6 +196,7 @@ def _passages(*, marked: bool) -> Executable:
             PassageRow.heading,
             DocumentRow.name.label("document_name"),
             DocumentRow.version.label("document_version"),
+            DocumentRow.source_id,
             DocumentRow.url,
             DocumentRow.attributes.label("about"),
             AccessRow.name.label("readers"),

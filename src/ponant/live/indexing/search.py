@@ -288,6 +288,7 @@ def hit(
         vector_rank=ranks.vector,
         as_of=library.as_of,
         library_version=library.version,
+        source_id=found.source_id,
         url=found.url,
         metadata=found.about,
         readers=found.readers or "",

@@ -59,7 +59,10 @@ class Generator:
                 raise
             except Exception as e:
                 name = getattr(self._function, "__name__", "source")
-                raise SourceFault(f"{name} raised {type(e).__name__}: {e}") from e
+                raise SourceFault(
+                    f"{name} raised {type(e).__name__}: {e}. Mend it; it is tried again, and what "
+                    "it brought before stays."
+                ) from e
             if self._snapshot and not is_log:
                 yield Piece([], complete=True)
             if self._every is None:

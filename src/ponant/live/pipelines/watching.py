@@ -25,7 +25,11 @@ _log = structlog.get_logger(__name__)
 
 
 class PipelineNow(msgspec.Struct, frozen=True, kw_only=True):
-    """How a pipeline fares."""
+    """How a pipeline fares.
+
+    Attributes:
+        mend: what to do about the failures; empty where there are none.
+    """
 
     name: str
     file: str
@@ -33,6 +37,7 @@ class PipelineNow(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     sources: tuple[SourceNow, ...]
     failures: tuple[Failure, ...]
+    mend: str = ""
 
 
 class PipelineProcess:
@@ -212,6 +217,10 @@ def pipeline_now(home: Path, file: Path, state: str, message: str) -> PipelineNo
         memory = Memory(path)
         sources, failures = tuple(memory.states()), tuple(memory.failures())
         memory.close()
+    mend = (
+        f"Mend what they name, or {file.name}; after anything but an edit of the code: "
+        f"ponant live replay {file.stem}"
+    )
     return PipelineNow(
         name=file.stem,
         file=str(file),
@@ -219,6 +228,7 @@ def pipeline_now(home: Path, file: Path, state: str, message: str) -> PipelineNo
         message=message,
         sources=sources,
         failures=failures,
+        mend=mend if failures else "",
     )
 
 

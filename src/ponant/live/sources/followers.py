@@ -20,6 +20,7 @@ from ponant.live.queries import Queries
 from ponant.live.sources.follower import Follower
 from ponant.live.sources.kind import OWN
 from ponant.live.sources.kinds import Context, KindView, kind_of, kind_views
+from ponant.live.sources.meaning import Meaning
 from ponant.live.sources.port import DocumentSource, Leaving, SourceFault
 from ponant.live.sources.push import (
     MOST_AT_ONCE,
@@ -47,6 +48,9 @@ class Followers:
         home: where Ponant keeps its own data.
         networks: addresses inside the operator's network that HTTP callers' sources may reach.
         changed: called when a library's sources stand differently.
+
+    Attributes:
+        meaning: counts what is found by meaning too.
     """
 
     METHODS: ClassVar[frozenset[str]] = frozenset({"kinds", "push", "retry", "sign_in"})
@@ -74,6 +78,7 @@ class Followers:
         self._changed = changed
         self._followers: dict[str, tuple[Follower, asyncio.Task[None]]] = {}
         self._pushing = asyncio.Lock()
+        self.meaning = Meaning(ingestion, queries)
 
     async def push(
         self,
@@ -255,6 +260,8 @@ class Followers:
                 refused=follower.state.refused,
                 seen=follower.state.seen,
                 indexed=follower.state.indexed,
+                parsed=follower.state.indexed,
+                embedded=self.meaning.found(library_id, source_id, follower.state.indexed),
                 failed=follower.state.failed,
                 pending=follower.state.pending,
                 rate=follower.state.rate,

@@ -99,8 +99,17 @@ def fault_of(url: str, error: Exception) -> SourceFault:
     )
 
 
-def refused(url: str, status: int) -> SourceFault:
-    """An answer that says no, with its mend."""
+def refused(url: str, status: int, *, signs_in: bool = True) -> SourceFault:
+    """An answer that says no, with its mend.
+
+    Args:
+        signs_in: whether the source has a password that may be wrong.
+    """
+    if status in (401, 403) and not signs_in:
+        return SourceFault(
+            f"{url} refused to be read ({status}): it is not for everybody. Choose a page that is, "
+            "or have a program push what it says."
+        )
     if status in (401, 403):
         return SignInRefused(
             f"{url} refused to be read ({status}): the name or the password is wrong or may not "

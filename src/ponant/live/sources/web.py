@@ -173,7 +173,7 @@ class WebSource:
             ) as client:
                 answer, data = await got(client, fetched.url)
                 if not answer.is_success:
-                    raise UnreadableDocument(refused(fetched.url, answer.status_code).message)
+                    raise UnreadableDocument(_refused(fetched.url, answer).message)
         return Content.of(data, fetched.page.signature)
 
     async def _fetch(self, client: httpx.AsyncClient, url: str) -> _Fetched:
@@ -194,7 +194,7 @@ class WebSource:
         if answer.status_code in (404, 410) and url != self._config.url:
             return _Fetched(url, _Page())
         if not answer.is_success:
-            return _Fetched(url, known or _Page(), None, refused(url, answer.status_code).message)
+            return _Fetched(url, known or _Page(), None, _refused(url, answer).message)
         if not self._is_ours(str(answer.url)):
             return _Fetched(url, _Page(), None, f"{url} leads to another site, {answer.url.host}.")
         return self._read(url, answer, data)
@@ -246,7 +246,7 @@ class WebSource:
         await self._turn()
         answer, data = await got(client, f"{parts.scheme}://{parts.netloc}/robots.txt")
         if answer.status_code >= 500:
-            raise refused(str(answer.url), answer.status_code)
+            raise _refused(str(answer.url), answer)
         lines = data.decode("utf-8", "replace").splitlines() if answer.is_success else []
         self._robots = RobotFileParser()
         self._robots.parse(lines)
@@ -263,6 +263,10 @@ class WebSource:
         parts = urlsplit(url)
         ours = parts.scheme in ("http", "https") and parts.netloc == self._host
         return ours and self._robots.can_fetch(_AGENT, url)
+
+
+def _refused(url: str, answer: httpx.Response) -> SourceFault:
+    return refused(url, answer.status_code, signs_in=False)
 
 
 class _Links(HTMLParser):
