@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from ponant.assistant.grounding import quantities, words
+from ponant.assistant.grounding import kinds, words
 from ponant.assistant.grounding.judge import Judge
 from ponant.assistant.grounding.sentences import paragraphs, split
 from ponant.live.port import Hit
@@ -86,6 +86,7 @@ async def select(question: str, hits: Sequence[Hit], judge: Judge) -> list[Evide
     bound = best.score - (_MARGIN if certain else _DOUBTFUL_MARGIN)
     kept = [one for one in scored if one.score >= bound]
     kept += _completing(question, best, kept, scored)
+    kept += _of_the_kind(question, kept, scored)
     return _gather(question, kept, certain=certain)
 
 
@@ -162,6 +163,7 @@ def _by_words(question: str, sentences: Sequence[_Scored]) -> list[Evidence]:
     if best == 0 or covered < _ENOUGH_WORDS:
         return []
     kept = [one for one in sentences if one.score >= best - _WORD_MARGIN]
+    kept += _of_the_kind(question, kept, sentences)
     return _gather(question, kept, certain=best == 1)
 
 
@@ -180,9 +182,30 @@ def _completing(
     return [one for one in beside if words.coverage(missing, words.content_words(one.text)) > 0]
 
 
+def _of_the_kind(
+    question: str, kept: Sequence[_Scored], scored: Sequence[_Scored]
+) -> list[_Scored]:
+    """What the paragraphs of those kept say of the kind that is asked for, where none of them does.
+
+    "It is released under the GPL-2+" may be far from the question that its paragraph is near to.
+    """
+    if any(kinds.answers(question, one.text) for one in kept):
+        return []
+    there = {(one.number, one.paragraph) for one in kept}
+    beside = (one for one in scored if (one.number, one.paragraph) in there and one not in kept)
+    return [one for one in beside if kinds.answers(question, one.text)]
+
+
+def _above(one: _Scored) -> str:
+    """What stands above a sentence: its title, and the first row of a table above the others."""
+    if not one.paragraph.startswith("|"):
+        return _title(one.hit)
+    rows = (line for line in one.hit.text.splitlines() if line.startswith("|"))
+    return f"{_title(one.hit)} {next(rows, '')}"
+
+
 def _gather(question: str, kept: Sequence[_Scored], *, certain: bool) -> list[Evidence]:
-    told = any(quantities.told(question, one.paragraph) for one in kept)
-    if quantities.wanted(question) and not told:
+    if not any(kinds.answers(question, one.paragraph, _above(one)) for one in kept):
         return []
     passages: dict[int, list[_Scored]] = {}
     for one in sorted(kept, key=lambda one: (one.number, one.position)):

@@ -20,7 +20,7 @@ _MANUAL = re.compile(r"(?<=\w)\(\d\w{0,2}\)")  # "passwd(5)" names a page of a m
 
 def wanted(question: str) -> bool:
     """Whether a question asks for a number, a time or a circumstance."""
-    return _ASKING.search(_folded(question)) is not None
+    return _ASKING.search(words.folded(question)) is not None
 
 
 def told(question: str, text: str) -> bool:
@@ -30,10 +30,6 @@ def told(question: str, text: str) -> bool:
     """
     if words.numbers(_MANUAL.sub(" ", text)) or words.is_unspaced(text):
         return True
-    if _YEARS.search(_folded(question)):
+    if _YEARS.search(words.folded(question)):
         return False
     return any(word in _TELLING[words.language(text)] for word in words.words(text))
-
-
-def _folded(question: str) -> str:
-    return " ".join(question.casefold().split())

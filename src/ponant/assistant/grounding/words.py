@@ -32,6 +32,7 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
 _TOKEN = re.compile(r"[^\s\"'`“”„«»\u2018\u2019()\[\]{}<>,;!?…]+")
 _SHARED_BEGINNING = 4
 _LONGEST_ENDING = 3
+_ENGLISH_SHARE = 0.125  # of the words of a text that are function words, at least
 
 
 def words(text: str) -> list[str]:
@@ -174,6 +175,18 @@ def language(text: str) -> str:
     counts = {code: sum(word in stop for word in found) for code, stop in _STOPWORDS.items()}
     best = max(counts, key=lambda code: counts[code])
     return best if counts[best] > counts["en"] else "en"
+
+
+def is_english(text: str) -> bool:
+    """Whether a text is surely English, by the function words that it has."""
+    found = words(text)
+    known = sum(word in _STOPWORDS["en"] for word in found)
+    return language(text) == "en" and known >= _ENGLISH_SHARE * len(found) > 0
+
+
+def folded(text: str) -> str:
+    """A text in lower case with single spaces."""
+    return " ".join(text.casefold().split())
 
 
 def _spelling(number: str) -> str:
