@@ -46,6 +46,14 @@ def test_all_shards_are_taken_and_a_second_copy_of_the_weights_is_not() -> None:
     assert sorted(taken) == sorted([*shards, *beside])
 
 
+def test_mistrals_own_layout_is_taken_alone_or_where_it_is_asked_for() -> None:
+    own = ["consolidated.safetensors", "params.json", "tekken.json", "tokenizer.model.v3"]
+    assert sorted(_taken(*own, "pytorch_model.bin")) == own
+    both = [*own, "config.json", "model.safetensors.index.json", "model-00001-of-00001.safetensors"]
+    taken = _taken(*both, wanted="consolidated.safetensors")
+    assert sorted(taken) == sorted([*own, "config.json"])
+
+
 def test_weights_that_are_not_there_are_answered_with_those_that_are() -> None:
     with pytest.raises(SetupError, match=r"called Q3_K.*There are: b-Q8_0\.gguf"):
         choose(_offer("b-Q8_0.gguf"), "Q3_K")

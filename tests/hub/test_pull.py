@@ -180,10 +180,16 @@ def test_an_embedder_comes_with_its_configuration_and_runs(hub: FakeHub, tmp_pat
         ({"README.md": b"x"}, SetupError, "no GGUF or safetensors"),
         ({"b.gguf": b"not a model at all"}, ModelFileError, "no GGUF file"),
         (
-            {"model.safetensors": b"x" * 99, "config.json": b'{"model_type": "llama"}'},
+            {"model.safetensors": b"x" * 99, "config.json": b'{"model_type": "bloom"}'},
             SetupError,
-            "does not run llama from safetensors yet",
+            "does not run bloom from safetensors",
         ),
+        (
+            {"model.safetensors": b"x" * 99, "config.json": b'{"model_type": "llama"}'},
+            ModelFileError,
+            "model.safetensors",
+        ),
+        ({"consolidated.safetensors": b"x" * 99}, SetupError, "params.json does not say"),
         ({"model.safetensors": b"x" * 99}, SetupError, "what architecture"),
     ],
 )
@@ -197,7 +203,7 @@ def test_what_cannot_be_used_is_refused_and_not_listed(
 
 
 def test_unrunnable_weights_are_refused_before_they_travel(hub: FakeHub, tmp_path: Path) -> None:
-    config = b'{"model_type": "llama"}'
+    config = b'{"model_type": "bloom"}'
     hub.repositories["acme/odd"] = {"model.safetensors": b"x" * 10**6, "config.json": config}
     with pytest.raises(SetupError, match="GGUF"):
         pull_model(tmp_path, "acme/odd")

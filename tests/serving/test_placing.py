@@ -5,6 +5,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
+from gguf import GGMLQuantizationType as Kind
 
 from ponant.engine.needs import llamacpp_needs, native_needs
 from ponant.hub import Catalogue, InstalledModel
@@ -14,6 +15,7 @@ from ponant.serving import Models, Upstreams, placing
 from ponant.serving.budget import MemoryBudget
 from ponant.serving.placing import Placement, place
 from ponant.store import Scope
+from tests.engine.models.test_forms import write
 from tests.serving.asking import complete
 from tests.serving.conftest import models_in
 from tests.serving.gpt2 import write_gpt2
@@ -57,6 +59,22 @@ def test_an_unknown_architecture_goes_to_llama_cpp_and_says_so(stranger: Install
     assert placed.backend == "llamacpp"
     assert "does not know the architecture falcon-h9" in placed.detour
     assert placed.detour.endswith("So llama.cpp runs it.")
+
+
+def test_a_format_that_the_native_engine_cannot_read_goes_to_llama_cpp(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "older"
+    folder.mkdir(parents=True)
+    write(folder / "model.gguf", Kind.Q4_1)
+    manifest = Manifest(id="older", kind="generate", format="gguf", file="model.gguf")
+    write_manifest(folder, manifest)
+    [model] = Catalogue(tmp_path).models()
+    placed = _placed(model)
+    assert placed.backend == "llamacpp"
+    assert placed.detour == (
+        "The native engine cannot read tensors of format Q4_1. So llama.cpp runs it."
+    )
+    with pytest.raises(SetupError, match="Q4_1"):
+        _placed(model, "native")
 
 
 def test_what_is_asked_for_is_not_changed_silently(stranger: InstalledModel) -> None:

@@ -22,7 +22,7 @@ def pull(
     name: Annotated[str | None, typer.Option(help="The id to serve the model under.")] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit.")] = None,
 ) -> None:
-    """Bring a model here, as safetensors or GGUF, so that it can be served.
+    """Bring a model here, as GGUF, safetensors or in Mistral's layout, so that it can be served.
 
     A broken download goes on where it stopped. A file of this machine is shared where it lies on
     the same disk, and copied otherwise.

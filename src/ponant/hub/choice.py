@@ -12,11 +12,13 @@ from ponant.kit.errors import SetupError
 _QUANTISATIONS = ("Q4_K_M", "Q5_K_M", "Q4_K_S", "Q5_K_S", "Q4_0", "Q5_0", "Q6_K", "Q8_0", "BF16")
 _SPLIT = re.compile(r"-(\d{5})-of-\d{5}(?=\.gguf$)")
 _SHARD = re.compile(r"^model(-\d{5}-of-\d{5})?\.safetensors$")
+_CONSOLIDATED = re.compile(r"^consolidated(-\d{5}-of-\d{5})?\.safetensors$")
+_SHARD_INDEX = "model.safetensors.index.json"
 _BESIDE_GGUF = re.compile(r"^(licen[cs]e|notice|use_policy|readme)(\.\w+)?$", re.IGNORECASE)
 _BESIDE_SAFETENSORS = re.compile(
     r"^((1_Pooling/)?config|generation_config|(special_tokens|added_tokens)(_map)?|modules|params"
     r"|model\.safetensors\.index|sentence_bert_config|tekken|tokenizer(_config)?|vocab)\.json$"
-    r"|^(chat_template\.(jinja|json)|merges\.txt|vocab\.txt|tokenizer\.model|spiece\.model"
+    r"|^(chat_template\.(jinja|json)|merges\.txt|vocab\.txt|tokenizer\.model|[\w.-]+\.model\.v\d+\w*|spiece\.model"
     r"|sentencepiece\.bpe\.model)$"
 )
 _PICKLES = (".bin", ".ckpt", ".h5", ".msgpack", ".pickle", ".pkl", ".pt", ".pth")
@@ -53,8 +55,9 @@ class Choice:
 def choose(offered: Iterable[RepositoryFile], wanted: str | None = None) -> Choice:
     """The weights to bring and what goes with them.
 
-    GGUF goes before safetensors; among several GGUF files, a quantisation that answers well in
-    little memory. Pickles and code are never chosen.
+    GGUF goes before safetensors, and those in Hugging Face's layout before Mistral's consolidated
+    ones; among several GGUF files, a quantisation that answers well in little memory. Pickles and
+    code are never chosen.
 
     Args:
         wanted: the path of the weights to take, or a part of a GGUF's name such as ``Q8_0``.
@@ -64,16 +67,14 @@ def choose(offered: Iterable[RepositoryFile], wanted: str | None = None) -> Choi
     """
     files = sorted((file for file in offered if _is_plain(file.path)), key=lambda file: file.path)
     ggufs = [file for file in files if file.path.endswith(".gguf") and "mmproj" not in file.path]
-    shards = [file for file in files if _SHARD.match(file.path)]
     if wanted is not None:
         ggufs = _matching(ggufs, wanted)
-        shards = [file for file in shards if file.path == wanted]
     if ggufs:
         return _choose_gguf(ggufs, files, explain=wanted is None)
-    if shards:
-        beside = [file for file in files if _goes_with_safetensors(file.path)]
-        whole = [file for file in files if _SHARD.match(file.path)]
-        return Choice("safetensors", whole[0], (*beside, *whole))
+    for layout in (_SHARD, _CONSOLIDATED):
+        parts = [file for file in files if layout.match(file.path)]
+        if parts and (wanted is None or wanted in [file.path for file in parts]):
+            return _choose_safetensors(parts, files)
     raise SetupError(_nothing_fits(files, wanted))
 
 
@@ -85,6 +86,13 @@ def _is_plain(path: str) -> bool:
 def _matching(ggufs: Sequence[RepositoryFile], wanted: str) -> list[RepositoryFile]:
     exact = [file for file in ggufs if file.path == wanted]
     return exact or [file for file in ggufs if wanted.lower() in file.path.lower()]
+
+
+def _choose_safetensors(parts: Sequence[RepositoryFile], files: Sequence[RepositoryFile]) -> Choice:
+    beside = [file for file in files if _goes_with_safetensors(file.path)]
+    if _CONSOLIDATED.match(parts[0].path):  # the index names shards that stay where they are
+        beside = [file for file in beside if file.path != _SHARD_INDEX]
+    return Choice("safetensors", parts[0], (*beside, *parts))
 
 
 def _goes_with_safetensors(path: str) -> bool:

@@ -12,6 +12,7 @@ from ponant.kit.errors import SetupError
 
 _GGUF_EMBEDDERS = frozenset({"bert", "jina-bert-v2", "nomic-bert", "nomic-bert-moe"})
 _ENCODERS = frozenset({"bert", "camembert", "roberta", "xlm-roberta"})
+_MISTRAL_CONFIG = "params.json"  # beside consolidated weights; it names no architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +47,28 @@ def inspect_gguf(path: Path) -> Finding:
     )
 
 
-def inspect_config(path: Path) -> Finding:
-    """Read the ``config.json`` of a safetensors repository.
+def inspect_config(folder: Path, weights: str) -> Finding:
+    """Read the configuration beside safetensors, which themselves need not be there yet.
+
+    Args:
+        folder: where the configuration is.
+        weights: the weights' file, which tells the layout.
 
     Raises:
         SetupError: it cannot be read, or no backend runs its architecture as safetensors.
     """
+    consolidated = weights.startswith("consolidated")
+    path = folder / (_MISTRAL_CONFIG if consolidated else "config.json")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        architecture = str(config["model_type"])
+        architecture = "mistral" if consolidated else str(config["model_type"])
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise SetupError(f"{path.name} does not say what architecture the model is.") from e
+    if architecture in FAMILIES:
+        return Finding(architecture, "generate", ("native",))
     if architecture not in _ENCODERS:
         raise SetupError(
-            f"Ponant does not run {architecture} from safetensors yet. Pull the same model as "
+            f"Ponant does not run {architecture} from safetensors. Pull the same model as "
             "GGUF: llama.cpp runs it."
         )
     classes = config.get("architectures")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ponant.engine.encoders import load_encoder, load_reranker
+from ponant.engine.models import load_spec
 from ponant.hub.choice import Choice, RepositoryFile, choose
 from ponant.hub.files import Report, require_space, settle, sha256_of
 from ponant.hub.inspection import Finding, inspect_config, inspect_gguf
@@ -114,7 +115,7 @@ def _fetch(repository: Repository, choice: Choice, staging: Path, report: Report
     finding: Finding | None = None
     for file in sorted(choice.files, key=lambda item: (item.path.endswith(_WEIGHTS), item.size)):
         if file.path.endswith(".safetensors") and finding is None:
-            finding = inspect_config(staging / "config.json")
+            finding = inspect_config(staging, choice.weights.path)
         fetch(repository, file, staging, arrived)
         done += file.size
     return _inspect(choice, staging)
@@ -164,9 +165,14 @@ def _link_or_copy(source: Path, target: Path, models: Path) -> None:
 def _inspect(choice: Choice, folder: Path) -> Finding:
     if choice.format == "gguf":
         return inspect_gguf(folder / choice.weights.path)
-    finding = inspect_config(folder / "config.json")
-    load = load_encoder if finding.kind == "embed" else load_reranker
-    load(folder, threads=1)
+    finding = inspect_config(folder, choice.weights.path)
+    match finding.kind:
+        case "generate":
+            load_spec(folder)
+        case "embed":
+            load_encoder(folder, threads=1)
+        case "rerank":
+            load_reranker(folder, threads=1)
     return finding
 
 

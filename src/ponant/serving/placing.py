@@ -1,9 +1,8 @@
 """Which backend runs a model of this machine, what it takes there, and why no other does."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from ponant.engine.models import architecture_of, knows, open_checkpoint
+from ponant.engine.errors import ModelKindUnknown
 from ponant.engine.needs import Needs, llamacpp_needs, native_needs
 from ponant.hub import InstalledModel
 from ponant.kit.errors import SetupError
@@ -46,16 +45,10 @@ def place(
     others = [backend for backend in BACKENDS if backend != first and setting == "auto"]
     refusals: list[str] = []
     for backend in (first, *others):
-        refusal = _refusal(model, backend)
-        if not refusal:
-            needs = _needs(model.path, backend, context_length)
-            if needs.total <= room:
-                return Placement(backend, needs, " ".join([*refusals, _told(backend, refusals)]))
-            refusal = (
-                f"It needs about {needs.total / _GB:.1f} GB in {_name(backend)} and may take "
-                f"{room / _GB:.1f} GB."
-            )
-        refusals.append(refusal)
+        needs = _needs(model, backend, context_length)
+        if isinstance(needs, Needs) and needs.total <= room:
+            return Placement(backend, needs, " ".join([*refusals, _told(backend, refusals)]))
+        refusals.append(needs if isinstance(needs, str) else _too_large(needs, backend, room))
     raise SetupError(" ".join([*refusals, *_advice(refusals)]))
 
 
@@ -68,21 +61,25 @@ def tell(needs: Needs) -> str:
     )
 
 
-def _refusal(model: InstalledModel, backend: Backend) -> str:
-    """Why a backend cannot run a model, or nothing."""
+def _needs(model: InstalledModel, backend: Backend, context_length: int) -> Needs | str:
+    """What a model takes in a backend, or why the backend cannot run it."""
     if not installed(backend):
         return missing(backend)
-    if backend == "llamacpp" and model.format != "gguf":
-        return "llama.cpp runs GGUF files alone, and this model is of another format."
-    if backend == "native" and not knows(model.path):
-        name = architecture_of(open_checkpoint(model.path))
-        return f"The native engine does not know the architecture {name}."
-    return ""
+    if backend == "llamacpp":
+        if model.format != "gguf":
+            return "llama.cpp runs GGUF files alone, and this model is of another format."
+        return llamacpp_needs(model.path, context_length)
+    try:
+        return native_needs(model.path, context_length)
+    except ModelKindUnknown as e:
+        return e.reason
 
 
-def _needs(path: Path, backend: Backend, context_length: int) -> Needs:
-    measure = native_needs if backend == "native" else llamacpp_needs
-    return measure(path, context_length)
+def _too_large(needs: Needs, backend: Backend, room: int) -> str:
+    return (
+        f"It needs about {needs.total / _GB:.1f} GB in {_name(backend)} and may take "
+        f"{room / _GB:.1f} GB."
+    )
 
 
 def _told(backend: Backend, refusals: list[str]) -> str:

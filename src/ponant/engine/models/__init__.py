@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from ponant.engine.errors import ModelFileError
+from ponant.engine.errors import ModelKindUnknown
 from ponant.engine.models.spec import DecoderSpec
 from ponant.engine.weights.checkpoint import Checkpoint, GgufCheckpoint
 from ponant.engine.weights.folder import FolderCheckpoint, layout_of
@@ -36,31 +36,24 @@ def load_spec(path: Path) -> DecoderSpec:
             in Mistral's (params.json and consolidated safetensors).
 
     Raises:
-        ModelFileError: it is damaged, or the native engine does not know its architecture, which
-            the message names.
+        ModelFileError: it is damaged.
+        ModelKindUnknown: the native engine does not know its architecture, a variant of it, or a
+            format of its tensors; the message names which.
     """
     checkpoint = open_checkpoint(path)
     architecture = architecture_of(checkpoint)
     place = FAMILIES.get(architecture)
     if place is None:
-        raise ModelFileError(
+        raise ModelKindUnknown(
             f"The native engine does not know the architecture {architecture} of {path}; it knows "
-            f"{', '.join(sorted(FAMILIES))}. Set PONANT_ENGINE=llamacpp to run it with llama.cpp."
+            f"{', '.join(sorted(FAMILIES))}. Set PONANT_ENGINE=llamacpp to run it with llama.cpp.",
+            f"The native engine does not know the architecture {architecture}.",
         )
     module, name = place.split(":")
     read: Callable[[Checkpoint, str], DecoderSpec] = getattr(
         import_module(f"{__name__}.{module}"), name
     )
     return read(checkpoint, architecture)
-
-
-def knows(path: Path) -> bool:
-    """Whether the native engine runs the model at a path; llama.cpp may run what it does not.
-
-    Raises:
-        ModelFileError: it cannot be read at all.
-    """
-    return architecture_of(open_checkpoint(path)) in FAMILIES
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -80,4 +73,4 @@ def architecture_of(checkpoint: Checkpoint) -> str:
     return str(checkpoint.settings.get("model_type") or "mistral").replace("transformer", "mistral")
 
 
-__all__ = ["FAMILIES", "architecture_of", "knows", "load_spec", "open_checkpoint"]
+__all__ = ["FAMILIES", "architecture_of", "load_spec", "open_checkpoint"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ponant.engine.errors import ModelFileError
+from ponant.engine.errors import ModelFileError, ModelKindUnknown
 from ponant.engine.models.names import SETTINGS, TENSORS
 from ponant.engine.models.spec import Floats, Linear, Matrix
 from ponant.engine.weights.checkpoint import Checkpoint
@@ -119,11 +119,12 @@ class Source:
         name = self.name(tensor, **indices)
         return self.checkpoint.single(name) if name in self.checkpoint else default
 
-    def refuse(self, what: str) -> ModelFileError:
+    def refuse(self, what: str) -> ModelKindUnknown:
         """The error for a variant that the native engine does not run."""
-        return ModelFileError(
+        return ModelKindUnknown(
             f"{self.checkpoint.path} {what}, which the native engine does not know. "
-            "Set PONANT_ENGINE=llamacpp."
+            "Set PONANT_ENGINE=llamacpp.",
+            f"The model {what}, which the native engine does not know.",
         )
 
     def _given(self, name: str, default: float | None) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from ponant.engine.errors import ModelFileError
+from ponant.engine.errors import ModelFileError, ModelKindUnknown
 from ponant.engine.weights.gguf import GgufFile
 from ponant.engine.weights.opaque import OPAQUE
 from ponant.engine.weights.quantised import BlockFormat, Raw, Values
@@ -73,8 +73,8 @@ class Checkpoint(ABC):
         """A weight, not yet read.
 
         Raises:
-            ModelFileError: it is missing, of another shape, or in a format that only llama.cpp
-                reads.
+            ModelFileError: it is missing, or of another shape.
+            ModelKindUnknown: it is in a format that only llama.cpp reads.
         """
         tensor = self._checked(name, (outputs, inputs))
         scales, block = self.scales(name, tensor)
@@ -123,9 +123,10 @@ class Checkpoint(ABC):
                 "for its settings: fetch the model again."
             )
         if tensor.form.name in _UNREADABLE:
-            raise ModelFileError(
+            raise ModelKindUnknown(
                 f"The native engine cannot read tensors of format {tensor.form.name}, as "
-                f"{self.path} has them. Set PONANT_ENGINE=llamacpp."
+                f"{self.path} has them. Set PONANT_ENGINE=llamacpp.",
+                f"The native engine cannot read tensors of format {tensor.form.name}.",
             )
         return tensor
 
