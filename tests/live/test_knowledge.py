@@ -186,7 +186,12 @@ def test_a_renamed_file_keeps_its_passages(installation: Installation) -> None:
                 lambda found: [hit.document_name for hit in found.hits] == ["b.md"],
             )
             assert hits.hits[0].passage_id == before.passage_id
-            assert embedder.passages == []
+            installation.write("copy.md", "The boiler is in the cellar.")
+            await eventually(
+                lambda: knowledge.search(SCOPE, [library_id], "boiler"),
+                lambda found: [hit.vector_rank for hit in found.hits] == [1, 2],
+            )
+            assert embedder.passages == [], "what was embedded once is known by its text"
 
     asyncio.run(run())
 

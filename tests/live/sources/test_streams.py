@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ponant.kit.errors import Forbidden
 from ponant.live.knowledge import Knowledge
 from ponant.live.port import Source
+from ponant.store import Scope
 from tests.live.conftest import SCOPE, Installation
 from tests.patience import tries
 from tests.servers import dovecot, kafka, postgres
@@ -110,6 +112,44 @@ async def test_a_table_answers_and_its_slot_goes_with_the_source(
             slots = connection.execute("select count(*) from pg_replication_slots").fetchone()
             published = connection.execute("select count(*) from pg_publication").fetchone()
         assert (slots, published) == ((0,), (0,))
+
+
+async def test_those_whom_a_table_names_find_its_rows(installation: Installation) -> None:
+    server, crew = postgres.shared(), replace(SCOPE, marks=("group:crew",))
+    server.run("create database readers")
+    config = {
+        "host": server.host,
+        "port": server.port,
+        "database": "readers",
+        "user": server.user,
+        "table": "log",
+        "text": ["body"],
+        "access": ["readers"],
+        "mode": "poll",
+        "interval": 0.1,
+    }
+
+    async def read(scope: Scope, *texts: str) -> None:
+        for _ in tries():
+            hits = (await live.search(scope, [library], "begins", 10)).hits
+            if {hit.text for hit in hits} == set(texts):
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError([hit.text for hit in hits])
+
+    with server.connect("readers") as table:
+        table.execute("create table log (id int primary key, body text, readers text[])")
+        table.execute("insert into log values (1, 'Ebb begins.', '{crew}')")
+        table.execute("insert into log values (2, 'Flood begins.', '{deck}')")
+        async with _library(installation, "postgres", config, server.password) as (live, library):
+            await _until(live, library, _in_step(2))
+            await read(SCOPE)
+            await read(crew, "Ebb begins.")
+            table.execute("update log set readers = '{deck,crew}' where id = 2")
+            await read(crew, "Ebb begins.", "Flood begins.")
+            table.execute("update log set readers = '{deck}' where id = 1")
+            await read(crew, "Flood begins.")
+            await read(SCOPE)
 
 
 async def test_a_mailbox_answers_with_its_attachments(installation: Installation) -> None:
