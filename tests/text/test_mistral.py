@@ -115,13 +115,16 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
         if kind not in made:
             folder = root / kind
             folder.mkdir()
-            made[kind] = Pair(_file(kind, folder), kind.partition("-")[0], root / "cache")
+            made[kind] = Pair(
+                write_vocabulary(kind, folder), kind.partition("-")[0], root / "cache"
+            )
         return made[kind]
 
     return get
 
 
-def _file(kind: str, folder: Path) -> Path:
+def write_vocabulary(kind: str, folder: Path) -> Path:
+    """The vocabulary file of one of `KINDS`."""
     if kind not in _MADE:
         source = _DATA / _SHIPPED[kind]
         file = folder / ("tekken.json" if source.suffix == ".json" else source.name)

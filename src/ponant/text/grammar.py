@@ -19,10 +19,14 @@ from ponant.engine.port import Constraint, ConstraintFactory
 from ponant.text.messages import Tool
 from ponant.text.tokenizer import Tokenizer
 from ponant.text.tool_styles import ToolStyle
+from ponant.text.vocabularies.pieces import VISIBLE
 
 _MAX_SOURCE = 1 << 18
 _MAX_FAULT = 400
 _MOST_KEPT = 16
+_MARKS = re.compile(
+    rf'("content":"(?:{"|".join(map(re.escape, sorted(VISIBLE)))})"[^{{}}]*"special":)true'
+)
 _SLASH = re.compile(r"\\.|/", re.DOTALL)
 # On one line with fixed spaces: where white space is free, a small model that likes it writes it
 # for ever (llama.cpp's llguidance knows no bound on it), and every token of it costs time.
@@ -167,9 +171,10 @@ def _check(matcher: LLMatcher) -> None:
 
 def _vocabulary(tokenizer: Tokenizer) -> LLTokenizer:
     ends = list(tokenizer.stop_tokens) or None
-    return LLTokenizer(
-        tokenizer.backend.to_str(), n_vocab=tokenizer.vocabulary_size, eos_token=ends
-    )
+    # A mark such as [TOOL_CALLS] is text to whoever reads an answer, so it is to grammars: of a
+    # special token llguidance allows the name where a grammar has it, and then refuses the token.
+    source = _MARKS.sub(r"\1false", tokenizer.backend.to_str())
+    return LLTokenizer(source, n_vocab=tokenizer.vocabulary_size, eos_token=ends)
 
 
 def _arguments(tool: Tool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer as Backend
 
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPACE = "▁"
-_VISIBLE = frozenset(
+VISIBLE = frozenset(
     {
         "</think>",
         "</tool_call>",
@@ -27,7 +27,7 @@ _VISIBLE = frozenset(
 
 
 def piece_reader(backend: Backend) -> Callable[[int], bytes]:
-    """A function from token id to bytes; special tokens have none, but for those of `_VISIBLE`.
+    """A function from token id to bytes; special tokens have none, but for those of `VISIBLE`.
 
     It raises ValueError for an id that the vocabulary lacks.
     """
@@ -37,7 +37,7 @@ def piece_reader(backend: Backend) -> Callable[[int], bytes]:
     @lru_cache(maxsize=65536)
     def piece(token: int) -> bytes:
         if found := added.get(token):
-            hidden = found.special and found.content not in _VISIBLE
+            hidden = found.special and found.content not in VISIBLE
             return b"" if hidden else found.content.encode()
         text = backend.id_to_token(token) if token >= 0 else None
         if text is None:
