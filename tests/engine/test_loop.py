@@ -157,6 +157,13 @@ def test_drafts_save_steps_and_change_nothing(sampling: Sampling) -> None:
     assert steps[0] < steps[1]
 
 
+def test_scores_are_computed_where_a_token_is_drawn_and_nowhere_else() -> None:
+    with Bench(drafts=False) as bench:
+        bench.run(request([1, 2, 3] * 60, max_tokens=5), request([4] * 70, max_tokens=3))
+        assert bench.decoder.rows > 250
+        assert bench.decoder.scored == 5 + 3
+
+
 def test_a_step_of_several_tokens_is_one_event() -> None:
     with Bench() as bench:
         found = bench.run(request([1, 2, 3] * 20, max_tokens=150))[0]

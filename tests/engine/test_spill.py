@@ -21,10 +21,17 @@ FILE_BYTES = 8 + 32 + 2 + 8 * PAGE_TOKENS
 class Machine:
     """A cache with its pages, as one life of a process has it."""
 
-    def __init__(self, folder: Path, *, most_bytes: int = 1 << 20, form: str = "packed") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        most_bytes: int = 1 << 20,
+        form: str = "packed",
+        model_hash: str = "m",
+    ) -> None:
         self.pages = FakePages(PAGES)
         self.spill = Spill(folder, self.pages, most_bytes)
-        self.table = PageTable(PAGES, model_hash="m", weight_form=form, store=self.spill)
+        self.table = PageTable(PAGES, model_hash=model_hash, weight_form=form, store=self.spill)
 
     def read(
         self,
@@ -87,13 +94,18 @@ def test_a_part_of_a_document_is_found(folder: Path, filled: list[Path]) -> None
 
 
 @pytest.mark.parametrize(
-    ("scope", "adapter", "form"),
-    [("theirs", "", "packed"), ("mine", "other", "packed"), ("mine", "", "bf16")],
+    ("scope", "adapter", "form", "model_hash"),
+    [
+        ("theirs", "", "packed", "m"),
+        ("mine", "other", "packed", "m"),
+        ("mine", "", "bf16", "m"),
+        ("mine", "", "packed", "another"),
+    ],
 )
 def test_nobody_else_finds_it(
-    folder: Path, filled: list[Path], scope: str, adapter: str, form: str
+    folder: Path, filled: list[Path], scope: str, adapter: str, form: str, model_hash: str
 ) -> None:
-    machine = Machine(folder, form=form)
+    machine = Machine(folder, form=form, model_hash=model_hash)
     assert machine.read(scope, DOCUMENT, adapter=adapter) == 0
     assert machine.spill.loaded == 0
     machine.end()

@@ -31,6 +31,8 @@ class FakeDecoder:
         self.cache = np.full((pages + 1, PAGE_TOKENS), -1, np.int32)
         self.steps = 0
         self.rows = 0
+        self.scored = 0
+        """Rows whose scores were asked for."""
         self.fail_next: Exception | None = None
         self.poison: int | None = None
         """A token that makes scores behind it not a number."""
@@ -54,6 +56,7 @@ class FakeDecoder:
         return hidden[batch.wanted]
 
     def logits(self, hidden: Floats) -> Floats:
+        self.scored += len(hidden)
         ids = np.arange(self.shape.vocabulary_size, dtype=np.uint64)
         rows = []
         for row in hidden:

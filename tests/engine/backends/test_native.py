@@ -5,14 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ponant.engine import Event, FinishReason, Request, Sampling
+from ponant.engine.backends import native
 from ponant.engine.backends.native import NativeEngine
 from ponant.engine.cache import PAGE_TOKENS, PageTable
 from ponant.engine.errors import ModelFileError, ModelTooLarge
+from ponant.engine.kernels import available
 from ponant.engine.scheduler import Scheduler
+from ponant.engine.speculate import Speculator, StepCosts
 from ponant.kit import new_id
 from tests.engine.collect import Collector, run_all
+from tests.engine.models.checkpoints import make_model, write_folder
+from tests.engine.models.published import MISTRAL_7B
 from tests.engine.tiny import VOCABULARY, write_tiny
 
 
@@ -51,6 +57,59 @@ def test_greedy_tokens_are_the_same_alone_and_in_any_batch(tiny: Path) -> None:
     assert [found.ids for found in together] == alone
     assert [found.ids for found in reversed(again)] == alone
     assert len({tuple(ids) for ids in alone}) > 6
+
+
+@pytest.mark.skipif(not available(), reason="the kernels are not compiled")
+@pytest.mark.parametrize("form", ["packed", "int8", "bf16", "fp32"])
+def test_greedy_tokens_of_a_form_depend_on_neither_batch_nor_drafts(
+    tiny: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[tuple[int, int]] = []
+    monkeypatch.setattr(Speculator, "learn", lambda _, *counts: held.append(counts))
+    monkeypatch.setattr(StepCosts, "worth", lambda _, rate, most: most)
+    quoting = [[1 + (n + at) % (5 + n) for at in range(40 + 7 * n)] for n in range(5)]
+    plain = open_tiny(tiny, weight_form=form, drafts=False)
+    alone = [run_all(plain, [request(prompt=it, max_tokens=40)])[0].ids for it in quoting]
+    plain.close()
+    assert not held
+    guessing = open_tiny(tiny, weight_form=form)
+    together = run_all(guessing, [request(prompt=it, max_tokens=40) for it in quoting])
+    guessing.close()
+    assert [found.ids for found in together] == alone
+    assert sum(right for _, right in held) > 20, "guesses were accepted"
+    assert any(right < guessed for guessed, right in held), "and refused"
+
+
+@pytest.mark.skipif(not available(), reason="the kernels are not compiled")
+def test_weights_that_are_no_numbers_end_the_requests_that_meet_them(tmp_path: Path) -> None:
+    model = make_model(MISTRAL_7B, 3)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[7] = torch.nan
+    engine = open_tiny(write_folder(model, tmp_path / "model"), context_length=128)
+    good = [[3, 4, 5], [9] * 40]
+    alone = [run_all(engine, [request(prompt=prompt)])[0].ids for prompt in good]
+    asked = [[1, 7, 2], good[0], [7], good[1]]
+    first, one, second, other = run_all(engine, [request(prompt=prompt) for prompt in asked])
+    engine.close()
+    for found in (first, second):
+        assert found.last.finish is FinishReason.ERROR
+        assert "not a number" in str(found.last.error)
+    assert [one.ids, other.ids] == alone
+
+
+@pytest.mark.skipif(not available(), reason="the kernels are not compiled")
+def test_without_kernels_torch_gives_the_same_answers(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = prompts(5)
+    answers = []
+    for compiled in (True, False):
+        monkeypatch.setattr(native, "available", lambda compiled=compiled: compiled)
+        engine = open_tiny(tiny, weight_form="fp32")
+        found = run_all(engine, [request(prompt=prompt) for prompt in asked])
+        answers.append([it.ids for it in found])
+        engine.close()
+    assert answers[0] == answers[1]
 
 
 @pytest.mark.model

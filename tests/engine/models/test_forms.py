@@ -11,6 +11,7 @@ from gguf import GGMLQuantizationType as Kind
 
 from ponant.engine.decoder import Floats
 from ponant.engine.kernels import library
+from ponant.engine.kernels.weights import WeightForm
 from ponant.engine.models import load_spec
 from ponant.engine.models.spec import DecoderSpec, FeedForward, LayerSpec, Linear, Matrix
 from ponant.engine.torch_decoder import TorchDecoder
@@ -156,6 +157,39 @@ def test_packing_loses_nothing(tmp_path: Path, kind: Kind) -> None:
     pool.close()
     assert right.std() > 0.3
     assert np.abs(got - right).max() < 1e-2
+
+
+@pytest.mark.skipif(not library.available(), reason="the kernels are not compiled")
+@pytest.mark.parametrize(
+    ("kind", "form", "most"),
+    [
+        (Kind.Q4_0, "packed", 4.5 / 8 * 1.15),  # of the file, which has 4.5 bits a value
+        (Kind.Q4_K, "packed", 4.5 / 8 * 1.15),
+        (Kind.Q5_0, "packed", 1.3),
+        (Kind.Q5_K, "packed", 1.3),
+        (Kind.Q6_K, "packed", 1.3),
+        (Kind.Q8_0, "packed", 1.3),
+        (Kind.F16, "packed", 2.2),
+        (Kind.BF16, "packed", 2.2),
+        (Kind.BF16, "int8", 1.3),
+        (Kind.F32, "bf16", 2.2),
+    ],
+)
+def test_weights_take_so_many_bytes_a_parameter(
+    tmp_path: Path, kind: Kind, form: WeightForm, most: float
+) -> None:
+    from ponant.engine.kernels.decoder import KernelDecoder, measure  # noqa: PLC0415
+
+    spec = load_spec(write(tmp_path / "model.gguf", kind))
+    found: list[Matrix] = []
+    with_matrices(spec, lambda matrix: found.append(matrix) or matrix)
+    parameters = sum(matrix.outputs * matrix.inputs for matrix in found)
+    decoder = KernelDecoder(spec, form=form, context_length=16, pages=1, threads=1)
+    cache = 2 * len(decoder.read_page(1))
+    taken = decoder.resident_bytes - cache
+    decoder.close()
+    assert measure(spec, form) <= most * parameters
+    assert 0 <= taken - measure(spec, form) < 8192, "norms and what rotates"
 
 
 @pytest.mark.skipif(not library.available(), reason="the kernels are not compiled")
