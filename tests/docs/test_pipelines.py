@@ -207,7 +207,10 @@ def test_issues_are_pushed_to_a_pipeline_of_the_server(tmp_path: Path, models_ho
         _until(lambda: _names(client, library), ["#7 The lamp flickers"])
         (pipeline,) = client.get("/v1/pipelines").json()["data"]
         assert pipeline["state"] == "running"
-        assert "no value in its key" in pipeline["failures"][0]["reason"]
+        (failure,) = pipeline["failures"]
+        assert failure["source"] == "issues"
+        assert "no value in its key, number. Give it one" in failure["reason"]
+        assert "ponant live replay hooks" in pipeline["mend"]
         assert client.post("/v1/inboxes/unknown", json={"items": []}).status_code == 404
         with httpx.Client(base_url=server.url) as stranger:
             for path in ("/v1/tables", "/v1/pipelines", "/v1/tables/issues"):

@@ -240,7 +240,9 @@ def _row_arrivals(batch: RowBatch, key: tuple[str, ...]) -> Arrivals:
         if name:
             changes.append(Arrival(name, read=partial(_ready, dict(row))))
         else:
-            refused.append((f"row {number}", f"It has no value in its key, {', '.join(key)}."))
+            columns = ", ".join(key)
+            mend = "Give it one at its source, or name another key."
+            refused.append((f"row {number}", f"It has no value in its key, {columns}. {mend}"))
     gone = [row_key(dict(zip(key, one, strict=True)), key) for one in batch.deletes]
     changes += [Arrival(name) for name in gone if name]
     return Arrivals(changes, batch.complete, batch.cursor, batch.remark, refused)

@@ -329,7 +329,11 @@ def _named(path: Path, outputs: Iterable[Item]) -> dict[str, tuple[str, Item]]:
     for item in outputs:
         name = row_key(item, path.key) if isinstance(item, dict) else item.key
         if not name:
-            raise ItemFailed(path.sink, f"a row has no value in its key, {', '.join(path.key)}")
+            raise ItemFailed(
+                path.sink,
+                f"a row has no value in its key, {', '.join(path.key)}; give it one, or name "
+                "another key",
+            )
         if name in found:
             raise ItemFailed(path.sink, f"it makes {name} twice")
         found[name] = (item_hash(item), item)
