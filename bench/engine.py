@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import engine_report
-from bench.engine_models.catalogue import MODELS, Model, make
+from bench.engine_models.catalogue import FORMS, MODELS, Model, make
 from bench.engine_peers.environments import prepare, python
 from bench.engine_peers.setups import BUILT, SERVER
 from bench.engine_rows import (
@@ -41,6 +41,7 @@ _FILE: Final = RESULTS / "engine.json"
 _DOCS: Final = Path(__file__).parent.parent / "docs"
 _PLOT: Final = _DOCS / "engine.png"
 _PAGE: Final = _DOCS / "decisions" / "0009-engine-figures.md"
+_KNOWN: Final = {**MODELS, **FORMS}
 _SPEED: Final = ("starter", "llama-1b-q4_k_m", "llama-1b-q8_0")
 _STARTED: Final = (*_SPEED, "mistral-7b-q4_k_m")
 _LLAMA: Final = (BUILT, SERVER)
@@ -51,7 +52,7 @@ _ROWS: Final[dict[str, tuple[Row, tuple[str, ...]]]] = {
     "decode": (speed.decode, _SPEED),
     "streams": (speed.streams, _SPEED),
     "perplexity": (quality.perplexity, ("starter",)),
-    "forms": (quality.forms, ("starter",)),
+    "forms": (quality.form, tuple(FORMS)),
     "quoting": (grounded.quoting, ("starter",)),
     "free": (grounded.free, ("starter",)),
     "cached": (cached.seen_before, ("starter",)),
@@ -76,8 +77,9 @@ def main() -> None:
         for model in models:
             if model in given.models:
                 console.rule(f"{name}, {model}")
-                make(MODELS[model])
-                taken = row(MODELS[model])
+                described = _KNOWN[model]
+                make(described)
+                taken = row(described)
                 for figures in [taken] if isinstance(taken, Figures) else taken:
                     merge(_FILE, f"{name} {model}", _told(figures, model))
                 console.print(_details(figures))
@@ -90,7 +92,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rows", nargs="+", default=list(_ROWS), choices=list(_ROWS))
-    arguments.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    arguments.add_argument("--models", nargs="+", default=list(_KNOWN), choices=list(_KNOWN))
     return arguments.parse_args()
 
 

@@ -1,11 +1,11 @@
 """Writes what was measured of the engine into the decision that tells it, as tables in Markdown."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench.engine_models.catalogue import MODELS
+from bench.engine_models.catalogue import FORMS, MODELS
 from bench.engine_peers.setups import everyone
 from bench.report import replace_figures
 
@@ -41,8 +41,8 @@ def _tables(machine: Mapping[str, Any], rows: Mapping[str, Row]) -> Iterator[str
     for model in dict.fromkeys(row["model"] for row in rows.values()):
         if found := {name: row for name in _AMONG_PEERS if (row := rows.get(f"{name} {model}"))}:
             yield from _among_peers(model, found)
-    if row := rows.get("forms starter"):
-        yield from _by_form(row)
+    if forms := [row for name in FORMS if (row := rows.get(f"forms {name}"))]:
+        yield from _by_form(forms)
     if own := {name: row for name in _OWN_GOALS if (row := rows.get(f"{name} starter"))}:
         yield from _against_itself(own)
     if shaped := [row for name in _SHAPED if (row := rows.get(f"{name} starter"))]:
@@ -107,15 +107,16 @@ def _against_itself(rows: Mapping[str, Row]) -> Iterator[str]:
         yield "\n".join(notes)
 
 
-def _by_form(row: Row) -> Iterator[str]:
-    """Perplexity by weight form, a form a line."""
-    names = list(row["values"])
-    yield f"### The starter's perplexity in each of GGUF's formats ({row.get('taken')})"
-    lines = [_head("form", *names, "ours of llama.cpp's")]
-    for form, *found in zip(row["notes"]["forms"], *row["values"].values(), strict=True):
-        lines.append(
-            _line([form, *(f"{value:.3f}" for value in found), f"{found[0] / found[1]:.4f}"])
-        )
+def _by_form(rows: Sequence[Row]) -> Iterator[str]:
+    """Perplexity in GGUF's formats, a format a line."""
+    names = list(rows[0]["medians"])
+    yield "### The starter's perplexity in each of GGUF's formats"
+    lines = [_head("format", *names, "ours of llama.cpp's", "taken")]
+    for row in rows:
+        ours, theirs = row["medians"].values()
+        form = row["model"].removeprefix("starter-").upper()
+        cells = [form, f"{ours:.3f}", f"{theirs:.3f}", f"{ours / theirs:.4f}", row["taken"]]
+        lines.append(_line(cells))
     yield "\n".join(lines)
 
 

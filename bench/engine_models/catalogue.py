@@ -52,8 +52,8 @@ MODELS: Final = {
     )
 }
 FORMS: Final = {
-    form: Model(f"starter-{form}", FOLDER / f"starter-{form}.gguf", {}, 200_000, real=True)
-    for form in ("q4_0", "q4_k", "q5_0", "q5_k", "q6_k", "q8_0")
+    name: Model(name, FOLDER / f"{name}.gguf", {}, 200_000, real=True)
+    for name in (f"starter-{form}" for form in ("q4_0", "q4_k", "q5_0", "q5_k", "q6_k", "q8_0"))
 }
 """The starter in each of GGUF's block formats."""
 

@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from bench.engine_models.catalogue import FORMS, Model, make
-from bench.engine_peers.setups import BUILT, Entrant, built, openvino, ours
+from bench.engine_models.catalogue import Model
+from bench.engine_peers.setups import Entrant, built, openvino, ours
 from bench.engine_rows.prompts import windows
-from bench.harness import OURS, QUICK, Figures
+from bench.harness import QUICK, Figures
 
 _LENGTH = 1024
 _COUNT = 4 if QUICK else 50
@@ -38,22 +38,14 @@ def perplexity(model: Model) -> Iterator[Figures]:
     yield figures
 
 
-def forms(model: Model) -> Iterator[Figures]:
-    """Perplexity of the starter in each of GGUF's block formats: ours, and llama.cpp's.
-
-    A value is a form's, in the order of the note.
-    """
-    del model  # each form is a model of its own
+def form(model: Model) -> Figures:
+    """Perplexity of the starter in one of GGUF's block formats: ours, and llama.cpp's."""
     figures = Figures("perplexity by form", "", lower_is_better=True)
-    figures.values = {OURS: [], BUILT: []}
-    figures.notes["forms"] = []
+    figures.notes["tokens scored"] = _SCORED
     text = windows(_COUNT, _LENGTH)
-    for form, written in FORMS.items():
-        make(written)
-        figures.notes["forms"].append(form.upper())
-        for entrant in (ours(written), built(written)):
-            figures.values[entrant.setup.name].append(_measured(entrant, text))
-        yield figures
+    for entrant in (ours(model), built(model)):
+        figures.values[entrant.setup.name] = [_measured(entrant, text)]
+    return figures
 
 
 def _beside(found: float, exact: float) -> str:
