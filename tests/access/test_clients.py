@@ -1,12 +1,19 @@
 """Files, vector stores and libraries, as the stock clients of OpenAI and Mistral use them."""
 
+import asyncio
+from typing import Any
+
 import httpx
 import openai
 import pytest
 from mistralai.client import Mistral
 from openai import OpenAI
 
+from ponant.live import LiveClient
+from ponant.live.port import SearchResult
+from ponant.live.sources.push import PushedDocument
 from tests.access.office import Office, until
+from tests.patience import tries
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +103,40 @@ def test_a_vector_store_is_filled_searched_and_emptied(client: OpenAI) -> None:
     assert stores.delete(store.id).deleted
     with pytest.raises(openai.NotFoundError):
         stores.retrieve(store.id)
+
+
+def test_several_queries_are_answered_from_one_version(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, search = "# Desk\n\nIt opens at {}.\n\n# Gate\n\nIt closes at {}.", LiveClient.search
+    looked: list[str] = []
+
+    async def edited_in_between(live: LiveClient, *asked: Any) -> SearchResult:
+        scope, (library,), query, *_ = asked
+        if query == "gate" and "gate" not in looked:
+            looked.append(query)
+            for _ in tries():
+                if "desk" in looked:
+                    break
+                await asyncio.sleep(0.01)
+            edited = PushedDocument(key="hours", text=text.format("09:15", "19:00"))
+            await live.sources.push(scope, library, [edited])
+        found = await search(live, *asked)
+        looked.append(query)
+        return found
+
+    with office.http("ada") as http:
+        store = http.post("/v1/vector_stores", json={"name": "Hours"}).json()["id"]
+        body = {"text": text.format("08:30", "18:00")}
+        assert http.put(f"/v1/libraries/{store}/push/hours", json=body).status_code == 200
+        monkeypatch.setattr(LiveClient, "search", edited_in_between)
+        ask = {"query": ["desk", "gate"], "max_num_results": 10}
+        found = http.post(f"/v1/vector_stores/{store}/search", json=ask).json()["data"]
+        shown = http.get(f"/v1/libraries/{store}/sources").json()["data"]
+    assert sorted(one["content"][0]["text"].split()[-1] for one in found) == ["09:15.", "19:00."]
+    assert {one["document_version"] for one in found} == {2}
+    assert {one["source_id"] for one in found} == {shown[0]["id"]}
+    assert all(one["start"] < one["end"] and one["library_version"] for one in found)
 
 
 def test_files_of_one_name_stand_beside_each_other(client: OpenAI) -> None:

@@ -62,6 +62,8 @@ def test_tools_search_with_filters_and_name_libraries(office: Office) -> None:
             (hit,) = found["results"]
             assert (hit["title"], hit["metadata"]) == ("south.md", {"site": "south"})
             assert (hit["source_id"], hit["version"]) == (None, 1)
+            assert (hit["start"], hit["end"]) == (0, len(hit["text"]))
+            assert hit["library_version"] > 0
             assert hit["as_of"]
             for tool, arguments, words in (
                 ("search", {"query": "x", "limit": "many"}, "whole number"),

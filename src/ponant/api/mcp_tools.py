@@ -154,6 +154,9 @@ def _hit(hit: Hit, library: str, base: str) -> dict[str, Any]:
         "source_id": hit.source_id,
         "document_id": hit.document_id,
         "version": hit.document_version,
+        "start": hit.start,
+        "end": hit.end,
+        "library_version": hit.library_version,
         "as_of": hit.as_of,
         "metadata": hit.metadata,
     }

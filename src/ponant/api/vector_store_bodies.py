@@ -99,6 +99,10 @@ def results(
                 "document_id": hit.document_id,
                 "document_version": hit.document_version,
                 "passage_id": hit.passage_id,
+                "source_id": hit.source_id,
+                "start": hit.start,
+                "end": hit.end,
+                "library_version": hit.library_version,
                 "as_of": hit.as_of,
             }
             for hit in hits

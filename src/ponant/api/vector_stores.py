@@ -5,6 +5,7 @@ this door has the file's id, any other the document's.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
@@ -20,12 +21,13 @@ from ponant.api.libraries import owned
 from ponant.api.platform import Platform, Services
 from ponant.api.vector_store_files import FileBody, attach, documents
 from ponant.kit.errors import BadRequest
-from ponant.live.port import Library, SearchOptions
+from ponant.live.port import Library, SearchOptions, SearchResult
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["vector stores"])
 
 _MOST_FILES = 500
 _MOST_QUERIES = 8
+_TRIES = 5  # to have several queries answered from one version
 
 
 class StoreBody(BaseModel):
@@ -140,10 +142,12 @@ async def search(
     if not any(query.strip() for query in queries):
         raise BadRequest("The query is empty. Say what to look for.", param="query")
     options = SearchOptions(filters=body.filters, min_score=body.ranking_options.score_threshold)
-    found = await asyncio.gather(
-        *(
-            services.live.search(caller.scope, [store_id], query, body.max_num_results, options)
-            for query in queries
+    found = await _of_one_version(
+        lambda: asyncio.gather(
+            *(
+                services.live.search(caller.scope, [store_id], query, body.max_num_results, options)
+                for query in queries
+            )
         )
     )
     hits = {hit.passage_id: hit for result in found for hit in result.hits}
@@ -152,6 +156,22 @@ async def search(
     names = {one.document_id: one.file_id for one in attached}
     response.headers.update(ignored_header(body.model_extra))
     return bodies.results(queries, best, names)
+
+
+async def _of_one_version(
+    ask: Callable[[], Awaitable[Sequence[SearchResult]]],
+) -> Sequence[SearchResult]:
+    """What several queries found, without passages of two versions of a document.
+
+    They are asked again where the library moved between them. Where it always does, those that
+    saw the newest version answer alone.
+    """
+    for _ in range(_TRIES):
+        found = await ask()
+        if len({one.version for one in found}) <= 1:
+            return found
+    newest = max(one.version for one in found)
+    return [one for one in found if one.version == newest]
 
 
 async def _shown(services: Platform, caller: Principal, store_id: str) -> dict[str, Any]:
