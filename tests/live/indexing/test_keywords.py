@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import text
 
+from ponant.live import repository
 from ponant.live.indexing import keywords
 from ponant.live.indexing.ingestion import Ingestion
 from ponant.live.indexing.languages import language_of
@@ -129,6 +130,28 @@ def test_common_words_weigh_and_rare_ones_choose(
     shelf.put("A quay in a harbour.", "both.md")
     found = shelf.search("harbour quay", mode="keyword").hits
     assert [hit.document_name for hit in found] == ["both.md", "stones.md"]
+
+
+def test_common_words_are_counted_again_when_many_passages_came(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keywords, "_COMMON", 20)
+    monkeypatch.setattr(keywords, "_REMEMBERED_SECONDS", 3600.0)
+
+    def counted() -> dict[str, int]:
+        with shelf.index.database.read() as session:
+            library = repository.library(session, SCOPE, shelf.library_id)
+            return keywords.asked(session, SCOPE, library, "engine ferry")
+
+    for number in range(20):
+        shelf.put(f"The engine number{number} runs.", f"{number}.md")
+    shelf.put("The ferry leaves.", "ferry.md")
+    assert counted() == {"engin": 20, "ferri": 1}
+    shelf.put("The ferry's engine.", "one.md")
+    assert counted() == {"engin": 20, "ferri": 2}  # near enough
+    for number in range(4):
+        shelf.put(f"Another engine{number} is no engine.", f"more{number}.md")
+    assert counted() == {"engin": 25, "ferri": 2}
 
 
 def test_libraries_do_not_see_each_others_words(shelf: Shelf) -> None:
