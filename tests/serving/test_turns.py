@@ -50,8 +50,8 @@ def test_both_get_their_share(tmp_path: Path) -> None:
     busy = Busy(tmp_path / "turns")
     busy.run(2, step=_STEP, batch=_BATCH)
     ratio = busy.seconds["step"] / busy.seconds["batch"]
-    # 1.5 on a quiet machine; without turns, 0.2 or chat alone
-    assert 0.5 < ratio < 10
+    # 2.2 on a quiet machine; without turns, 0.2 or chat alone
+    assert 0.5 < ratio < 15
 
 
 def test_background_work_alone_waits_for_nobody(tmp_path: Path) -> None:

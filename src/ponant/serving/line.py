@@ -24,6 +24,10 @@ class Line:
         finally:
             self._give_back()
 
+    def is_wanted_before(self, rank: int) -> bool:
+        """Whether somebody of a lower rank waits."""
+        return any(one < rank and not theirs.done() for one, _, theirs in self._waiting)
+
     async def _take(self, rank: int) -> None:
         if not self._taken:
             self._taken = True

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-_SHARE: Final = 1.5  # seconds of chat for each that background work took, where chat wants them
+_SHARE: Final = 2.2  # seconds of chat for each that background work took, where chat wants them
 _PAUSE: Final = 0.1  # seconds between two steps; after more of them nobody wants a turn
 _GLANCE: Final = 0.0005
 _COURTESY: Final = 0.005  # seconds that a step waits for background work to take its turn
@@ -55,7 +55,7 @@ class Turns:
     def batch(self) -> Iterator[None]:
         """A turn for a batch of background work; waits until chat has had its share."""
         board = self._board
-        while self._is_chat_there() and self._used() < self._next_batch:
+        while not self.is_due():
             time.sleep(_GLANCE)
         board[_ASKED] = time.monotonic()
         with self._held():
@@ -65,6 +65,10 @@ class Turns:
                 yield
             finally:
                 self._next_batch = board[_USED] + _SHARE * (time.monotonic() - begun)
+
+    def is_due(self) -> bool:
+        """Whether chat has had its share since the last batch, or does not want it."""
+        return not self._is_chat_there() or self._used() >= self._next_batch
 
     @contextmanager
     def _held(self) -> Iterator[None]:

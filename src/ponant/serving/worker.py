@@ -11,7 +11,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -26,6 +26,7 @@ import zmq.asyncio
 from ponant.engine import Engine, Event, QueueFull, Request
 from ponant.kit import PonantError
 from ponant.serving import wire
+from ponant.serving.background import Background
 from ponant.serving.encoding import (
     BATCH_TOKENS,
     TextEncoder,
@@ -41,6 +42,7 @@ from ponant.serving.wire import WorkerSpec
 
 _ENCODER_NICENESS = 5  # embedding yields to chat where both want the same cores
 _BACKGROUND_TOKENS = 512  # of a batch of passages, which holds up whoever chats
+_QUESTION, _EDIT, _SYNC = range(3)  # who goes first at the encoder: a search waits, a person looks
 _log = structlog.get_logger(__name__)
 
 
@@ -61,7 +63,6 @@ class Worker:
         encoder: TextEncoder | TextReranker | None,
         turns: Turns | None = None,
     ) -> None:
-        self._turns = turns
         self._socket = socket
         self._engine = engine
         self._encoder = encoder
@@ -72,7 +73,7 @@ class Worker:
         # Generations on their way in, and texts being embedded: cancelled meanwhile?
         self._cancelled: dict[str, bool] = {}
         self._encoding = Line()
-        self._passages = asyncio.Lock()
+        self._passages = Background(turns)
 
     async def serve(self) -> None:
         """Answer until the process ends."""
@@ -163,10 +164,11 @@ class Worker:
             return wire.Refused(ask.id, "This model does not embed.")
         rows = await asyncio.to_thread(encoder.read, ask.texts, ask.kind)
         vectors = np.empty((len(rows), encoder.dimension), np.float32)
-        background = ask.kind != "query"
-        most_tokens = _BACKGROUND_TOKENS if background else BATCH_TOKENS
-        for batch in batches(list(map(len, rows)), most_tokens):
-            async with self._encoding_turn(background=background):
+        most_tokens = BATCH_TOKENS if ask.kind == "query" else _BACKGROUND_TOKENS
+        parts = list(batches(list(map(len, rows)), most_tokens))
+        rank = _QUESTION if ask.kind == "query" else _EDIT if len(parts) == 1 else _SYNC
+        for batch in parts:
+            async with self._encoding_turn(rank):
                 if self._cancelled[ask.id]:
                     return wire.Refused(ask.id, "It was cancelled.")
                 found = await asyncio.to_thread(encoder.encode, [rows[place] for place in batch])
@@ -182,7 +184,7 @@ class Worker:
         lengths = [len(first) + len(second) for first, second in pairs]
         scores = np.empty(len(pairs), np.float32)
         for batch in batches(lengths):
-            async with self._encoding_turn(background=False):
+            async with self._encoding_turn(_QUESTION):
                 if self._cancelled[ask.id]:
                     return wire.Refused(ask.id, "It was cancelled.")
                 found = await asyncio.to_thread(reranker.score, [pairs[place] for place in batch])
@@ -190,16 +192,13 @@ class Worker:
         return wire.Scores(ask.id, scores.tolist(), sum(lengths))
 
     @asynccontextmanager
-    async def _encoding_turn(self, *, background: bool) -> AsyncIterator[None]:
+    async def _encoding_turn(self, rank: int) -> AsyncIterator[None]:
         """The encoder for one batch: what a search waits for goes first and takes no turn."""
-        if not background:
-            async with self._encoding.turn(0):
+        if rank == _QUESTION:
+            async with self._encoding.turn(rank):
                 yield
             return
-        async with self._passages, AsyncExitStack() as stack:
-            if self._turns is not None:
-                await asyncio.to_thread(stack.enter_context, self._turns.batch())
-            await stack.enter_async_context(self._encoding.turn(1))
+        async with self._passages.turn(rank), self._encoding.turn(rank):
             yield
 
     async def _tokenize(self, client: bytes, ask: wire.Tokenize) -> None:
