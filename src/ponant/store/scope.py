@@ -1,7 +1,7 @@
 """Whose rows a statement may touch.
 
-Every table declares its scope; `in_scope` (expressions), `scoped` (expressions of a statement that
-is built once) and `scoped_text` (raw SQL) are the only ways to put it into a statement.
+Every table declares its scope, which `store.scoping` alone puts into statements; processes that
+only name a scope import nothing of the database.
 
 PLATFORM        rows of the installation itself
 ORGANISATION    column ``organisation_id``
@@ -12,8 +12,6 @@ PERSON          columns ``workspace_id`` and ``person_id``
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
-
-from sqlalchemy import ColumnElement, TextClause, and_, bindparam, text, true
 
 
 class ScopeKind(StrEnum):
@@ -31,7 +29,7 @@ class Scoped(Protocol):
     __scope__: ClassVar[ScopeKind]
 
 
-_COLUMNS: dict[ScopeKind, tuple[str, ...]] = {
+COLUMNS: dict[ScopeKind, tuple[str, ...]] = {
     ScopeKind.PLATFORM: (),
     ScopeKind.ORGANISATION: ("organisation_id",),
     ScopeKind.WORKSPACE: ("workspace_id",),
@@ -60,50 +58,9 @@ class Scope:
             LookupError: the scope does not reach tables of that kind.
         """
         values: dict[str, str] = {}
-        for column in _COLUMNS[kind]:
+        for column in COLUMNS[kind]:
             value = getattr(self, column)
             if value is None:
                 raise LookupError(f"a {kind} table needs a scope with {column}")
             values[f"scope_{column}"] = value
         return values
-
-
-def in_scope(table: type[Scoped], scope: Scope) -> ColumnElement[bool]:
-    """The condition that keeps a statement over ``table`` inside ``scope``."""
-    parameters = scope.parameters(table.__scope__)
-    conditions = [
-        getattr(table, name.removeprefix("scope_")) == bindparam(name, value)
-        for name, value in parameters.items()
-    ]
-    return and_(true(), *conditions)
-
-
-def scoped(table: type[Scoped]) -> ColumnElement[bool]:
-    """As `in_scope`, for a statement that is built once: it runs with `Scope.parameters`."""
-    conditions = [
-        getattr(table, column) == bindparam(f"scope_{column}")
-        for column in _COLUMNS[table.__scope__]
-    ]
-    return and_(true(), *conditions)
-
-
-def scoped_text(sql: str, scope: Scope, kind: ScopeKind, alias: str = "") -> TextClause:
-    """Raw SQL in which ``{scope}`` stands for the condition on the table named ``alias``.
-
-    Args:
-        sql: a statement with ``{scope}`` once for each scoped table of that kind.
-        scope: on whose behalf it runs.
-        kind: the table's declared kind.
-        alias: table name or alias to qualify the columns with.
-
-    Raises:
-        ValueError: the statement has no ``{scope}``.
-    """
-    if "{scope}" not in sql:
-        raise ValueError("raw SQL over a scoped table needs {scope}")
-    parameters = scope.parameters(kind)
-    qualifier = f"{alias}." if alias else ""
-    conditions = [f"{qualifier}{name.removeprefix('scope_')} = :{name}" for name in parameters] or [
-        "1 = 1"
-    ]
-    return text(sql.replace("{scope}", " AND ".join(conditions))).bindparams(**parameters)
