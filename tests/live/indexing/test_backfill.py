@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ponant.live.indexing import embedding
+from ponant.live.indexing.embedding import EmbeddingGate
 from ponant.live.knowledge import Knowledge
 from tests.fakes.embedder import FakeEmbedder, HeldEmbedder
 from tests.live.conftest import SCOPE, Installation, eventually, in_step
@@ -132,3 +134,46 @@ def test_a_fault_of_an_embedder_ends_nothing(installation: Installation) -> None
         assert disagreements(installation.home, complete=True) == []
 
     asyncio.run(run())
+
+
+@pytest.mark.anyio
+async def test_the_embedder_has_the_next_passages_at_hand_while_nobody_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embedding, "_QUIET_SECONDS", 3600.0)
+    gate, embedder = EmbeddingGate(), _Counted()
+    gate.connect(embedder)
+    await _embed_thrice(gate, embedder)
+    assert embedder.most == 2
+    await gate.question("where is the key?")
+    embedder.most = 0
+    await _embed_thrice(gate, embedder)
+    assert embedder.most == 1
+
+
+async def _embed_thrice(gate: EmbeddingGate, embedder: "_Counted") -> None:
+    embedder.let.clear()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(3):
+            tasks.create_task(gate.passages([f"Passage {number}."]))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        embedder.let.set()
+
+
+class _Counted(HeldEmbedder):
+    """It counts how many times it is asked for passages at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = self.most = 0
+
+    async def embed(
+        self, texts: Sequence[str], kind: Literal["query", "passage"]
+    ) -> NDArray[np.float32]:
+        self.asked += 1
+        self.most = max(self.most, self.asked)
+        try:
+            return await super().embed(texts, kind)
+        finally:
+            self.asked -= 1

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import structlog
 
@@ -17,8 +19,18 @@ from ponant.store import Scope
 _PAUSE_SECONDS = 1.0
 _SPARED = 20.0  # times as long as a count took, nothing is counted
 _AT_ONCE = 32  # passages that one transaction adds vectors to
+_ASKED_AHEAD = 2  # times as many at the embedder's door; the gate says how many it lets in
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Passages whose vectors are being made, and by what."""
+
+    identity: str
+    rows: frozenset[int]
+    vectors: asyncio.Future[dict[int, tuple[str, Vector]]]
 
 
 class Backfill:
@@ -77,27 +89,40 @@ class Backfill:
 
     async def _library(self, scope: Scope, library_id: str) -> None:
         """Embed what a library lacks; the embedder waits for no fetching and no storing."""
+        asked: deque[_Asked] = deque()
         storing: asyncio.Future[Moved] | None = None  # the last vectors, while the next are made
         stored: set[int] = set()
-        fetching = asyncio.ensure_future(self._next(scope, library_id, stored))
         try:
-            while rows := await fetching:
-                identity = self._gate.identity or ""  # of the embedder that `_embedded` asks
-                on_their_way = stored.union(row for row, _, _ in rows)
-                fetching = asyncio.ensure_future(self._next(scope, library_id, on_their_way))
-                found = await self._embedded(rows)
+            while True:
+                on_their_way = stored.union(*(one.rows for one in asked))
+                if rows := await self._next(scope, library_id, on_their_way):
+                    asked.append(self._ask(rows))
+                if not asked:
+                    break
+                if rows and len(asked) < _ASKED_AHEAD:
+                    continue
+                first = asked.popleft()
+                found = await first.vectors
                 if storing is not None:
                     self._publish(scope, await storing)
                 put = self._ingestion.index.put_vectors
-                write = self._ingestion.write(put, scope, library_id, identity, found)
+                write = self._ingestion.write(put, scope, library_id, first.identity, found)
                 storing, stored = asyncio.ensure_future(write), set(found)
             if storing is not None:
                 self._publish(scope, await storing)
         finally:
-            await asyncio.gather(fetching, *filter(None, [storing]), return_exceptions=True)
+            for one in asked:
+                one.vectors.cancel()
+            last = [one.vectors for one in asked]
+            await asyncio.gather(*last, *filter(None, [storing]), return_exceptions=True)
         # What was stored since the last look is counted already, and its turn comes next.
         if not self._ingestion.waiting.is_set() and self._ingestion.lacking.pop(library_id, 0):
             self._announce(scope, library_id)
+
+    def _ask(self, rows: list[tuple[int, str, str]]) -> _Asked:
+        identity = self._gate.identity or ""  # of the embedder that `_embedded` asks
+        vectors = asyncio.ensure_future(self._embedded(rows))
+        return _Asked(identity, frozenset(row for row, _, _ in rows), vectors)
 
     def _publish(self, scope: Scope, moved: Moved) -> None:
         self._ingestion.settling.stored()

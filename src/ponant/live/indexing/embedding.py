@@ -1,10 +1,11 @@
 """Asks the embedder so that a question never waits behind documents."""
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 
 import numpy as np
 import structlog
@@ -18,6 +19,7 @@ _COUNT_SECONDS = 5.0
 _TURN_SECONDS = 0.12  # that passages may keep a question waiting
 _QUIET_TURN_SECONDS = 0.5  # the same while nobody asks: fewer, fuller turns are faster
 _QUIET_SECONDS = 1.0
+_QUIET_TURNS = 2  # at a time while nobody asks, so that the embedder always has the next at hand
 _MOST_AT_ONCE = 32
 _FIRST_RATE = 1e-4  # seconds a character, until it is known better
 _LEARNING = 0.3
@@ -38,10 +40,12 @@ class EmbeddingGate:
     def __init__(self) -> None:
         self._embedder: Embedder | None = None
         self._questions = 0
-        self._asked = 0.0
+        self._asked = -math.inf
         self._no_questions = asyncio.Event()
         self._no_questions.set()
-        self._turn = asyncio.Lock()
+        self._turns = 0  # that are under way, of passages that nobody waits for
+        self._ended = 0.0  # when the last of them did
+        self._free = asyncio.Condition()
         self._rate = _FIRST_RATE
         self._known: OrderedDict[tuple[str | None, str], Vector] = OrderedDict()
         self.connected = asyncio.Event()
@@ -128,15 +132,36 @@ class EmbeddingGate:
         if embedder is None:
             raise Unavailable("There is no embedder yet.")
         while done < len(texts):
-            async with nullcontext() if urgent else self._turn:
-                if not urgent:
-                    await self._no_questions.wait()
+            async with nullcontext() if urgent else self._turn():
                 some = texts[done : done + self._fitting(texts[done:], urgent=urgent)]
                 begun = time.monotonic()
                 vectors = await _embedded(some, embedder)
+                # One that was asked for while another was under way had to wait for that.
+                begun = begun if urgent else max(begun, self._ended)
                 self._learn(sum(map(len, some)), time.monotonic() - begun)
             done += len(some)
             yield vectors
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """A turn of passages: one at a time where people ask, none while a question is asked."""
+        async with self._free:
+            await self._free.wait_for(self._has_room)
+            self._turns += 1
+        try:
+            await self._no_questions.wait()
+            yield
+        finally:
+            self._ended = time.monotonic()
+            self._turns -= 1
+            async with self._free:
+                self._free.notify_all()
+
+    def _has_room(self) -> bool:
+        return self._turns < (_QUIET_TURNS if self._is_quiet() else 1)
+
+    def _is_quiet(self) -> bool:
+        return time.monotonic() - self._asked > _QUIET_SECONDS
 
     def _fitting(self, texts: Sequence[str], *, urgent: bool) -> int:
         """How many texts one turn takes; at least one.
@@ -145,8 +170,7 @@ class EmbeddingGate:
         it asks for little.
         """
         total = 0
-        is_quiet = time.monotonic() - self._asked > _QUIET_SECONDS
-        seconds = _QUIET_TURN_SECONDS if is_quiet and not urgent else _TURN_SECONDS
+        seconds = _QUIET_TURN_SECONDS if self._is_quiet() and not urgent else _TURN_SECONDS
         for number, text in enumerate(texts[:_MOST_AT_ONCE]):
             total += len(text)
             if total * self._rate > seconds:
