@@ -65,6 +65,14 @@ def test_the_process_starts_without_what_it_may_not_need() -> None:
     assert started.stdout.strip() == "[]"
 
 
+def test_who_only_asks_starts_without_the_database() -> None:
+    code = "import sys, ponant.live.client; print('sqlalchemy' in sys.modules)"
+    started = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert started.stdout.strip() == "False"
+
+
 def test_a_library_from_its_making_to_its_end(installation: Installation) -> None:
     async def run() -> None:
         installation.write("a.md", "# Desk\n\nThe desk opens at 08:30.")
