@@ -323,6 +323,8 @@ def test_a_prompt_is_found_again_until_what_it_holds_is_forgotten(subject: Subje
     after = subject.run(**asked)
     cached = [found.last.usage.cached_tokens for found in (first, again, after) if found.last.usage]
     assert cached == [0, 96, 32]
+    # Who leaves early has no last event.
+    assert [found.events[0].cached_tokens for found in (first, again, after)] == cached
     assert first.ids == again.ids == after.ids
 
 

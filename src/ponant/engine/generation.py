@@ -267,7 +267,8 @@ class Generation:
 
     def _report(self, fresh: Sequence[Token]) -> None:
         if fresh:
-            self._send(Event(request_id=self.request.id, tokens=tuple(fresh)))
+            cached = self.sequence.cached_tokens or 0
+            self._send(Event(request_id=self.request.id, tokens=tuple(fresh), cached_tokens=cached))
 
     def _send(self, event: Event) -> None:
         try:

@@ -152,12 +152,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened to a request.
 
     Any number of events carry tokens; exactly one, the last, carries ``finish`` and ``usage``.
-    ``prompt_tokens`` comes at most once, before the first output token. ``error`` says what
-    went wrong where ``finish`` is ERROR.
+    ``prompt_tokens`` comes at most once, before the first output token. ``cached_tokens`` comes
+    with tokens, so that who leaves early knows it too. ``error`` says what went wrong where
+    ``finish`` is ERROR.
     """
 
     request_id: str
     tokens: tuple[Token, ...] = ()
+    cached_tokens: int = 0
     prompt_tokens: tuple[Token, ...] = ()
     finish: FinishReason | None = None
     usage: Usage | None = None

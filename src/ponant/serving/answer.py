@@ -75,21 +75,24 @@ class Answer:
                 if event.prompt_tokens:
                     yield Delta(prompt_tokens=tuple(map(self._text_token, event.prompt_tokens)))
                 if event.tokens:
-                    yield self._tokens(event.tokens, len(request.prompt))
+                    # An answer that is left early is charged for its prompt, too.
+                    told = None if self._count else self._usage(event, request)
+                    yield self._tokens(event.tokens, told)
                     if self._stopped:
-                        usage = Usage(
-                            prompt_tokens=len(request.prompt), completion_tokens=self._count
-                        )
-                        yield self._end(FinishReason.STOP, usage)
+                        yield self._end(FinishReason.STOP, self._usage(event, request))
                         return
                 if event.finish is not None:
                     yield self._end(event.finish, event.usage)
 
-    def _tokens(self, tokens: Sequence[Token], prompt_tokens: int) -> Delta:
+    def _usage(self, event: Event, request: Request) -> Usage:
+        return Usage(
+            prompt_tokens=len(request.prompt),
+            completion_tokens=self._count,
+            cached_tokens=event.cached_tokens,
+        )
+
+    def _tokens(self, tokens: Sequence[Token], told: Usage | None) -> Delta:
         """The delta of tokens that came together, up to a stop string."""
-        # An answer that is left early is charged for its prompt, too.
-        first = Usage(prompt_tokens=prompt_tokens, completion_tokens=0)
-        told = None if self._count else first
         text, kept = "", []
         for token in tokens:
             more, self._stopped = self._stops.feed(self._characters_of(token.id))

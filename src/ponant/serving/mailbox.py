@@ -49,6 +49,7 @@ def _together(first: Event, second: Event) -> Event:
         request_id=first.request_id,
         tokens=first.tokens + second.tokens,
         prompt_tokens=first.prompt_tokens + second.prompt_tokens,
+        cached_tokens=first.cached_tokens or second.cached_tokens,
         finish=second.finish,
         usage=second.usage,
     )
