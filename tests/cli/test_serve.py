@@ -50,6 +50,7 @@ def test_a_first_start_prints_a_link_and_a_key_that_work(home: Path) -> None:
         fresh = server.run("link").stdout
         assert "/sign-in#token=" in fresh
     assert "licence" in printed
+    assert re.search(r"model starter takes about \d\.\d\d GB of memory .*runs on native", printed)
 
 
 def test_the_key_is_shown_once_and_every_start_names_the_link_command(home: Path) -> None:

@@ -1,5 +1,6 @@
 """Models that generate, pulled as folders of safetensors: in either layout, they answer."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from transformers import PreTrainedModel
 from ponant.hub.pull import pull_model
 from ponant.serving import Upstreams
 from ponant.store import Scope
+from ponant.text import Tool
 from ponant.text.tokenizer import load_tokenizer
 from tests.engine.models.checkpoints import make_model, write_consolidated, write_folder
 from tests.engine.models.published import LLAMA_1B, MISTRAL_7B, Published
@@ -21,6 +23,8 @@ from tests.serving.conftest import models_in
 
 pytestmark = pytest.mark.anyio
 
+_TOOL = Tool(name="weather", parameters={"properties": {"city": {"enum": ["Brest", "Nîmes"]}},
+             "required": ["city"], "additionalProperties": False})  # fmt: skip
 _PROMPT = "the boats come home"
 _TOKENS = 3  # behind these the best two scores are further apart than rounding goes
 
@@ -50,7 +54,9 @@ def consolidated(tmp_path: Path) -> tuple[PreTrainedModel, Path]:
 
 
 def _with_vocabulary(published: Published, size: int) -> Published:
-    return replace(published, small={**published.small, "vocab_size": size})
+    return replace(
+        published, small={**published.small, "vocab_size": size, "max_position_embeddings": 1024}
+    )
 
 
 @torch.inference_mode()
@@ -75,10 +81,13 @@ async def test_a_pulled_folder_answers(
     model, folder = request.getfixturevalue(layout)
     pulled = pull_model(tmp_path, str(folder), name="mine")
     assert (pulled.kind, pulled.format, pulled.backends) == ("generate", "safetensors", ("native",))
-    async with models_in(tmp_path, upstreams, context=256) as opened:
+    async with models_in(tmp_path, upstreams, context=1024) as opened:
         mine = await opened.get("mine", scope)
         controls = {"max_tokens": _TOKENS, "min_tokens": _TOKENS}
         reply = await complete(mine, _PROMPT, **controls)
         assert reply.text.strip() == _theirs(model, folder, tmp_path).strip()
         assert (await chat(mine, _PROMPT, **controls)).usage.completion_tokens == _TOKENS
+        called = await chat(mine, "Weather?", tools=(_TOOL,), tool_choice="any")
+        assert [call.name for call in called.calls] == ["weather"]
+        assert json.loads(called.calls[0].arguments)["city"] in {"Brest", "Nîmes"}
         assert (mine.card.state, mine.card.backend, mine.card.chat) == ("ready", "native", True)
