@@ -156,6 +156,7 @@ class Core:
         await self._tasks.close()
         await self._relations.close()
         await self._teller.close()
+        await self._followers.meaning.close()
         await self._ingestion.close()
         await asyncio.to_thread(self._searchers.shutdown)  # some wait for this loop
         self._readers.shutdown(wait=True)

@@ -1,12 +1,15 @@
 """How many documents of each source are found by meaning too, for those who listen."""
 
+import asyncio
 import time
 
+from ponant.kit.tasks import Tasks
 from ponant.live.indexing.ingestion import Ingestion
 from ponant.live.queries import Queries
 from ponant.store import Scope
 
 _PAUSE_SECONDS = 1.0
+_LONGEST_WAIT = 0.2
 _SPARED = 50.0  # times as long as a count took, nothing is counted
 
 
@@ -16,23 +19,34 @@ class Meaning:
     def __init__(self, ingestion: Ingestion, queries: Queries) -> None:
         self._ingestion = ingestion
         self._queries = queries
+        self._tasks = Tasks("counting what is found by meaning")
         self._lacking: dict[str, dict[str, int]] = {}  # documents by library and source
         self._counted_again: dict[str, float] = {}  # from when on a library's are counted anew
 
     async def count(self, scope: Scope, library_id: str) -> None:
-        """Count a library's documents if that is due."""
+        """Count a library's documents if that is due; what takes long goes on by itself."""
         if not self._ingestion.lacking[library_id]:
             self._lacking.pop(library_id, None)
             self._counted_again.pop(library_id, None)
             return
-        begun = time.monotonic()
-        if begun < self._counted_again.get(library_id, 0.0):
+        if time.monotonic() < self._counted_again.get(library_id, 0.0):
             return
-        self._counted_again[library_id] = begun + _PAUSE_SECONDS
-        found = await self._ingestion.aside(self._queries.half_found, scope, library_id)
-        now = time.monotonic()
-        self._lacking[library_id] = found
-        self._counted_again[library_id] = now + max(_PAUSE_SECONDS, _SPARED * (now - begun))
+        self._counted_again[library_id] = float("inf")  # one count at a time
+        counting = self._tasks.spawn(self._count(scope, library_id))
+        await asyncio.wait((counting,), timeout=_LONGEST_WAIT)
+
+    async def close(self) -> None:
+        """Count no more."""
+        await self._tasks.close()
+
+    async def _count(self, scope: Scope, library_id: str) -> None:
+        begun = time.monotonic()
+        try:
+            found = await self._ingestion.aside(self._queries.half_found, scope, library_id)
+            self._lacking[library_id] = found
+        finally:
+            now = time.monotonic()
+            self._counted_again[library_id] = now + max(_PAUSE_SECONDS, _SPARED * (now - begun))
 
     def found(self, library_id: str, source_id: str, indexed: int) -> int:
         """How many of a source's documents are found by meaning, as it was counted last."""
