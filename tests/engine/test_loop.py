@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ponant.engine import Capabilities, EngineInfo, Event, FinishReason, Request, Sampling
 from ponant.engine.cache import PageTable
-from ponant.engine.decoder import Batch
+from ponant.engine.decoder import Batch, Floats
 from ponant.engine.loop import DecoderEngine
 from ponant.engine.port import Constraint, ConstraintFactory
 from ponant.engine.sampling import Sampler, draw_rows
@@ -20,9 +21,10 @@ from ponant.engine.scheduler import Scheduler
 from ponant.engine.speculate import Speculator, StepCosts
 from ponant.kit import new_id
 from ponant.serving.echo import load_echo_tokenizer
-from ponant.text.grammar import constraint_factory, json_schema, regex
+from ponant.text.grammar import GrammarConstraint, constraint_factory, json_schema, regex
 from tests.engine.collect import Collector, run_all
 from tests.fakes.decoder import FakeDecoder
+from tests.patience import PATIENCE
 
 VOCABULARY = 259  # bytes and three marks
 CONTEXT = 256
@@ -199,6 +201,29 @@ def test_what_the_grammar_forces_is_not_drawn(bench: Bench) -> None:
     assert found.last.usage is not None
     assert found.last.usage.completion_tokens == len(found.ids)
     assert bench.decoder.steps == before
+
+
+def test_masks_are_computed_beside_the_step(
+    grammars: ConstraintFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decoder waits in its first step until somebody computes a mask."""
+    asked, mask = threading.Event(), GrammarConstraint.mask
+
+    def told(self: GrammarConstraint) -> NDArray[np.uint32]:
+        asked.set()
+        return mask(self)
+
+    def waiting(self: FakeDecoder, batch: Batch) -> Floats:
+        assert asked.wait(PATIENCE), "no mask was computed during the step"
+        return forward(self, batch)
+
+    forward = FakeDecoder.forward
+    monkeypatch.setattr(GrammarConstraint, "mask", told)
+    monkeypatch.setattr(FakeDecoder, "forward", waiting)
+    with Bench(constraints=grammars) as bench:
+        found = bench.run(request([1, 2], grammar=regex("[ab]{3}")))[0]
+    assert found.last.finish is FinishReason.STOP
+    assert {*found.ids} <= {*b"ab"}
 
 
 def test_a_jump_is_cut_at_the_limit(bench: Bench) -> None:

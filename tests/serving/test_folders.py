@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedModel
 
+from ponant.engine import Sampling
 from ponant.hub.pull import pull_model
 from ponant.serving import Upstreams
 from ponant.store import Scope
@@ -34,13 +35,18 @@ def hugging_face(tmp_path: Path) -> tuple[PreTrainedModel, Path]:
     """A Llama with a vocabulary of bytes."""
     model = make_model(_with_vocabulary(LLAMA_1B, 256), 5)
     folder = write_folder(model, tmp_path / "folder")
+    _write_bytes(folder)
+    return model, folder
+
+
+def _write_bytes(folder: Path) -> None:
+    """A vocabulary of 256 tokens beside a model."""
     words = {letter: n for n, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     tokenizer = Tokenizer(models.BPE(vocab=words, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
-    return model, folder
 
 
 @pytest.fixture
@@ -91,3 +97,18 @@ async def test_a_pulled_folder_answers(
         assert [call.name for call in called.calls] == ["weather"]
         assert json.loads(called.calls[0].arguments)["city"] in {"Brest", "Nîmes"}
         assert (mine.card.state, mine.card.backend, mine.card.chat) == ("ready", "native", True)
+
+
+async def test_rows_beyond_the_vocabulary_stand_for_nothing(
+    tmp_path: Path, upstreams: Upstreams, scope: Scope
+) -> None:
+    """A head may be padded to a round number of rows, as Qwen's are; here 323 for 256 tokens."""
+    folder = write_folder(make_model(LLAMA_1B, 5), tmp_path / "folder")
+    _write_bytes(folder)
+    pull_model(tmp_path, str(folder), name="padded")
+    async with models_in(tmp_path, upstreams, context=256) as opened:
+        model = await opened.get("padded", scope)
+        drawn = Sampling(temperature=3.0, seed=1)
+        reply = await complete(model, _PROMPT, max_tokens=60, sampling=drawn, logprobs=20)
+    assert reply.usage.completion_tokens == 60
+    assert 0 < len(reply.text) < 60

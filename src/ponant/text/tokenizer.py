@@ -138,7 +138,8 @@ class Tokenizer:
         """The bytes that a token stands for; empty for special tokens.
 
         Raises:
-            ValueError: the vocabulary has no such id.
+            ValueError: an encoder's vocabulary has no such id; those of models that generate have
+                none for it.
         """
         return self._piece(token)
 

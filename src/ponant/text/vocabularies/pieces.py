@@ -29,7 +29,8 @@ VISIBLE = frozenset(
 def piece_reader(backend: Backend) -> Callable[[int], bytes]:
     """A function from token id to bytes; special tokens have none, but for those of `VISIBLE`.
 
-    It raises ValueError for an id that the vocabulary lacks.
+    An id beyond the vocabulary has none either: heads are padded to round numbers of rows, as
+    Qwen's are, and those rows can be drawn.
     """
     added = backend.get_added_tokens_decoder()
     spell = _spelling(backend)
@@ -40,9 +41,7 @@ def piece_reader(backend: Backend) -> Callable[[int], bytes]:
             hidden = found.special and found.content not in VISIBLE
             return b"" if hidden else found.content.encode()
         text = backend.id_to_token(token) if token >= 0 else None
-        if text is None:
-            raise ValueError(f"There is no token {token} in this vocabulary.")
-        return spell(text)
+        return b"" if text is None else spell(text)
 
     return piece
 
