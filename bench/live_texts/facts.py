@@ -48,11 +48,14 @@ def facts(count: int) -> list[Fact]:
     return [known[number] for number in chosen]
 
 
+def section_by_section(least: int) -> list[list[Fact]]:
+    """The facts of each section that has at least so many."""
+    return [there for there in _sections().values() if len(there) >= least]
+
+
 def write(folder: Path) -> dict[str, Path]:
     """Lay every fact out; returns each one's file by its key."""
-    sections: dict[str, list[Fact]] = {}
-    for fact in _all():
-        sections.setdefault(fact.title, []).append(fact)
+    sections = _sections()
     folder.mkdir(parents=True)
     places: dict[str, Path] = {}
     for number, (title, there) in enumerate(sections.items()):
@@ -60,6 +63,13 @@ def write(folder: Path) -> dict[str, Path]:
         path.write_text(f"# {title}\n\n" + "\n\n".join(one.entry for one in there) + "\n")
         places |= {one.key: path for one in there}
     return places
+
+
+def _sections() -> dict[str, list[Fact]]:
+    found: dict[str, list[Fact]] = {}
+    for fact in _all():
+        found.setdefault(fact.title, []).append(fact)
+    return found
 
 
 def _all() -> list[Fact]:
