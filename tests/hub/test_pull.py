@@ -202,8 +202,16 @@ def test_what_cannot_be_used_is_refused_and_not_listed(
     assert Catalogue(tmp_path).models() == []
 
 
-def test_unrunnable_weights_are_refused_before_they_travel(hub: FakeHub, tmp_path: Path) -> None:
-    config = b'{"model_type": "bloom"}'
+@pytest.mark.parametrize(
+    "config",
+    [
+        b'{"model_type": "bloom"}',
+        b'{"model_type": "llama", "quantization_config": {"quant_method": "gptq"}}',
+    ],
+)
+def test_unrunnable_weights_are_refused_before_they_travel(
+    hub: FakeHub, tmp_path: Path, config: bytes
+) -> None:
     hub.repositories["acme/odd"] = {"model.safetensors": b"x" * 10**6, "config.json": config}
     with pytest.raises(SetupError, match="GGUF"):
         pull_model(tmp_path, "acme/odd")

@@ -46,7 +46,8 @@ def _write_bytes(folder: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    template = {"chat_template": "{{ messages[0].content }}"}
+    (folder / "chat_template.json").write_text(json.dumps(template))
 
 
 @pytest.fixture

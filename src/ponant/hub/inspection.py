@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ponant.engine.errors import ModelFileError
 from ponant.engine.models import FAMILIES
+from ponant.engine.weights.folder import refuse_other_compression
 from ponant.engine.weights.gguf import GgufFile
 from ponant.hub.manifest import Kind
 from ponant.kit.errors import SetupError
@@ -55,7 +56,8 @@ def inspect_config(folder: Path, weights: str) -> Finding:
         weights: the weights' file, which tells the layout.
 
     Raises:
-        SetupError: it cannot be read, or no backend runs its architecture as safetensors.
+        SetupError: it cannot be read, or no backend runs its architecture, or its compression, as
+            safetensors.
     """
     consolidated = weights.startswith("consolidated")
     path = folder / (_MISTRAL_CONFIG if consolidated else "config.json")
@@ -65,6 +67,7 @@ def inspect_config(folder: Path, weights: str) -> Finding:
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise SetupError(f"{path.name} does not say what architecture the model is.") from e
     if architecture in FAMILIES:
+        refuse_other_compression("This model", config)
         return Finding(architecture, "generate", ("native",))
     if architecture not in _ENCODERS:
         raise SetupError(

@@ -57,7 +57,7 @@ class FolderCheckpoint(Checkpoint):
                 if name in self._files:
                     raise ModelFileError(f"{folder} has two tensors called {name}: fetch it again.")
                 self._files[name] = file
-        _refuse_other_compression(folder, self.settings)
+        refuse_other_compression(folder.name, self.settings)
 
     def find(self, name: str) -> StoredTensor | None:
         file = self._files.get(name)
@@ -146,11 +146,15 @@ def _settings(path: Path) -> dict[str, Any]:
     return {**found, **text} if isinstance(text, dict) else found
 
 
-def _refuse_other_compression(folder: Path, settings: Mapping[str, Any]) -> None:
-    """FP8 is read; weights of 4 bits in safetensors (GPTQ, AWQ, bitsandbytes) are not."""
+def refuse_other_compression(name: str, settings: Mapping[str, Any]) -> None:
+    """FP8 is read; weights of 4 bits in safetensors (GPTQ, AWQ, bitsandbytes) are not.
+
+    Raises:
+        ModelFileError: the settings name a compression that is not read.
+    """
     method = (settings.get("quantization_config") or {}).get("quant_method", "fp8")
     if method not in {"fp8", "compressed-tensors"}:
         raise ModelFileError(
-            f"{folder} is compressed by {method}, which the native engine cannot read. "
+            f"{name} is compressed by {method}, which the native engine cannot read. "
             "Fetch the model as GGUF, or uncompressed."
         )

@@ -86,11 +86,13 @@ def _stop_tokens(backend: Backend, folder: Path, eos: int | None) -> tuple[int, 
 
 
 def chat_template(folder: Path) -> str | None:
-    """The template in its own file, else in the configuration, where it may be one of several."""
+    """The template in a file of its own, as text or in JSON, else in the configuration, where it
+    may be one of several."""
     own = folder / "chat_template.jinja"
     if own.is_file():
         return own.read_text(encoding="utf-8")
-    template = _read(folder / "tokenizer_config.json").get("chat_template")
+    configured = _read(folder / "tokenizer_config.json").get("chat_template")
+    template = _read(folder / "chat_template.json").get("chat_template", configured)
     if isinstance(template, list):
         named = {entry.get("name"): entry.get("template") for entry in template}
         template = named.get("default")
