@@ -12,6 +12,7 @@ from ponant.kit import Settings, SystemClock
 from ponant.live import storage
 from ponant.live.knowledge import Knowledge
 from ponant.live.port import Change, Embedder, Library
+from ponant.live.sources import kinds
 from ponant.store import Scope
 from tests.fakes.embedder import FakeEmbedder
 from tests.patience import PATIENCE
@@ -56,6 +57,11 @@ class Installation:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+
+
+@pytest.fixture(autouse=True)
+def _kinds_of_a_test_end_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "_REGISTERED", {**kinds._REGISTERED})
 
 
 @pytest.fixture

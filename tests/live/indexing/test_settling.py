@@ -106,7 +106,6 @@ def test_a_log_is_asked_for_more_once_the_disk_has_what_it_told(
     kind = Kind(
         name="forgetful", config=PushConfig, open=lambda *_: log, reaches="none", hint="a test's"
     )
-    monkeypatch.setattr(kinds, "_REGISTERED", {})  # what a test registers ends with it
 
     async def run() -> None:
         kinds.register(kind)
