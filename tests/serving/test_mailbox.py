@@ -2,10 +2,12 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from ponant.engine import Event, FinishReason, Token, Usage
 from ponant.serving import wire
+from ponant.serving.joining import joined
 from ponant.serving.mailbox import Mailbox
 from tests.patience import PATIENCE
 
@@ -55,3 +57,15 @@ async def test_a_reader_waits_for_the_next() -> None:
     found = await asyncio.wait_for(waiting, PATIENCE)
     assert isinstance(found, wire.Happened)
     assert found.event.tokens[0].id == 7
+
+
+def test_what_waits_together_is_told_together_for_each_request() -> None:
+    def of(request_id: str, *ids: int, error: str | None = None) -> wire.Happened:
+        finish = FinishReason.ERROR if error else None
+        event = Event(request_id=request_id, tokens=tuple(map(Token, ids)), error=error)
+        return wire.Happened(msgspec.structs.replace(event, finish=finish))
+
+    busy = wire.Busy("c", "full", 1.0)
+    tells = [of("a", 1), of("b", 7), busy, of("a", 2), of("b", 8), of("b", error="NaN")]
+    assert joined(tells) == [of("a", 1, 2), of("b", 7, 8), of("b", error="NaN"), busy]
+    assert joined([]) == []

@@ -118,10 +118,12 @@ async def test_its_folder_is_private_and_it_sees_no_secrets(
         [worker] = _workers()
         assert "4711" not in " ".join(worker.environ().values())
         assert "4711" not in " ".join(worker.cmdline())
-        places = {Path(c.laddr).parent for c in worker.net_connections("unix") if c.laddr}
-        private = [place for place in places if place.is_dir()]
-        assert private
-        assert all(place.stat().st_mode & 0o077 == 0 for place in private)
+        assert [c.laddr for c in worker.net_connections("unix") if c.laddr] == []  # no way in
+        assert _is_private(Path(worker.environ()["TMPDIR"]))
+
+
+def _is_private(folder: Path) -> bool:
+    return folder.stat().st_mode & 0o077 == 0
 
 
 async def test_leaving_a_stream_frees_the_worker(bare: Models, scope: Scope) -> None:
@@ -152,6 +154,20 @@ async def test_a_model_that_cannot_be_read_has_a_card_that_says_why(
             await chat(model, "a")
         cards = {card.id: card.state for card in await models.list(scope)}
         assert cards == {"broken": "failed", "echo": "stopped"}
+
+
+async def test_what_starts_first_and_cannot_is_told_from_what_is_starting(
+    tmp_path: Path, upstreams: Upstreams
+) -> None:
+    _install(tmp_path, "starter", b"GGUF\x03\x00\x00\x00 and then nothing")
+    async with models_in(tmp_path, upstreams) as models:
+        await models.start()
+        assert models.waiting() == models.failed() == ["starter"]
+    _install(tmp_path / "other", "starter", _strange_gguf(tmp_path))
+    async with models_in(tmp_path / "other", upstreams, engine="llamacpp") as models:
+        assert models.failed() == []
+        await models.start()
+        await _until(lambda: models.failed() == ["starter"])
 
 
 async def test_a_model_that_its_engine_cannot_load_fails_in_a_sentence(

@@ -1,4 +1,4 @@
-"""The private folder where the workers' sockets and temporary files lie."""
+"""The private folder where the workers' temporary files lie, llama.cpp's socket among them."""
 
 import os
 import shutil
@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 import psutil
-
-from ponant.kit import new_id
 
 # A Unix socket's path may have 104 bytes on some systems; below the folder stand 35 more.
 _LONGEST_FOLDER = 66
@@ -37,17 +35,10 @@ class RunFolder:
         own.mkdir(exist_ok=True, mode=0o700)
         return own
 
-    def address(self) -> str:
-        """A fresh ZeroMQ endpoint."""
-        return f"ipc://{self.path / new_id('w')}"
-
     @property
     def turns(self) -> Path:
         """The file by which workers take turns."""
         return self.path / "turns"
-
-    def remove_socket(self, address: str) -> None:
-        Path(address.removeprefix("ipc://")).unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Take the folder away; it is made again at the next need."""

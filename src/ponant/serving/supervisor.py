@@ -4,22 +4,22 @@ import asyncio
 import contextlib
 import math
 import os
+import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import structlog
-import zmq
-import zmq.asyncio
 
 from ponant.engine import Event, FinishReason, Request
 from ponant.kit import new_id
 from ponant.kit.errors import BadRequest, PonantError, TooManyRequests, Unavailable
 from ponant.serving import wire
 from ponant.serving.budget import held_by
+from ponant.serving.link import Link, linked
 from ponant.serving.mailbox import Mailbox
 from ponant.serving.restarts import Restarts, how
 from ponant.serving.runfolder import RunFolder
@@ -31,6 +31,7 @@ _log = structlog.get_logger(__name__)
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _SHORT_PAUSE = 1.0  # through which requests wait; through a longer one they are refused
 _LAST_WORDS = 0.2
+_FIRST = asyncio.FIRST_COMPLETED
 _MOST_TO_FORGET = 65_536  # names that a worker is told when it starts
 _RETRY_AFTER = 15.0  # seconds after which a model that failed may be tried again
 
@@ -40,8 +41,8 @@ class WorkerProcess:
 
     Args:
         name: the model, for messages.
-        spec: what the worker loads; its address is filled in here.
-        folder: where the socket goes.
+        spec: what the worker loads; the rest is filled in here.
+        folder: for what the worker writes.
         needs: bytes that the model is estimated to take.
         memory: asked at each start for the bytes that it may take; 0 is what is free.
     """
@@ -67,7 +68,8 @@ class WorkerProcess:
         self._again_at = 0.0  # when a model that failed may be tried again
         self._changed = asyncio.Condition()
         self._keeper: asyncio.Task[None] | None = None
-        self._socket: zmq.asyncio.Socket | None = None
+        self._link: Link | None = None
+        self._said: asyncio.Future[wire.Loaded | wire.Failed] | None = None
         self._answers: dict[str, Mailbox] = {}
         self._to_forget: dict[str, None] = {}
         self._process: asyncio.subprocess.Process | None = None
@@ -141,7 +143,7 @@ class WorkerProcess:
         ended = False
         with self._listening(request.id) as answers:
             try:
-                await self._ask(wire.Generate(request))
+                self._ask(wire.Generate(request))
                 while not ended:
                     event = _event(await answers.take())
                     ended = event.finish is not None
@@ -152,7 +154,7 @@ class WorkerProcess:
             finally:
                 if not ended:
                     with contextlib.suppress(Unavailable):
-                        await self._ask(wire.Cancel(request.id))
+                        self._ask(wire.Cancel(request.id))
 
     async def forget(self, names: Sequence[str]) -> None:
         """Drop what is kept of prompts under these tags; a worker that starts is told first."""
@@ -160,7 +162,7 @@ class WorkerProcess:
         while len(self._to_forget) > _MOST_TO_FORGET:
             del self._to_forget[next(iter(self._to_forget))]
         if self._state == "ready":
-            await self._ask(wire.Forget(list(names)))
+            self._ask(wire.Forget(list(names)))
 
     async def embed(self, texts: Sequence[str], kind: str) -> wire.Vectors | wire.TooLong:
         """Vectors of texts, or which of them is too long; leaving early cancels.
@@ -205,13 +207,13 @@ class WorkerProcess:
             return await self._answer_to(ask)
         except asyncio.CancelledError:
             with contextlib.suppress(Unavailable):
-                await self._ask(wire.Cancel(ask.id))
+                self._ask(wire.Cancel(ask.id))
             raise
 
     async def _answer_to(self, ask: wire.Embed | wire.Rerank | wire.Tokenize) -> wire.Tell:
         await self.ready()
         with self._listening(ask.id) as answers:
-            await self._ask(ask)
+            self._ask(ask)
             tell = await answers.take()
         if isinstance(tell, wire.Refused | wire.Failed):
             raise _fault(tell)
@@ -262,55 +264,57 @@ class WorkerProcess:
             Unavailable: the worker says that the model cannot be loaded.
         """
         spec = msgspec.structs.replace(
-            self._spec,
-            address=self._folder.address(),
-            memory=self._memory(),
-            turns=str(self._folder.turns),
+            self._spec, memory=self._memory(), turns=str(self._folder.turns)
         )
-        context = zmq.asyncio.Context.instance()
-        with context.socket(zmq.DEALER) as socket:
-            socket.set(zmq.LINGER, 0)
-            socket.set(zmq.RECONNECT_IVL, 10)
-            socket.set(zmq.SNDHWM, 0)
-            socket.set(zmq.RCVHWM, 0)
-            socket.connect(spec.address)
-            process = await _start(self._name, spec, self._folder.path)
-            self._process, self._socket, self._was_ready = process, socket, False
-            receiver = asyncio.create_task(self._receive(socket))
-            waiter = asyncio.create_task(process.wait())
-            try:
-                await socket.send(wire.encode(wire.Hello()))
-                await asyncio.wait({receiver, waiter}, return_when=asyncio.FIRST_COMPLETED)
-                # Its last words may be on their way still.
-                await asyncio.wait({receiver}, timeout=_LAST_WORDS)
-                if receiver.done():
-                    receiver.result()
-            finally:
-                self._socket = None
-                receiver.cancel()
-                waiter.cancel()
-                self._fail_all(process.returncode)
-                await _end(process)
-                self._folder.remove_socket(spec.address)
+        ours, theirs = socket.socketpair()
+        said: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._said = said
+        self._link = link = await linked(ours, self._hear)
+        try:
+            with theirs:
+                process = await _start(self._name, spec, self._folder.path, theirs.fileno())
+        except BaseException:
+            link.close()
+            raise
+        self._process, self._was_ready = process, False
+        waiter = asyncio.create_task(process.wait())
+        ends: set[asyncio.Future[Any]] = {link.lost, waiter}
+        try:
+            await asyncio.wait({said, *ends}, return_when=_FIRST)
+            # Its last words may be on their way still.
+            await asyncio.wait({said, link.lost}, timeout=_LAST_WORDS, return_when=_FIRST)
+            if said.done():
+                await self._begin(said.result())
+            await asyncio.wait(ends, return_when=_FIRST)
+            await asyncio.wait(ends, timeout=_LAST_WORDS)
+            if link.lost.done():
+                link.lost.result()
+        finally:
+            self._link = None
+            link.close()
+            waiter.cancel()
+            self._fail_all(process.returncode)
+            await _end(process)
 
-    async def _receive(self, socket: zmq.asyncio.Socket) -> None:
-        while True:
-            for frame in await socket.recv_multipart():
-                await self._hear(wire.decode_tell(frame))
+    async def _begin(self, said: wire.Loaded | wire.Failed) -> None:
+        if isinstance(said, wire.Failed):
+            raise Unavailable(said.message)
+        self._loaded, self._was_ready = said, True
+        with contextlib.suppress(Unavailable):  # else its end is noticed at once
+            if self._to_forget:
+                self._ask(wire.Forget(list(self._to_forget)))
+        await self._set("ready", "")
 
-    async def _hear(self, tell: wire.Tell) -> None:
-        match tell:
-            case wire.Loaded():
-                self._loaded, self._was_ready = tell, True
-                if self._to_forget:
-                    await self._ask(wire.Forget(list(self._to_forget)))
-                await self._set("ready", "")
-            case wire.Failed(message):
-                raise Unavailable(message)
-            case wire.Happened(event):
-                self._answer(event.request_id, tell)
-            case _:
-                self._answer(tell.id, tell)
+    def _hear(self, message: bytearray) -> None:
+        for tell in wire.decode_tells(message):
+            match tell:
+                case wire.Happened(event):
+                    self._answer(event.request_id, tell)
+                case wire.Loaded() | wire.Failed():
+                    if self._said is not None and not self._said.done():
+                        self._said.set_result(tell)
+                case _:
+                    self._answer(tell.id, tell)
 
     def _answer(self, request_id: str, tell: wire.Tell) -> None:
         answers = self._answers.get(request_id)
@@ -325,10 +329,10 @@ class WorkerProcess:
         finally:
             del self._answers[request_id]
 
-    async def _ask(self, ask: wire.Ask) -> None:
-        if self._socket is None:
+    def _ask(self, ask: wire.Ask) -> None:
+        if self._link is None or not self._link.is_open:
             raise Unavailable(f"The model {self._name} is being started again.", retry_after=2)
-        await self._socket.send(wire.encode(ask))
+        self._link.send(wire.encode(ask))
 
     def _fail_all(self, code: int | None) -> None:
         """Tell everyone who waits for an answer that the process is gone."""
@@ -376,15 +380,20 @@ def _nonsense() -> Unavailable:
     return Unavailable("The model's process gave an answer that makes no sense.")
 
 
-async def _start(name: str, spec: WorkerSpec, temporary: Path) -> asyncio.subprocess.Process:
+async def _start(
+    name: str, spec: WorkerSpec, temporary: Path, end: int
+) -> asyncio.subprocess.Process:
+    """Start a process that holds the model, and the other ``end`` of the link under its number."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "ponant.serving.worker",
         name,  # tells an operator which model a process holds
+        str(end),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         env=_environment(spec, temporary),
+        pass_fds=(end,),
         # Ctrl-C in a terminal is for the server, which then ends its workers.
         start_new_session=True,
     )

@@ -1,7 +1,7 @@
 """What the platform and its workers say to each other: msgspec structs as MessagePack.
 
-A client asks with `Ask` messages and a worker answers with `Tell` messages. The first message of a
-client is `Hello`; `Loaded` or `Failed` answers it once that is known.
+The platform asks with one `Ask` a message; a worker answers with lists of `Tell`, those that wait
+together in one message. The first is `Loaded` or `Failed`, as soon as that is known.
 """
 
 from pathlib import Path
@@ -15,14 +15,13 @@ from ponant.engine import EngineInfo, Event, Request
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker loads and where it listens.
+    """What a worker loads, and how.
 
     Attributes:
         backend: ``echo``, ``native``, ``llamacpp``, ``encoder`` or ``reranker``.
         path: the weights; empty for echo.
         cache: folder for what is slow to derive from the weights.
         prompts: what an encoder puts before a text, by the kind of text.
-        address: a ZeroMQ endpoint.
         memory: bytes that the model may take; 0 is what is free.
         turns: file by which workers take turns at the cores; empty where they take none.
         queue: requests that may wait for it; 0 sets no bound.
@@ -36,7 +35,6 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
     cache: str = ""
     prompts: dict[str, str] = {}
-    address: str = ""
     context_length: int = 8192
     threads: int = 1
     memory: int = 0
@@ -51,10 +49,6 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def weights(self) -> Path:
         return Path(self.path)
-
-
-class Hello(msgspec.Struct, frozen=True, tag="hello"):
-    """A client is there and wants to know when the model is loaded."""
 
 
 class Generate(msgspec.Struct, frozen=True, tag="generate"):
@@ -159,12 +153,12 @@ class Tokens(msgspec.Struct, frozen=True, tag="tokens"):
     ids: list[int]
 
 
-Ask = Hello | Generate | Cancel | Forget | Embed | Rerank | Tokenize
+Ask = Generate | Cancel | Forget | Embed | Rerank | Tokenize
 Tell = Loaded | Failed | Refused | Busy | TooLong | Happened | Vectors | Scores | Tokens
 
 encode = msgspec.msgpack.Encoder().encode
 decode_ask = msgspec.msgpack.Decoder(Ask).decode
-decode_tell = msgspec.msgpack.Decoder(Tell).decode
+decode_tells = msgspec.msgpack.Decoder(list[Tell]).decode
 
 
 def carried(text: str) -> str:

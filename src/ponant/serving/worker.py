@@ -1,27 +1,25 @@
 """The process that holds one loaded model: ``python -m ponant.serving.worker``.
 
 The first line on its standard input is a `WorkerSpec` as JSON. Standard input then stays open as a
-lifeline: when it ends, whoever started the worker is gone, and so is the worker.
+lifeline: when it ends, whoever started the worker is gone, and so is the worker. The last argument
+is the number of the inherited socket over which it is asked.
 """
 
 import asyncio
 import gc
 import os
+import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import structlog
 import uvloop
-import zmq
-import zmq.asyncio
 
 from ponant.engine import Engine, Event, QueueFull, Request
 from ponant.kit import PonantError
@@ -34,7 +32,9 @@ from ponant.serving.encoding import (
     TextTooLongError,
     batches,
 )
+from ponant.serving.joining import joined
 from ponant.serving.line import Line
+from ponant.serving.link import linked
 from ponant.serving.loading import open_encoder, open_engine, open_reranker
 from ponant.serving.memory import hold_to_memory
 from ponant.serving.turns import Turns
@@ -47,10 +47,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Answers clients over a ROUTER socket with an engine or an encoder.
+    """Answers the platform with an engine or an encoder.
 
     Args:
-        socket: bound; each client is known by its routing id.
         engine: what generates, or None.
         encoder: what embeds or reranks, or None.
         turns: at the cores, for what embeds; None takes none.
@@ -58,50 +57,50 @@ class Worker:
 
     def __init__(
         self,
-        socket: zmq.asyncio.Socket,
         engine: Engine | None,
         encoder: TextEncoder | TextReranker | None,
         turns: Turns | None = None,
     ) -> None:
-        self._socket = socket
         self._engine = engine
         self._encoder = encoder
         self._loop = asyncio.get_running_loop()
-        self._outbox: deque[tuple[bytes, wire.Tell]] = deque()
-        self._news = asyncio.Event()
+        self._outbox: deque[wire.Tell] = deque()
         self._news_told = False
+        self._send: Callable[[bytes], None] = lambda _: None
+        self._tasks = asyncio.TaskGroup()
         # Generations on their way in, and texts being embedded: cancelled meanwhile?
         self._cancelled: dict[str, bool] = {}
         self._encoding = Line()
         self._passages = Background(turns)
 
-    async def serve(self) -> None:
-        """Answer until the process ends."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._send())
-            while True:
-                client, frame = await self._socket.recv_multipart()
-                match wire.decode_ask(frame):
-                    case wire.Hello():
-                        self._tell(client, self._loaded())
-                    case wire.Generate(request) if request.grammar is None:
-                        self._submit(client, request)
-                    case wire.Generate(request):
-                        self._cancelled[request.id] = False
-                        tasks.create_task(self._generate(client, request))
-                    case wire.Cancel(request_id):
-                        self._cancel(request_id)
-                    case wire.Forget(names):
-                        if self._engine is not None:
-                            self._engine.forget(names)
-                    case wire.Embed() as ask:
-                        self._cancelled[ask.id] = False
-                        tasks.create_task(self._embed(client, ask))
-                    case wire.Rerank() as ask:
-                        self._cancelled[ask.id] = False
-                        tasks.create_task(self._rerank(client, ask))
-                    case wire.Tokenize() as ask:
-                        tasks.create_task(self._tokenize(client, ask))
+    async def serve(self, end: socket.socket) -> None:
+        """Answer what comes over a socket until that ends."""
+        async with self._tasks:
+            link = await linked(end, self._hear)
+            self._send = link.send
+            self._tell(self._loaded())
+            await link.lost
+
+    def _hear(self, message: bytearray) -> None:
+        match wire.decode_ask(message):
+            case wire.Generate(request) if request.grammar is None:
+                self._submit(request)
+            case wire.Generate(request):
+                self._cancelled[request.id] = False
+                self._tasks.create_task(self._generate(request))
+            case wire.Cancel(request_id):
+                self._cancel(request_id)
+            case wire.Forget(names):
+                if self._engine is not None:
+                    self._engine.forget(names)
+            case wire.Embed() as ask:
+                self._cancelled[ask.id] = False
+                self._tasks.create_task(self._embed(ask))
+            case wire.Rerank() as ask:
+                self._cancelled[ask.id] = False
+                self._tasks.create_task(self._rerank(ask))
+            case wire.Tokenize() as ask:
+                self._tasks.create_task(self._tokenize(ask))
 
     def _loaded(self) -> wire.Loaded:
         if self._engine is not None:
@@ -113,25 +112,25 @@ class Worker:
                 return wire.Loaded(max_tokens=reranker.max_tokens)
         return wire.Loaded()
 
-    async def _generate(self, client: bytes, request: Request) -> None:
+    async def _generate(self, request: Request) -> None:
         """Submit in a thread, since a grammar is compiled on the way in."""
-        await asyncio.to_thread(self._submit, client, request)
+        await asyncio.to_thread(self._submit, request)
         if self._cancelled.pop(request.id) and self._engine is not None:
             self._engine.cancel(request.id)
 
-    def _submit(self, client: bytes, request: Request) -> None:
+    def _submit(self, request: Request) -> None:
         def emit(event: Event) -> None:
-            self._tell(client, wire.Happened(event))
+            self._tell(wire.Happened(event))
 
         if self._engine is None:
-            self._tell(client, wire.Refused(request.id, "This model does not generate."))
+            self._tell(wire.Refused(request.id, "This model does not generate."))
             return
         try:
             self._engine.submit(request, emit)
         except QueueFull as e:
-            self._tell(client, wire.Busy(request.id, str(e), e.retry_after))
+            self._tell(wire.Busy(request.id, str(e), e.retry_after))
         except ValueError as e:
-            self._tell(client, wire.Refused(request.id, str(e)))
+            self._tell(wire.Refused(request.id, str(e)))
 
     def _cancel(self, request_id: str) -> None:
         if request_id in self._cancelled:
@@ -139,15 +138,13 @@ class Worker:
         elif self._engine is not None:
             self._engine.cancel(request_id)
 
-    async def _embed(self, client: bytes, ask: wire.Embed) -> None:
-        await self._answer(client, ask, self._vectors(ask))
+    async def _embed(self, ask: wire.Embed) -> None:
+        await self._answer(ask, self._vectors(ask))
 
-    async def _rerank(self, client: bytes, ask: wire.Rerank) -> None:
-        await self._answer(client, ask, self._scores(ask))
+    async def _rerank(self, ask: wire.Rerank) -> None:
+        await self._answer(ask, self._scores(ask))
 
-    async def _answer(
-        self, client: bytes, ask: wire.Embed | wire.Rerank, work: Awaitable[wire.Tell]
-    ) -> None:
+    async def _answer(self, ask: wire.Embed | wire.Rerank, work: Awaitable[wire.Tell]) -> None:
         try:
             tell = await work
         except TextTooLongError as e:
@@ -155,7 +152,7 @@ class Worker:
         except ValueError as e:
             tell = wire.Refused(ask.id, str(e))
         del self._cancelled[ask.id]
-        self._tell(client, tell)
+        self._tell(tell)
 
     async def _vectors(self, ask: wire.Embed) -> wire.Tell:
         """The vectors of texts, in short batches: between two of them others have their turn."""
@@ -201,65 +198,56 @@ class Worker:
         async with self._passages.turn(rank), self._encoding.turn(rank):
             yield
 
-    async def _tokenize(self, client: bytes, ask: wire.Tokenize) -> None:
+    async def _tokenize(self, ask: wire.Tokenize) -> None:
         if self._encoder is None:
-            self._tell(client, wire.Refused(ask.id, "This model's text is not read here."))
+            self._tell(wire.Refused(ask.id, "This model's text is not read here."))
             return
         ids = await asyncio.to_thread(self._encoder.tokenize, ask.text)
-        self._tell(client, wire.Tokens(ask.id, ids))
+        self._tell(wire.Tokens(ask.id, ids))
 
-    def _tell(self, client: bytes, tell: wire.Tell) -> None:
+    def _tell(self, tell: wire.Tell) -> None:
         """Send a tell soon. Safe to call from any thread."""
-        self._outbox.append((client, tell))
-        if not self._news_told:  # one call wakes the sender for all that comes meanwhile
+        self._outbox.append(tell)
+        if not self._news_told:  # one call sends all that comes meanwhile
             self._news_told = True
-            self._loop.call_soon_threadsafe(self._news.set)
+            self._loop.call_soon_threadsafe(self._send_all)
 
-    async def _send(self) -> None:
-        """Send what waits, all that goes to one client in one message."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            self._news_told = False
-            waiting = [self._outbox.popleft() for _ in range(len(self._outbox))]
-            for client, tells in groupby(waiting, key=itemgetter(0)):
-                frames = [wire.encode(tell) for _, tell in tells]
-                await self._socket.send_multipart([client, *frames])
+    def _send_all(self) -> None:
+        """Send what waits in one message."""
+        self._news_told = False
+        waiting = [self._outbox.popleft() for _ in range(len(self._outbox))]
+        self._send(wire.encode(joined(waiting)))
 
 
-async def run(spec: WorkerSpec) -> int:
-    """Load the model and serve it; returns only where it cannot be loaded."""
-    with zmq.asyncio.Context() as context, context.socket(zmq.ROUTER) as socket:
-        socket.set(zmq.LINGER, 1000)
-        # A ROUTER drops what passes its high-water mark; what is in flight is bounded by requests.
-        socket.set(zmq.SNDHWM, 0)
-        socket.set(zmq.RCVHWM, 0)
-        socket.bind(spec.address)
-        try:
-            if spec.backend == "encoder":
-                os.nice(_ENCODER_NICENESS)
-                encoder = await asyncio.to_thread(open_encoder, spec)
-                turns = Turns(Path(spec.turns)) if spec.turns else None
-                worker = Worker(socket, None, encoder, turns)
-            elif spec.backend == "reranker":
-                worker = Worker(socket, None, await asyncio.to_thread(open_reranker, spec))
-            else:
-                worker = Worker(socket, await asyncio.to_thread(open_engine, spec), None)
-        except (PonantError, ValueError, OSError, ImportError, MemoryError) as e:
-            await _report(socket, e)
-            return 1
-        gc.collect()
-        gc.freeze()  # the model stays: searching it for garbage would hold up every answer
-        await worker.serve()
+async def run(spec: WorkerSpec, end: socket.socket) -> int:
+    """Load the model and serve it over a socket, until that ends or where it cannot be loaded."""
+    try:
+        if spec.backend == "encoder":
+            os.nice(_ENCODER_NICENESS)
+            encoder = await asyncio.to_thread(open_encoder, spec)
+            turns = Turns(Path(spec.turns)) if spec.turns else None
+            worker = Worker(None, encoder, turns)
+        elif spec.backend == "reranker":
+            worker = Worker(None, await asyncio.to_thread(open_reranker, spec))
+        else:
+            worker = Worker(await asyncio.to_thread(open_engine, spec), None)
+    except (PonantError, ValueError, OSError, ImportError, MemoryError) as e:
+        await _report(end, e)
+        return 1
+    gc.collect()
+    gc.freeze()  # the model stays: searching it for garbage would hold up every answer
+    await worker.serve(end)
     return 0
 
 
-async def _report(socket: zmq.asyncio.Socket, error: BaseException) -> None:
-    """Tell the client that said hello why there will be no model."""
+async def _report(end: socket.socket, error: BaseException) -> None:
+    """Tell whoever started this process why there will be no model."""
     _log.error("The model cannot be loaded.", reason=str(error))
     message = str(error) or f"Loading the model failed ({type(error).__name__})."
-    client, _ = await socket.recv_multipart()
-    await socket.send_multipart([client, wire.encode(wire.Failed(message))])
+    link = await linked(end, lambda _: None)
+    link.send(wire.encode([wire.Failed(message)]))
+    link.close()
+    await link.lost
 
 
 def _end_with_standard_input() -> None:
@@ -276,8 +264,10 @@ def main() -> int:
     )
     threading.Thread(target=_end_with_standard_input, daemon=True).start()
     hold_to_memory(spec.memory)
+    end = socket.socket(fileno=int(sys.argv[-1]))
+    end.set_inheritable(False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(run(spec))
+        return runner.run(run(spec, end))
 
 
 if __name__ == "__main__":
