@@ -34,6 +34,23 @@ from tests.patience import PATIENCE
 
 DAY = timedelta(days=1)
 
+_AT_ONCE = """
+import sys
+from datetime import UTC, datetime
+from ponant.billing import Ledger, UsageEvent
+from ponant.kit import SystemClock
+from ponant.store import Database
+
+ledger = Ledger(Database(sys.argv[1]), SystemClock())
+event = UsageEvent(
+    event_id="use_1", workspace_id="ws", person_id="p", key_id=None, model="m",
+    prompt_tokens=1, completion_tokens=1, occurred_at=datetime.now(UTC),
+)
+sys.stdout.write(str(ledger.record_at_once(event)))
+sys.stdout.flush()
+sys.stdin.read()
+"""
+
 _RECORDER = """
 import sys
 from datetime import UTC, datetime
@@ -79,6 +96,14 @@ def workspace(workspace_id: str = "ws_1") -> Principal:
 def total(ledger: Ledger, caller: Principal, name: str = "prompt_tokens") -> int:
     rows = ledger.summary(caller, START - DAY, START + DAY)
     return sum(getattr(row, name) for row in rows)
+
+
+def written_at_once(ledger: Ledger, event: UsageEvent) -> None:
+    """Try until the disk is not waited for, and no slow write was seen a moment ago."""
+    end = time.monotonic() + PATIENCE
+    while not ledger.record_at_once(event):
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_an_event_is_summed_with_all_it_says(ledger: Ledger) -> None:
@@ -164,6 +189,72 @@ def test_the_disk_has_everything_when_the_ledger_is_closed(
         ledger.record(made_event(f"use_{number}"))
     ledger.close()
     assert settled[-1] == 3
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_is_written_at_once_is_there_for_everybody(ledger: Ledger) -> None:
+    event = made_event()
+    written_at_once(ledger, event)
+    assert total(ledger, workspace(), "requests") == 1
+    assert ledger.tokens["starter", "prompt"] == 10
+    assert not ledger.record_at_once(event)  # `record` knows what the same again is
+    ledger.record(event)
+    with pytest.raises(Conflict):
+        ledger.record(made_event(prompt_tokens=11))
+    written_at_once(ledger, made_event("use_2"))
+    assert total(ledger, workspace(), "requests") == 2
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_was_written_at_once_survives_a_kill(ledger: Ledger, database: Database) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _AT_ONCE, address(database)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as recorder:
+        assert recorder.stdout is not None
+        assert recorder.stdout.read(4) == "True"
+        recorder.send_signal(signal.SIGKILL)
+    rows = ledger.summary(workspace("ws"), START - 9999 * DAY, START + 9999 * DAY)
+    assert sum(row.requests for row in rows) == 1
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_nobody_is_waited_for_at_once(ledger: Ledger, database: Database) -> None:
+    with database.write() as session:
+        session.connection()
+        assert not ledger.record_at_once(made_event())
+    assert total(ledger, workspace(), "requests") == 0
+    written_at_once(ledger, made_event())
+
+
+def test_what_is_written_at_once_settles_no_budget(ledger: Ledger, admin: Principal) -> None:
+    ledger.budgets.set(admin, 100)
+    assert not ledger.record_at_once(made_event(workspace_id=admin.workspace_id))
+    assert total(ledger, admin, "requests") == 0
+
+
+def test_nothing_is_written_at_once_after_the_end(ledger: Ledger) -> None:
+    ledger.close()
+    assert not ledger.record_at_once(made_event())
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_nothing_is_written_at_once_while_the_disk_is_waited_for(
+    ledger: Ledger, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalls, moves = threading.Event(), threading.Event()
+
+    def settle() -> None:
+        stalls.set()
+        moves.wait(2 * PATIENCE)
+
+    monkeypatch.setattr(database, "settle", settle)
+    ledger.record(made_event())
+    assert stalls.wait(PATIENCE)
+    assert not ledger.record_at_once(made_event("use_2"))
+    moves.set()
 
 
 def test_many_threads_commit_in_few_groups(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,8 @@ async def _closing(deltas: AsyncIterator[Delta]) -> AsyncGenerator[None]:
 
 
 async def _record(ledger: Ledger, event: UsageEvent, held: str | None) -> None:
+    if held is None and ledger.record_at_once(event):
+        return
     with anyio.CancelScope(shield=True):
         try:
             await ledger.record_async(event, held)

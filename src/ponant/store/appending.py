@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Table, insert
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from ponant.store.database import Database, begin, plain_errors
+from ponant.store.database import Database, begin, plain_errors, unwaiting
 
 Row = Mapping[str, Any]
 
@@ -29,6 +29,7 @@ class Appender:
         self._insert = insert(table)
         dialect = database.engine.dialect
         self._statement = str(self._insert.compile(dialect=dialect))
+        self._own: sqlite3.Connection | None = None
         self._writers: dict[str, Callable[[Any], Any]] = {}
         for column in table.columns:
             write = column.type.dialect_impl(dialect).bind_processor(dialect)
@@ -61,6 +62,39 @@ class Appender:
                 raise OperationalError(self._statement, None, e, hide_parameters=True) from e
         self._database.unmerged += added
         return added
+
+    def add_at_once(self, row: Row, when: Callable[[], bool]) -> bool:
+        """Add a row as `add` does, unless that takes longer than a few writes to memory.
+
+        False, and nothing is added, where another writes to the file, where it is a server's, or
+        where anything else stands against it, which `add` will tell. Called by one thread alone.
+        """
+        file = self._database.engine.url.database
+        if self._database.is_server or not file:
+            return False
+        if self._own is None:
+            self._own = unwaiting(file)
+        added = False
+        try:
+            self._own.execute("BEGIN IMMEDIATE")
+            try:
+                if when():
+                    self._own.execute(self._statement, self._written(row))
+                    added = True
+            finally:
+                self._own.execute("COMMIT" if added else "ROLLBACK")
+        except sqlite3.Error:
+            if self._own.in_transaction:
+                self._own.rollback()
+            return False
+        self._database.unmerged += added
+        return added
+
+    def close(self) -> None:
+        """Give back what `add_at_once` holds."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
 
     def _add_to_file(self, rows: Sequence[Row], when: Callable[[], bool]) -> bool:
         raw = self._database.engine.raw_connection()

@@ -68,6 +68,7 @@ class Database:
             event.listen(readers, "connect", _keep_from_writing)
             self._readers = readers.execution_options(ponant_mode="read")
         self.unmerged = 0  # writes that did not wait, since the last merge
+        self.writes = 0  # that ended in this process, each by `write`
         self._writers = self.engine.execution_options(ponant_mode="write")
         self._soon = self.engine.execution_options(ponant_mode="soon")
 
@@ -107,6 +108,7 @@ class Database:
         with plain_errors(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
         self.unmerged += soon
+        self.writes += 1
 
     @contextmanager
     def write_over(self) -> Iterator[Session]:
@@ -311,3 +313,12 @@ def begin(cursor: Any, mode: str | None) -> None:
         pages = _MOST_PAGES if soon else _MERGE_PAGES
         cursor.execute(f"PRAGMA wal_autocheckpoint={pages}")
     cursor.execute("BEGIN IMMEDIATE" if mode in {"write", "soon"} else "BEGIN")
+
+
+def unwaiting(file: str) -> sqlite3.Connection:
+    """A connection that waits for nobody: not for other writers, and not for the disk."""
+    connection = sqlite3.connect(file, timeout=0, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA wal_autocheckpoint=0")  # `settle` merges the log
+    return connection
