@@ -74,6 +74,11 @@ class Conversation:
         return self._ready.is_set()
 
     @property
+    def missing(self) -> str:
+        """Why there is no process to wait for; empty where it answers or may be starting."""
+        return self._missing
+
+    @property
     def pid(self) -> int | None:
         """The live process that this client started, while it runs."""
         return None if self._process is None else self._process.pid

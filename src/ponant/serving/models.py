@@ -85,8 +85,14 @@ class Models:
 
     def waiting(self) -> list[str]:
         """Which of the models that start with the server cannot be asked yet."""
-        cards = [m.card for name, m in self._models.items() if name in _STARTED_FIRST]
-        return [card.id for card in cards if card.state != "ready"]
+        return [card.id for card in self._started_first() if card.state != "ready"]
+
+    def failed(self) -> list[str]:
+        """Which of them waiting does not bring: those that could not be loaded."""
+        return [card.id for card in self._started_first() if card.state == "failed"]
+
+    def _started_first(self) -> list[ModelCard]:
+        return [model.card for name, model in self._models.items() if name in _STARTED_FIRST]
 
     async def close(self) -> None:
         """End the workers; requests in flight fail."""

@@ -15,7 +15,8 @@ export interface paths {
          * Tell whether a request would succeed
          * @description Answers 200 once the models that start with the server are ready, and 503 before.
          *
-         *     It needs no key and names nothing but the state.
+         *     The message tells what is still starting from what cannot start. It needs no key and names
+         *     nothing but the state.
          */
         get: operations["health_health_get"];
         put?: never;
