@@ -16,7 +16,10 @@ from ponant.live.sources.roots import Roots
 from ponant.live.tables import AccessRow, DocumentRow, LibraryRow, SourceRow
 from ponant.store import Scope
 
+Sizes = dict[str, tuple[int, int]]  # documents and bytes of each library
+
 _QUESTIONED = 12  # documents that questions are proposed from
+_MOST_CALLERS = 1000  # whose libraries' sizes are kept in mind
 
 
 class Queries:
@@ -27,6 +30,7 @@ class Queries:
         self._roots = tuple(roots)
         self._index = index
         self._database = index.database
+        self._sizes: dict[Scope, tuple[int, Sizes]] = {}  # with the count of writes before
 
     def places(self) -> list[tuple[str, str]]:
         """Every library with its workspace."""
@@ -40,10 +44,20 @@ class Queries:
         return Roots(self._home, (*self._roots, *added))
 
     def libraries(self, scope: Scope) -> list[tuple[LibraryRow, int, int]]:
-        """Each library of a workspace with its number of documents and of bytes."""
+        """Each library of a workspace with its number of documents and of bytes.
+
+        A million documents take a while to count, so that is done again only after a write. On a
+        server others may write.
+        """
+        writes, known = self._database.writes, self._sizes.get(scope)
         with self._database.read() as session:
-            counts = access.sizes(session, scope)
+            if known is None or known[0] != writes or self._database.is_server:
+                known = writes, access.sizes(session, scope)
             rows = repository.libraries(session, scope)
+        if len(self._sizes) >= _MOST_CALLERS:
+            self._sizes.clear()
+        self._sizes[scope] = known
+        counts = known[1]
         return [(row, *counts.get(row.id, (0, 0))) for row in rows]
 
     def library(self, scope: Scope, library_id: str) -> LibraryRow:
