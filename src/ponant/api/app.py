@@ -42,6 +42,7 @@ from ponant.api import (
 )
 from ponant.api import errors as error_handlers
 from ponant.api.platform import Platform
+from ponant.api.routing import Application
 from ponant.api.security import SecurityMiddleware
 
 _ROUTERS = (
@@ -91,7 +92,7 @@ def create_app(services: Platform) -> FastAPI:
         finally:
             await services.close()
 
-    app = FastAPI(
+    app = Application(
         title="Ponant",
         version=__version__,
         lifespan=lifespan,

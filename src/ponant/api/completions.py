@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import Field
 
 from ponant.accounts import Principal
@@ -27,6 +27,7 @@ from ponant.api.generation import (
     total,
     unless_disconnected,
     usage_body,
+    whole_response,
 )
 from ponant.api.logprobs import completion_logprobs
 from ponant.api.platform import Platform, Services
@@ -114,7 +115,7 @@ async def create(
     if body.stream:
         return await sse.stream(work.frames(), error_frame, body.ignored_header())
     whole = await unless_disconnected(request, work.body())
-    return JSONResponse(whole, headers=body.ignored_header())
+    return whole_response(whole, body.ignored_header())
 
 
 class _Completion:

@@ -124,7 +124,10 @@ def _response(
             extra["x-should-retry"] = "false"  # OpenAI's client would try again within seconds
     if error.status == 401:
         extra["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body, status_code=error.status, headers=extra)
+    try:
+        return JSONResponse(body, status_code=error.status, headers=extra)
+    except UnicodeEncodeError:  # it repeats what was asked for
+        return error_response(request, _half_character())
 
 
 async def _on_ponant_error(request: Request, fault: Exception) -> Response:
@@ -176,12 +179,13 @@ async def _on_http_exception(request: Request, fault: Exception) -> Response:
 
 
 async def _on_half_character(request: Request, _: Exception) -> Response:
+    return error_response(request, _half_character())
+
+
+def _half_character() -> Unprocessable:
     # JSON may escape half of a surrogate pair, which no other text can hold.
-    return error_response(
-        request,
-        Unprocessable(
-            "The text holds half a character (a lone surrogate such as \\ud800). Take it out."
-        ),
+    return Unprocessable(
+        "The text holds half a character (a lone surrogate such as \\ud800). Take it out."
     )
 
 

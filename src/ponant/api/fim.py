@@ -3,7 +3,7 @@
 from functools import partial
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from ponant.api import sse
 from ponant.api.auth import Member
@@ -16,6 +16,7 @@ from ponant.api.generation import (
     check_capabilities,
     response_head,
     unless_disconnected,
+    whole_response,
 )
 from ponant.api.platform import Services
 from ponant.api.routing import GeneratingRoute
@@ -81,4 +82,4 @@ async def create(
     if body.stream:
         return await sse.stream(response.frames(), error_frame, body.ignored_header())
     whole = await unless_disconnected(request, response.body())
-    return JSONResponse(whole, headers=body.ignored_header())
+    return whole_response(whole, body.ignored_header())

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, TypeVar
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
+from starlette.responses import Response
 
 from ponant.accounts import Principal
 from ponant.api.fields import Count, LogitBias, Seed, Strings, ignored_header
@@ -21,6 +22,7 @@ from ponant.text.messages import ToolCall
 T = TypeVar("T")
 
 _DEFAULT_TEMPERATURE = 0.7
+_SHORT_SECONDS = 0.05  # for so long nobody looks whether the client is there: it costs a task
 
 
 class JsonSchema(BaseModel):
@@ -256,7 +258,7 @@ async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) ->
         ClientLeft: nobody is there to read the answer.
     """
     mine = asyncio.current_task()
-    watch = asyncio.ensure_future(_disconnected(request))
+    watch: asyncio.Future[None] | None = None
     left = False
 
     def stop(_: "asyncio.Future[None]") -> None:
@@ -265,7 +267,12 @@ async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) ->
         if mine is not None:
             mine.cancel()
 
-    watch.add_done_callback(stop)
+    def look() -> None:
+        nonlocal watch
+        watch = asyncio.ensure_future(_disconnected(request))
+        watch.add_done_callback(stop)
+
+    timer = asyncio.get_running_loop().call_later(_SHORT_SECONDS, look)
     try:
         return await work
     except asyncio.CancelledError as e:
@@ -273,8 +280,15 @@ async def unless_disconnected(request: Request, work: Coroutine[Any, Any, T]) ->
             raise ClientLeft("The client closed the connection.") from e
         raise
     finally:
-        watch.remove_done_callback(stop)
-        watch.cancel()
+        timer.cancel()
+        if watch is not None:
+            watch.remove_done_callback(stop)
+            watch.cancel()
+
+
+def whole_response(body: dict[str, Any], headers: dict[str, str]) -> Response:
+    """An answer that is not a stream."""
+    return Response(msgspec.json.encode(body), headers=headers, media_type="application/json")
 
 
 class ClientLeft(PonantError):

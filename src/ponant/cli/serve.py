@@ -18,6 +18,7 @@ from rich.console import Console
 
 from ponant.accounts import FirstStart
 from ponant.api.app import create_app
+from ponant.api.gathering import GatheringProtocol
 from ponant.api.platform import Platform
 from ponant.cli.address import ServerAddress
 from ponant.cli.home import require_home
@@ -70,7 +71,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     try:
         config = uvicorn.Config(
             create_app(services),
-            http="httptools",
+            http=GatheringProtocol,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=5,

@@ -62,6 +62,8 @@ class Answer:
         self._thinking = thinking
         self._calls = calls
         self._trim = trim
+        # Where nothing is looked for, tokens that came together are read together.
+        self._plain = not any(stops) and thinking is None and calls is None
         self._called = False
         self._count = 0
         self._stopped = False
@@ -93,22 +95,30 @@ class Answer:
 
     def _tokens(self, tokens: Sequence[Token], told: Usage | None) -> Delta:
         """The delta of tokens that came together, up to a stop string."""
-        text, kept = "", []
-        for token in tokens:
-            more, self._stopped = self._stops.feed(self._characters_of(token.id))
-            text += more
-            self._count += 1
-            if self._stopped:
-                break
-            kept.append(self._text_token(token))
+        if self._plain:
+            self._count += len(tokens)
+            text = self._characters.feed([token.id for token in tokens])
+        else:
+            text, tokens = self._up_to_stop(tokens)
         found = self._parse(text)
         return Delta(
             text=found.text,
             reasoning=found.reasoning,
             tool_calls=found.calls,
-            tokens=tuple(kept),
+            tokens=tuple(map(self._text_token, tokens)),
             usage=told,
         )
+
+    def _up_to_stop(self, tokens: Sequence[Token]) -> tuple[str, Sequence[Token]]:
+        """The text of tokens, and which of them stand before a stop string."""
+        text = ""
+        for place, token in enumerate(tokens):
+            more, self._stopped = self._stops.feed(self._characters_of(token.id))
+            text += more
+            self._count += 1
+            if self._stopped:
+                return text, tokens[:place]
+        return text, tokens
 
     def _characters_of(self, token: int) -> str:
         if self._calls is not None or self._thinking is not None:
@@ -153,12 +163,11 @@ class Answer:
         return Parsed(text, reasoning, calls)
 
     def _text_token(self, token: Token) -> TextToken:
+        known = self._tokenizer.shown
+        text, data = known(token.id)
         return TextToken(
-            text=self._tokenizer.decode((token.id,)),
-            data=self._tokenizer.piece(token.id),
+            text=text,
+            data=data,
             logprob=token.logprob,
-            top=tuple(
-                (self._tokenizer.decode((other,)), self._tokenizer.piece(other), logprob)
-                for other, logprob in token.top
-            ),
+            top=tuple((*known(other), logprob) for other, logprob in token.top),
         )

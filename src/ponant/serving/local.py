@@ -10,6 +10,7 @@ import msgspec
 from ponant.engine import Request, Tag
 from ponant.kit import new_id
 from ponant.kit.errors import BadRequest, ContextTooLong
+from ponant.serving import wire
 from ponant.serving.answer import Answer
 from ponant.serving.backend import CAPABILITIES
 from ponant.serving.fim import PLAIN_END, fim_prompt, plain_prompt
@@ -23,7 +24,7 @@ from ponant.serving.port import (
     ModelCard,
     Relevances,
 )
-from ponant.serving.supervisor import WorkerProcess
+from ponant.serving.supervisor import State, WorkerProcess
 from ponant.serving.tagging import token_tags
 from ponant.serving.voice import LazyVoice, Voice, standing
 from ponant.text import Rendered, Role, ThinkingParser, Tool, ToolCallParser, grammar
@@ -55,11 +56,20 @@ class LocalModel:
         self._card = card
         self._worker = worker
         self._voice = voice
+        self._seen: tuple[State, str, wire.Loaded | None] | None = None
+        self._known = card  # as it stood when that was seen
 
     @property
     def card(self) -> ModelCard:
         loaded = self._worker.loaded
         state, detail = standing(self._worker, self._voice)
+        seen = state, detail, loaded
+        if self._seen != seen:
+            self._seen, self._known = seen, self._described(state, detail)
+        return self._known
+
+    def _described(self, state: State, detail: str) -> ModelCard:
+        loaded = self._worker.loaded
         card = msgspec.structs.replace(
             self._card,
             state=state,

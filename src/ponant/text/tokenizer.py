@@ -4,7 +4,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import msgspec
@@ -142,6 +142,11 @@ class Tokenizer:
                 none for it.
         """
         return self._piece(token)
+
+    @cached_property
+    def shown(self) -> Callable[[int], tuple[str, bytes]]:
+        """Tells a token alone as text and as bytes; answers hold the same ones again and again."""
+        return lru_cache(maxsize=16384)(lambda token: (self.decode((token,)), self.piece(token)))
 
     def name(self, token: int) -> str:
         """The token as the vocabulary writes it, special tokens included; '' where unknown."""
