@@ -84,5 +84,5 @@ def test_a_pulled_cross_encoder_is_known_by_its_configuration(
 ) -> None:
     vocabulary = models_home / "models" / "embed-en"
     folder = write_cross_encoder(tmp_path, vocabulary)
-    assert inspect_config(folder / "config.json").kind == "rerank"
-    assert inspect_config(vocabulary / "config.json").kind == "embed"
+    assert inspect_config(folder, "model.safetensors").kind == "rerank"
+    assert inspect_config(vocabulary, "model.safetensors").kind == "embed"
