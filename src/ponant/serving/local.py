@@ -246,14 +246,21 @@ def _middle(
     voice: Voice, prompt: str | list[int], suffix: str
 ) -> tuple[list[int], tuple[str, ...]]:
     """The prompt for the text before ``suffix``, and the strings that end it."""
-    try:
-        before = prompt if isinstance(prompt, str) else voice.tokenizer.decode(prompt)
-    except ValueError as e:
-        raise BadRequest(f"The prompt cannot be read: {e}", param="prompt") from e
+    before = prompt if isinstance(prompt, str) else _text_of(voice, prompt)
     trained = fim_prompt(voice.tokenizer, before, suffix)
     if trained is not None:
         return trained, ()
     return voice.tokenizer.encode_prompt(plain_prompt(before, suffix)), (PLAIN_END,)
+
+
+def _text_of(voice: Voice, ids: list[int]) -> str:
+    unknown = next((token for token in ids if not voice.tokenizer.name(token)), None)
+    if unknown is not None:
+        raise BadRequest(
+            f"The prompt cannot be read: there is no token {unknown} in this vocabulary.",
+            param="prompt",
+        )
+    return voice.tokenizer.decode(ids)
 
 
 def _thinking(voice: Voice, rendered: Rendered) -> ThinkingParser | None:
