@@ -96,6 +96,12 @@ async def _measure(server: Server, rows: Rows, engine: EchoEngine) -> None:
             connection = await asyncio.open_connection("127.0.0.1", port)
         try:
             return await _ask(*connection, stream=stream)
+        except asyncio.IncompleteReadError as e:
+            if e.partial:
+                raise
+            # It closed just then; who speaks HTTP asks again.
+            connection = await asyncio.open_connection("127.0.0.1", port)
+            return await _ask(*connection, stream=stream)
         finally:
             free.put_nowait(connection)
 

@@ -27,7 +27,7 @@ def overhead(model: Model) -> Figures:
     figures.ours = "open, 20 a second"
     for _ in range(_RUNS):
         command = [sys.executable, "bench/api_load.py"]
-        said = subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, text=True)
+        said = subprocess.run(command, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE, text=True)
         for found in _LINE.finditer(said.stdout):
             name = found["name"]
             figures.values.setdefault(name, []).append(float(found["p50"]))
