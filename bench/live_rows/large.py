@@ -15,7 +15,7 @@ _PASSAGES = 100_000
 _MIB = 2**20
 _IDLE_SECONDS = 20.0
 _DEPTH = 10
-_LOOK_SECONDS = 25.0  # longer than keeping house pauses
+_LOOK_SECONDS = 45.0  # longer than keeping house pauses twice
 _HOUSE_KEPT_SECONDS = 1800.0
 
 

@@ -175,6 +175,37 @@ def test_the_approximate_index_proposes_nearly_all_that_is_nearest(tmp_path: Pat
     assert all(1501 <= row <= 3000 for row in found)
 
 
+def test_what_came_last_joins_the_approximate_index_once_nothing_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Less than a fifth stayed beside it for ever, and was compared one by one."""
+    monkeypatch.setattr(vectors, "MANY_BESIDE", 100)
+    rng = np.random.default_rng(7)
+    rows = _directions(rng.standard_normal((3200, 16)))
+    files = VectorFiles(tmp_path, approximate_from=1000)
+    library = LibraryVectors(0)
+    library.stage(1, (), Rows(np.arange(3000), ["a"] * 3000, rows[:3000]))
+    library.publish(1)
+
+    def keep() -> None:
+        lasting = library.latest.lasting
+        kept = files.write("lib", "e", lasting.ids, lasting.vectors, {})
+        assert kept is not None
+        library.attach(kept)
+
+    keep()
+    assert not library.needs_a_file()
+    for version, until in ((2, 3150), (3, 3200)):
+        some = np.arange(library.latest.beside + 3000, until)
+        library.stage(version, (), Rows(some, ["b"] * len(some), rows[some]))
+        library.publish(version)
+        assert not library.needs_a_file()  # more may come
+    assert library.needs_a_file()
+    keep()
+    assert library.latest.beside == 0
+    assert not library.needs_a_file()
+
+
 def test_the_approximate_index_serves_questions_that_are_far_from_everything(
     tmp_path: Path,
 ) -> None:

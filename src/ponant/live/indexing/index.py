@@ -111,7 +111,7 @@ class Index:
             self.table.keep(library_id, identity)
         if vectors is None or identity is None or self.files is None:
             return None
-        if not vectors.latest.is_unkept:
+        if not vectors.needs_a_file():
             return None
         rows = vectors.latest.lasting
         with self.database.read() as session:

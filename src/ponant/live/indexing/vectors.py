@@ -17,6 +17,7 @@ _FIRST_ROWS = 256
 _MOST_ROWS = 65_536
 _KEPT_VERSIONS = 16
 WORTH_A_FILE = 4096  # rows
+MANY_BESIDE = 16_384  # rows beside an approximate index, which make each search a tenth longer
 _FEW = 0.1  # share of a segment below which its rows are gathered before they are multiplied
 _PROPOSED = 4  # times the rows that are wanted, since some of the nearest may be dead
 
@@ -147,6 +148,13 @@ class Snapshot:
         return behind >= max(WORTH_A_FILE, counts[0] // 5) or self._is_wasted
 
     @property
+    def beside(self) -> int:
+        """Rows that are compared one by one, where the others have an approximate index."""
+        if not self.segments or self.segments[0].graph is None:
+            return 0
+        return sum(int(np.count_nonzero(alive)) for alive in self.alive[1:])
+
+    @property
     def _is_wasted(self) -> bool:
         """Whether most of the file is dead."""
         alive = self.alive[0]
@@ -235,10 +243,22 @@ class LibraryVectors:
         self._versions: OrderedDict[int, Snapshot] = OrderedDict()
         self._latest = Snapshot(version, (), (), np.zeros(0, np.int32), {})
         self._versions[version] = self._latest
+        self._beside = 0
 
     @property
     def latest(self) -> Snapshot:
         return self._latest
+
+    def needs_a_file(self) -> bool:
+        """Whether it is worth to write a file now.
+
+        While much comes, that is so each time a library has grown by a fifth, since all of it is
+        written; what came last joins the approximate index once nothing has come since the last
+        call.
+        """
+        beside, before = self._latest.beside, self._beside
+        self._beside = beside
+        return self._latest.is_unkept or beside == before >= MANY_BESIDE
 
     def at(self, version: int) -> Snapshot | None:
         """The rows of one of the last versions; None when it is too old."""
