@@ -27,8 +27,7 @@ class Meaning:
         """Count a library's documents if that is due; what takes long goes on by itself."""
         if not self._ingestion.lacking[library_id]:
             self._lacking.pop(library_id, None)
-            self._counted_again.pop(library_id, None)
-            return
+            return  # edits one after another are not counted each
         if time.monotonic() < self._counted_again.get(library_id, 0.0):
             return
         self._counted_again[library_id] = float("inf")  # one count at a time
